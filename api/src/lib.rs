@@ -1,0 +1,1 @@
+//! The GraphQL door of Docket and its binary.

@@ -1,0 +1,1 @@
+//! The pure aggregates of Docket: orders, payments and shipments.

@@ -1,0 +1,1 @@
+//! The append-only, partitioned log of Docket on PostgreSQL.

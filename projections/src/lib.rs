@@ -1,0 +1,1 @@
+//! Live projection workers and the read models of Docket.

@@ -1,0 +1,1 @@
+//! One test target a promise, against the real PostgreSQL.
