@@ -92,6 +92,26 @@ mod tests {
         }
     }
 
+    /// From `BuiltInPartitioner.partitionForKey(key, P)` of kafka-clients 3.9.0, for P = 16, 7 and 1024.
+    #[test]
+    fn an_order_lands_where_kafkas_default_partitioner_puts_its_key() {
+        for (order, of_16, of_7, of_1024) in [
+            ("00000000-0000-0000-0000-000000000000", 13, 3, 893),
+            ("ffffffff-ffff-ffff-ffff-ffffffffffff", 2, 4, 242),
+            ("0191f3c2-7e3a-7b44-9c1d-2f6a5b8e9d01", 0, 3, 224),
+            ("7f1d3a52-0c1e-4f7e-8a9b-1c2d3e4f5a6b", 6, 2, 326),
+            ("c0ffee00-dead-4bee-8bad-f00dcafe0001", 3, 6, 579),
+            ("12345678-1234-5678-1234-567812345678", 12, 0, 764),
+            ("018f0000-0000-7000-8000-000000000001", 8, 3, 120),
+            ("018f0000-0000-7000-8000-000000000002", 11, 2, 667),
+        ] {
+            let order = order.parse().unwrap();
+            for (count, expected) in [(16, of_16), (7, of_7), (1024, of_1024)] {
+                assert_eq!(Partitions::try_new(count).unwrap().of(order), expected, "{order} of {count}");
+            }
+        }
+    }
+
     #[test]
     fn a_log_has_at_least_one_partition_and_a_bounded_number() {
         assert!(Partitions::try_new(0).is_none());
