@@ -67,8 +67,9 @@ async fn respond<E: Executor, A: Authenticate>(
     let params = params(&parts, body, &transport.limits).await?;
     let (session, bearer) = session(&transport, &parts.headers).await?;
     let Operation { request, kind } = match prepare(params, &transport.limits, &trace) {
-        Err(refusal) if format == Format::EventStream => return Ok(sse::refused(refusal)),
-        prepared => prepared?,
+        Ok(operation) => operation,
+        Err(error) if format == Format::EventStream => return Ok(sse::refused(error)),
+        Err(error) => return Ok(write(Answer::refused(error), format)),
     };
     if kind == Kind::Mutation && parts.method == Method::GET {
         let refusal = Refusal::new(
