@@ -105,7 +105,7 @@ async fn another_subprotocol_or_none_is_4406() {
 #[tokio::test]
 async fn no_start_in_time_is_4408() {
     let limits = HttpLimits {
-        connection_init_timeout: Duration::from_millis(20),
+        connection_init_timeout: Duration::from_millis(400),
         ..HttpLimits::default()
     };
     let server = Server::limited(limits).await;
