@@ -190,6 +190,24 @@ async fn a_server_whose_docket_was_killed_is_adopted() {
 }
 
 #[tokio::test]
+async fn a_server_killed_together_with_its_docket_recovers() {
+    let folder = Folder::new("both-killed");
+    let postgres = folder.start().await;
+    write(&postgres, 1).await;
+    postgres.stop().await.unwrap();
+    let mut process = SecondProcess::start(&folder);
+    let server = process.ready();
+    // docket first: its supervisor would have the server up again.
+    process.child.kill().unwrap();
+    process.child.wait().unwrap();
+    signal("KILL", server);
+
+    let postgres = folder.start().await;
+    assert_eq!(read(&postgres).await, [1]);
+    postgres.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn two_processes_share_a_server_and_the_last_one_out_stops_it() {
     let folder = Folder::new("shared");
     let postgres = folder.start().await;

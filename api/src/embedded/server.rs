@@ -354,7 +354,7 @@ impl Server {
         let configuration = settings::configuration(compression, &self.extra_settings);
         let identities = settings::identities(&self.client.name, &[DOCKET, SUPERUSER]);
         for (name, text) in [
-            ("postgresql.conf", configuration.as_str()),
+            (settings::FILE, configuration.as_str()),
             ("pg_hba.conf", settings::AUTHENTICATION),
             ("pg_ident.conf", &identities),
         ] {
@@ -379,10 +379,16 @@ impl Server {
             .stderr(errors);
         // Where the server listens is no matter of taste: on the command line nothing overrides it. The folder is
         // relative to the cluster.
+        let file = format!(
+            "config_file={}",
+            self.cluster_for_server().join(settings::FILE).display()
+        );
+        let port = format!("port={PORT}");
         for setting in [
+            &file,
             "listen_addresses=",
             "unix_socket_directories=socket",
-            &format!("port={PORT}"),
+            &port,
         ] {
             command.args(["-c", setting]);
         }

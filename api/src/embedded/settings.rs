@@ -1,5 +1,5 @@
-//! The server's settings. `postgresql.conf` is written anew at each start and is ours; who wants to tune the
-//! server uses `ALTER SYSTEM`, which goes to a file of its own and wins.
+//! The server's settings. Our file is written anew at each start and includes `postgresql.conf`, where initdb left
+//! what it found out about the machine. Who wants to tune the server uses `ALTER SYSTEM`, which wins over both.
 
 use std::fs;
 
@@ -47,9 +47,14 @@ const FIXED: &[(&str, &str)] = &[
     ("log_parameter_max_length_on_error", "0"),
 ];
 
-/// The text of `postgresql.conf`; the last word has `extra`.
+/// The file of our settings, in the cluster.
+pub(super) const FILE: &str = "docket.conf";
+
+/// The text of [`FILE`]; the last word has `extra`.
 pub(super) fn configuration(wal_compression: &str, extra: &[(String, String)]) -> String {
-    let mut text = "# Written at each start. Use ALTER SYSTEM to change a setting.\n".to_owned();
+    let mut text =
+        "# Written at each start. Use ALTER SYSTEM to change a setting.\ninclude 'postgresql.conf'\n"
+            .to_owned();
     let mut put = |name: &str, value: &str| {
         text.push_str(&format!("{name} = '{}'\n", value.replace('\'', "''")));
     };
