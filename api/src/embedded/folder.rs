@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
+use super::account::Account;
 use super::error::EmbeddedError;
-use super::server::Account;
 
 /// The longest path of a Unix socket: 108 bytes in `sockaddr_un` (104 on BSD and macOS), one of them the end.
 const SOCKET_PATH_BYTES: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
@@ -90,6 +90,17 @@ pub(super) fn write_for(path: &Path, text: &str, account: &Account) -> Result<()
         path: path.to_owned(),
         source,
     })
+}
+
+/// Removes a file that need not be there.
+pub(super) fn remove_file(path: &Path) -> Result<(), EmbeddedError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(EmbeddedError::Remove {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Opens a folder that is its own lock.

@@ -22,6 +22,7 @@
 //! start.log    what the server says before its log is open
 //! ```
 
+mod account;
 mod binaries;
 mod error;
 mod folder;
@@ -41,8 +42,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use account::Account;
 pub use error::EmbeddedError;
-use server::{Account, DOCKET, SUPERUSER, Server};
+use server::{DOCKET, SUPERUSER, Server};
 
 /// The first start and a long recovery happen under the start lock, a slow stop under the users' lock.
 const LOCKED_WITHIN: Duration = Duration::from_secs(660);

@@ -20,6 +20,7 @@ use tokio::process::Command;
 use tokio::time::Instant;
 use tracing::info;
 
+use super::account::Account;
 use super::binaries::Binaries;
 use super::error::EmbeddedError;
 use super::folder::{self, read};
@@ -42,54 +43,6 @@ const IMMEDIATE_STOP_WITHIN: Duration = Duration::from_secs(10);
 const LAST_PROCESS_WITHIN: Duration = Duration::from_secs(2);
 /// An `initdb` whose docket was killed is done long before.
 const INITDB_WITHIN: Duration = Duration::from_secs(60);
-
-/// A user of the operating system.
-#[derive(Debug, Clone)]
-pub(super) struct Account {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    name: String,
-}
-
-impl Account {
-    /// Who runs this process.
-    pub(super) fn current() -> Result<Self, EmbeddedError> {
-        let output = std::process::Command::new("id")
-            .output()
-            .map_err(EmbeddedError::WhoAmI)?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let mut numbers = text.split(['=', '(', ' ']).filter_map(|part| part.parse().ok());
-        let (Some(uid), Some(gid)) = (numbers.next(), numbers.next()) else {
-            return Err(EmbeddedError::WhoAmI(io::Error::other("`id` shows no numbers")));
-        };
-        let name = text
-            .strip_prefix(&format!("uid={uid}("))
-            .and_then(|rest| rest.split(')').next());
-        let name = name.ok_or(EmbeddedError::NamelessUser { uid })?.to_owned();
-        Ok(Self { uid, gid, name })
-    }
-
-    /// Who runs the server: this user, or for root `postgres` before `nobody`, whom others may share.
-    fn of_server(&self) -> Result<Self, EmbeddedError> {
-        if self.uid != 0 {
-            return Ok(self.clone());
-        }
-        let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let user = |name: &str| {
-            let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
-            let mut ids = line.split(':').skip(2);
-            let (uid, gid) = (ids.next()?.parse().ok()?, ids.next()?.parse().ok()?);
-            Some(Self {
-                uid,
-                gid,
-                name: name.to_owned(),
-            })
-        };
-        user("postgres")
-            .or_else(|| user("nobody"))
-            .ok_or(EmbeddedError::NoServerUser)
-    }
-}
 
 /// The server of one data folder, whether or not it runs at the moment.
 #[derive(Debug)]
@@ -339,14 +292,11 @@ impl Server {
 
     /// Starts the server, which takes the lock over.
     async fn launch(&self, lock: File) -> Result<(), EmbeddedError> {
-        // The lock proves that no process of a server is left, so that this file's number means nothing. Left in
-        // place, it stops the server from starting if another process of the user has got that number.
-        let stale = self.cluster.join("postmaster.pid");
-        match fs::remove_file(&stale) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(EmbeddedError::Remove { path: stale, source });
-            }
-            _ => {}
+        // The lock proves that no process of a server is left, so that the numbers in these files mean nothing. Left
+        // in place, they stop the server if another process has got that number since, or if nobody has waited for
+        // the old one's end (a container without an init).
+        for stale in ["postmaster.pid", &format!("socket/.s.PGSQL.{PORT}.lock")] {
+            folder::remove_file(&self.cluster.join(stale))?;
         }
         self.remove_old_logs();
         folder::create_for(&self.cluster.join("socket"), &self.owner)?;
