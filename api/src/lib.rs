@@ -1,4 +1,10 @@
 //! The GraphQL door of Docket and its binary.
 
+pub mod app;
 pub mod bench;
+pub mod cli;
+pub mod config;
+pub mod embedded;
 pub mod http;
+mod telemetry;
+mod verbs;
