@@ -1,1 +1,2 @@
 //! The GraphQL door of Docket and its binary.
+pub mod bench;

@@ -80,7 +80,7 @@ pub struct RecordedEvent {
     /// The payload as stored; personal values are sealed.
     pub payload: Box<str>,
     /// The decoded fact. One that this binary cannot decode is kept as its error, never skipped.
-    pub event: Result<Event, DecodeError>,
+    pub event: Result<Event, Arc<DecodeError>>,
 }
 
 impl RecordedEvent {

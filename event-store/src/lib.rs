@@ -9,12 +9,14 @@
 
 pub mod append;
 mod cache;
+pub mod command_id;
 mod commit;
 pub mod envelope;
 pub mod execute;
 pub mod feed;
 mod lane;
 pub mod limits;
+mod load;
 pub mod partition;
 pub mod personal;
 pub mod position;

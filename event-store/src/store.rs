@@ -68,7 +68,7 @@ pub enum StoreError {
 
 /// A process's access to one log; clones share everything.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) pool: PgPool,

@@ -5,9 +5,8 @@ use crate::{
     envelope::{CommandEnvelope, Origin, RecordedEvent},
     position::Position,
 };
-use chrono::{DateTime, Utc};
 use docket_domain::{
-    ActorKind, CommandId, Event, OrderId, StreamId, Version,
+    CommandId, Event, OrderId, StreamId, Version,
 };
 use sqlx::{PgExecutor, Row, postgres::PgRow};
 use std::{borrow::Cow, sync::Arc};
@@ -110,7 +109,7 @@ fn event(partition: u16, row: &PgRow, command: Arc<CommandEnvelope>) -> Result<R
     let event_type: &str = row.try_get(11)?;
     let payload: &str = row.try_get(16)?;
     let schema_version = row.try_get::<i16, _>(8)? as u16;
-    let event = Event::from_payload(event_type, schema_version, payload);
+    let event = Event::from_payload(event_type, schema_version, payload).map_err(Arc::new);
     let event_type = match &event {
         Ok(event) => Cow::Borrowed(event.event_type()),
         Err(_) => Cow::Owned(event_type.to_owned()),

@@ -59,5 +59,5 @@ pub(crate) async fn settle(
             Some((answer, row.try_get("same_request")?))
         }
     };
-    Ok(Settled { stored, versions: versions.unwrap_or_default().into_iter().map(Version::new).collect() })
+    Ok(Settled { stored, versions: versions.unwrap_or_default().into_iter().map(Version).collect() })
 }
