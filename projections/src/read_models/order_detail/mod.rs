@@ -1,11 +1,11 @@
 //! `order_detail`: one document an order, with everything that is known of it, its payments and its shipments.
 
 mod apply;
-mod document;
+pub mod document;
 mod query;
 
 pub use apply::{OrderDetailProjector, fold};
-pub use document::{CaptureDetail, OrderDetail, PaymentDetail, RefundDetail, Scan, ShipmentDetail, Times};
+pub use document::{Document, OrderDetail, PaymentDetail, ShipmentDetail};
 pub use query::{OrderDetails, find};
 
 /// Its name: of its tables, its checkpoints and in every message.

@@ -139,8 +139,8 @@ fn evolve(facts: &mut Facts, event: &RecordedEvent, fact: &Event) {
         }
         Event::Payment(event) => {
             let payment = facts.payments.entry(number).or_default();
-            let next = payment::evolve(std::mem::take(payment), event);
-            *payment = Payment { method: None, reference: None, action: None, ..next };
+            *payment = payment::evolve(std::mem::take(payment), event);
+            (payment.method, payment.reference, payment.action) = (None, None, None);
         }
         Event::Shipment(event) => {
             let shipment = facts.shipments.entry(number).or_default();
