@@ -1,2 +1,4 @@
 //! The GraphQL door of Docket and its binary.
+
 pub mod bench;
+pub mod http;
