@@ -4,8 +4,8 @@
 //! read here only, so a thousand waiters cost the database no more than one.
 
 use crate::checkpoint::{Checkpoint, Stopped};
-use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Utc};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -28,7 +28,11 @@ pub(crate) struct Cell {
 
 impl Cell {
     fn new() -> Self {
-        Self { progress: watch::Sender::default(), retry: Notify::new(), behind_since: Mutex::new(None) }
+        Self {
+            progress: watch::Sender::default(),
+            retry: Notify::new(),
+            behind_since: Mutex::new(None),
+        }
     }
 
     /// The owner's rows reach `offset`.
@@ -41,7 +45,8 @@ impl Cell {
 
     /// The owner cannot go on.
     pub(crate) fn stopped(&self, stopped: Stopped) {
-        self.progress.send_modify(|progress| progress.stopped = Some(Arc::new(stopped)));
+        self.progress
+            .send_modify(|progress| progress.stopped = Some(Arc::new(stopped)));
     }
 
     pub(crate) fn set_behind_since(&self, since: Option<DateTime<Utc>>) {
@@ -61,11 +66,16 @@ pub(crate) struct Board {
 impl Board {
     pub(crate) fn new(projections: &[&'static str], partitions: u16) -> Self {
         let cells = || (0..partitions).map(|_| Cell::new()).collect();
-        Self { rows: projections.iter().map(|name| (*name, cells())).collect() }
+        Self {
+            rows: projections.iter().map(|name| (*name, cells())).collect(),
+        }
     }
 
     pub(crate) fn partitions(&self, projection: &str) -> Option<&[Cell]> {
-        self.rows.iter().find(|(name, _)| *name == projection).map(|(_, cells)| cells.as_slice())
+        self.rows
+            .iter()
+            .find(|(name, _)| *name == projection)
+            .map(|(_, cells)| cells.as_slice())
     }
 
     pub(crate) fn cell(&self, projection: &str, partition: u16) -> Option<&Cell> {
@@ -74,14 +84,20 @@ impl Board {
 
     /// Every cell with its read model and partition.
     pub(crate) fn cells(&self) -> impl Iterator<Item = (&'static str, u16, &Cell)> {
-        self.rows.iter().flat_map(|(name, cells)| (0..).zip(cells).map(move |(partition, cell)| (*name, partition, cell)))
+        self.rows.iter().flat_map(|(name, cells)| {
+            (0..)
+                .zip(cells)
+                .map(move |(partition, cell)| (*name, partition, cell))
+        })
     }
 
     /// Takes what the checkpoints say. Of what this process feeds itself the cell knows more, except that an operator let
     /// a stopped partition go on.
     pub(crate) fn take(&self, checkpoints: Vec<Checkpoint>, process: Uuid) {
         for checkpoint in checkpoints {
-            let Some(cell) = self.cell(&checkpoint.projection, checkpoint.partition) else { continue };
+            let Some(cell) = self.cell(&checkpoint.projection, checkpoint.partition) else {
+                continue;
+            };
             let ours = checkpoint.owner == Some(process);
             let stopped = checkpoint.stopped.map(Arc::new);
             let mut retry = false;

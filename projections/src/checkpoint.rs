@@ -7,7 +7,7 @@ use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
 const STATE: &str = r#"
-select projection, partition, "offset", owner, epoch, coalesce(lease_until > clock_timestamp(), false) as leased,
+select projection, partition, "offset", owner, coalesce(lease_until > clock_timestamp(), false) as leased,
        stopped_offset, stopped_class, stopped_reason
   from checkpoints c join projections p on p.name = c.projection and p.generation = c.generation
  order by projection, partition"#;
@@ -74,7 +74,9 @@ impl FromStr for StopClass {
 
     fn from_str(text: &str) -> Result<Self, UnknownClass> {
         let all = [Self::Decode, Self::Apply, Self::Sql, Self::Panic, Self::History];
-        all.into_iter().find(|class| class.as_str() == text).ok_or(UnknownClass)
+        all.into_iter()
+            .find(|class| class.as_str() == text)
+            .ok_or(UnknownClass)
     }
 }
 
@@ -107,7 +109,6 @@ pub(crate) struct Checkpoint {
     pub(crate) partition: u16,
     pub(crate) offset: i64,
     pub(crate) owner: Option<Uuid>,
-    pub(crate) epoch: i64,
     /// Its owner's lease has not run out.
     pub(crate) leased: bool,
     pub(crate) stopped: Option<Stopped>,
@@ -115,12 +116,15 @@ pub(crate) struct Checkpoint {
 
 fn decode_state(row: &PgRow) -> Result<Checkpoint, sqlx::Error> {
     let partition = row.try_get::<i16, _>(1)? as u16;
-    let stopped = match row.try_get::<Option<i64>, _>(6)? {
+    let stopped = match row.try_get::<Option<i64>, _>(5)? {
         None => None,
         Some(offset) => Some(Stopped {
             position: Position { partition, offset },
-            class: row.try_get::<&str, _>(7)?.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
-            reason: row.try_get(8)?,
+            class: row
+                .try_get::<&str, _>(6)?
+                .parse()
+                .map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
+            reason: row.try_get(7)?,
         }),
     };
     Ok(Checkpoint {
@@ -128,15 +132,19 @@ fn decode_state(row: &PgRow) -> Result<Checkpoint, sqlx::Error> {
         partition,
         offset: row.try_get(2)?,
         owner: row.try_get(3)?,
-        epoch: row.try_get(4)?,
-        leased: row.try_get(5)?,
+        leased: row.try_get(4)?,
         stopped,
     })
 }
 
 /// The checkpoints of every current generation.
 pub(crate) async fn all(executor: impl PgExecutor<'_>) -> Result<Vec<Checkpoint>, sqlx::Error> {
-    sqlx::query(STATE).fetch_all(executor).await?.iter().map(decode_state).collect()
+    sqlx::query(STATE)
+        .fetch_all(executor)
+        .await?
+        .iter()
+        .map(decode_state)
+        .collect()
 }
 
 /// A checkpoint that this log cannot have made.
@@ -150,13 +158,22 @@ pub(crate) struct Foreign {
 
 /// The first checkpoint that the log does not prove. One statement, so one snapshot: processes that append and fold
 /// meanwhile cannot make it look wrong.
-pub(crate) async fn first_foreign(pool: &PgPool, projections: &[&str]) -> Result<Option<Foreign>, sqlx::Error> {
-    let row = sqlx::query(EXAMINE).bind(projections).fetch_optional(pool).await?;
+pub(crate) async fn first_foreign(
+    pool: &PgPool,
+    projections: &[&str],
+) -> Result<Option<Foreign>, sqlx::Error> {
+    let row = sqlx::query(EXAMINE)
+        .bind(projections)
+        .fetch_optional(pool)
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let partition = row.try_get::<i16, _>(1)? as u16;
     Ok(Some(Foreign {
         projection: row.try_get(0)?,
-        position: Position { partition, offset: row.try_get(2)? },
+        position: Position {
+            partition,
+            offset: row.try_get(2)?,
+        },
         expected: row.try_get(3)?,
         head: row.try_get(4)?,
         found: row.try_get(5)?,
@@ -214,6 +231,10 @@ pub(crate) async fn resume(
     projection: &str,
     partition: u16,
 ) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(RESUME).bind(projection).bind(partition as i16).execute(executor).await?;
+    let done = sqlx::query(RESUME)
+        .bind(projection)
+        .bind(partition as i16)
+        .execute(executor)
+        .await?;
     Ok(done.rows_affected() == 1)
 }

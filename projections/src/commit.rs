@@ -10,8 +10,8 @@
 //! transaction only (`set_config(.., is_local)`), because the connection goes back to a pool where others need theirs.
 
 use crate::projector::{Generation, PgQuery, Projector, ProjectorSql};
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, SqlSafeStr, SqlStr};
 use docket_domain::OrderId;
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, SqlSafeStr, SqlStr};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
 
@@ -38,7 +38,10 @@ impl Statements {
         write.push('\n');
         write.push_str(COUNT_MOVED);
         // Nothing but table names of this program and the generation's number is put together here.
-        Self { load: sql.load, write: AssertSqlSafe(write).into_sql_str() }
+        Self {
+            load: sql.load,
+            write: AssertSqlSafe(write).into_sql_str(),
+        }
     }
 }
 

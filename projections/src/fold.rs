@@ -58,7 +58,11 @@ pub(crate) struct Fold<P: Projector> {
 impl<P: Projector> Fold<P> {
     pub(crate) fn new(projector: Arc<P>, cache_bytes: u64) -> Self {
         let cache = new_cache(&projector, cache_bytes);
-        Self { projector, cache, cache_bytes }
+        Self {
+            projector,
+            cache,
+            cache_bytes,
+        }
     }
 
     /// Forgets everything: what is remembered may not be what the tables hold.
@@ -96,8 +100,14 @@ impl<P: Projector> Fold<P> {
         if orders.is_empty() {
             return Ok(HashMap::new());
         }
-        let rows = connection.fetch_all(sqlx::query(statements.load.clone()).bind(orders)).await?;
-        let entity = |row| self.projector.entity(row).map(|(order, entity)| (order, Arc::new(entity)));
+        let rows = connection
+            .fetch_all(sqlx::query(statements.load.clone()).bind(orders))
+            .await?;
+        let entity = |row| {
+            self.projector
+                .entity(row)
+                .map(|(order, entity)| (order, Arc::new(entity)))
+        };
         rows.iter().map(entity).collect()
     }
 
@@ -113,17 +123,33 @@ impl<P: Projector> Fold<P> {
             let mut entities: BTreeMap<OrderId, P::Entity> = BTreeMap::new();
             for event in events {
                 let order = event.stream.order;
-                let known = || self.cache.peek(&order).or_else(|| loaded.get(&order)).map(|e| P::Entity::clone(e));
+                let known = || {
+                    self.cache
+                        .peek(&order)
+                        .or_else(|| loaded.get(&order))
+                        .map(|e| P::Entity::clone(e))
+                };
                 let entity = entities.remove(&order).or_else(known);
                 entities.insert(order, self.projector.apply(entity, event)?);
                 at += 1;
             }
-            Ok(entities.into_iter().map(|(order, entity)| (order, Arc::new(entity))).collect())
+            Ok(entities
+                .into_iter()
+                .map(|(order, entity)| (order, Arc::new(entity)))
+                .collect())
         }));
         match folded {
             Ok(Ok(entities)) => Ok(entities),
-            Ok(Err(error)) => Err(Failure { at, class: class_of(&error), reason: chain(&error) }),
-            Err(panic) => Err(Failure { at, class: StopClass::Panic, reason: panic_text(panic.as_ref()) }),
+            Ok(Err(error)) => Err(Failure {
+                at,
+                class: class_of(&error),
+                reason: chain(&error),
+            }),
+            Err(panic) => Err(Failure {
+                at,
+                class: StopClass::Panic,
+                reason: panic_text(panic.as_ref()),
+            }),
         }
     }
 }
@@ -156,5 +182,8 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("the projector panicked: {}", text.as_deref().unwrap_or("it said nothing"))
+    format!(
+        "the projector panicked: {}",
+        text.as_deref().unwrap_or("it said nothing")
+    )
 }

@@ -4,11 +4,7 @@
 //! few events wait. Gauges carry read model and partition, so a partition that stands still is seen beside fifteen that do
 //! not.
 
-use crate::{
-    board::Cell,
-    checkpoint::Stopped,
-    supervisor::Shared,
-};
+use crate::{board::Cell, checkpoint::Stopped, supervisor::Shared};
 use chrono::{DateTime, Utc};
 use docket_event_store::Feed;
 use std::sync::Arc;
@@ -59,7 +55,11 @@ pub(crate) fn status(shared: &Shared, now: DateTime<Utc>) -> Vec<PartitionStatus
             offset: progress.offset,
             head,
             lag_events,
-            lag_seconds: if lag_events == 0 { 0.0 } else { age(cell.behind_since(), now) },
+            lag_seconds: if lag_events == 0 {
+                0.0
+            } else {
+                age(cell.behind_since(), now)
+            },
             owner: match progress.owner {
                 Some(owner) if owner == shared.config.process => Owner::This,
                 Some(owner) => Owner::Other(owner),
@@ -80,10 +80,14 @@ pub(crate) async fn measure(shared: &Shared) {
         cell.set_behind_since(since);
     }
     for status in status(shared, Utc::now()) {
-        let labels = [("projection", status.projection.to_owned()), ("partition", status.partition.to_string())];
+        let labels = [
+            ("projection", status.projection.to_owned()),
+            ("partition", status.partition.to_string()),
+        ];
         metrics::gauge!("docket_projection_lag_events", &labels).set(status.lag_events as f64);
         metrics::gauge!("docket_projection_lag_seconds", &labels).set(status.lag_seconds);
-        metrics::gauge!("docket_projection_stopped", &labels).set(f64::from(u8::from(status.stopped.is_some())));
+        metrics::gauge!("docket_projection_stopped", &labels)
+            .set(f64::from(u8::from(status.stopped.is_some())));
     }
 }
 

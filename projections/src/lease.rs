@@ -17,7 +17,8 @@ const BEAT: &str = "
 insert into projection_processes (process, alive_until) values ($1, clock_timestamp() + make_interval(secs => $2))
     on conflict (process) do update set alive_until = excluded.alive_until";
 
-const BURY: &str = "delete from projection_processes where alive_until < clock_timestamp() - interval '1 minute'";
+const BURY: &str =
+    "delete from projection_processes where alive_until < clock_timestamp() - interval '1 minute'";
 
 const COUNT: &str = "select count(*) from projection_processes where alive_until > clock_timestamp()";
 
@@ -60,8 +61,16 @@ pub(crate) struct Claim {
 /// Shows that this process lives, renews its leases, and says how many processes share the work.
 pub(crate) async fn beat(pool: &PgPool, process: Uuid, lease: Duration) -> Result<usize, sqlx::Error> {
     let seconds = lease.as_secs_f64();
-    sqlx::query(BEAT).bind(process).bind(seconds).execute(pool).await?;
-    sqlx::query(RENEW).bind(process).bind(seconds).execute(pool).await?;
+    sqlx::query(BEAT)
+        .bind(process)
+        .bind(seconds)
+        .execute(pool)
+        .await?;
+    sqlx::query(RENEW)
+        .bind(process)
+        .bind(seconds)
+        .execute(pool)
+        .await?;
     sqlx::query(BURY).execute(pool).await?;
     let alive: i64 = sqlx::query_scalar(COUNT).fetch_one(pool).await?;
     Ok(usize::try_from(alive).unwrap_or(1).max(1))
@@ -85,8 +94,15 @@ pub(crate) async fn claim(
         .fetch_all(pool)
         .await?;
     let claim = |row: &sqlx::postgres::PgRow| {
-        let position = Position { partition: row.try_get::<i16, _>(0)? as u16, offset: row.try_get(1)? };
-        Ok(Claim { position, epoch: row.try_get(2)?, proved: row.try_get(3)? })
+        let position = Position {
+            partition: row.try_get::<i16, _>(0)? as u16,
+            offset: row.try_get(1)?,
+        };
+        Ok(Claim {
+            position,
+            epoch: row.try_get(2)?,
+            proved: row.try_get(3)?,
+        })
     };
     rows.iter().map(claim).collect()
 }

@@ -19,7 +19,7 @@ pub mod projector;
 pub mod read_models;
 mod start;
 mod supervisor;
-// pub mod verify;
+pub mod verify;
 mod wait;
 mod worker;
 
@@ -27,7 +27,7 @@ pub use checkpoint::{StopClass, Stopped};
 pub use lag::{Owner, PartitionStatus};
 pub use projector::{ApplyError, Generation, Projector};
 pub use start::{Projections, ProjectionsConfig, StartError};
-// pub use verify::{Report, VerifyError, verify};
+pub use verify::{Report, VerifyError, verify};
 pub use wait::WaitError;
 
 /// What to do about rows that were folded from another history.

@@ -55,7 +55,10 @@ pub enum ApplyError {
 /// # Errors
 /// When the event cannot be decoded.
 pub fn fact(event: &RecordedEvent) -> Result<&docket_domain::Event, ApplyError> {
-    event.event.as_ref().map_err(|error| ApplyError::Decode(crate::fold::chain(error)))
+    event
+        .event
+        .as_ref()
+        .map_err(|error| ApplyError::Decode(crate::fold::chain(error)))
 }
 
 /// A column of a table: its name, and its type as an argument. JSON is sent as text.
@@ -65,10 +68,20 @@ pub type Column = (&'static str, &'static str);
 pub fn one_table(generation: Generation, table: &str, columns: &[Column]) -> ProjectorSql {
     let table = generation.table(table);
     let list = |form: &dyn Fn(&str, &str) -> String| {
-        columns.iter().map(|(name, kind)| form(name, kind)).collect::<Vec<_>>().join(", ")
+        columns
+            .iter()
+            .map(|(name, kind)| form(name, kind))
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let names = list(&|name, _| format!("\"{name}\""));
-    let read = list(&|name, kind| if kind == "json" { format!("\"{name}\"::text") } else { format!("\"{name}\"") });
+    let read = list(&|name, kind| {
+        if kind == "json" {
+            format!("\"{name}\"::text")
+        } else {
+            format!("\"{name}\"")
+        }
+    });
     let arguments: Vec<String> = (FIRST_ARGUMENT..)
         .zip(columns)
         .map(|(number, (_, kind))| format!("${number}::{}[]", if *kind == "json" { "text" } else { kind }))
@@ -81,7 +94,10 @@ pub fn one_table(generation: Generation, table: &str, columns: &[Column]) -> Pro
         arguments.join(", ")
     );
     let load = format!("select {read} from {table} where order_id = any ($1)");
-    ProjectorSql { load: AssertSqlSafe(load).into_sql_str(), inserts: vec![insert] }
+    ProjectorSql {
+        load: AssertSqlSafe(load).into_sql_str(),
+        inserts: vec![insert],
+    }
 }
 
 /// A projector's statements for one generation.
@@ -117,11 +133,7 @@ pub trait Projector: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the event cannot be decoded, or says what cannot be.
-    fn apply(
-        &self,
-        entity: Option<Self::Entity>,
-        event: &RecordedEvent,
-    ) -> Result<Self::Entity, ApplyError>;
+    fn apply(&self, entity: Option<Self::Entity>, event: &RecordedEvent) -> Result<Self::Entity, ApplyError>;
 
     /// Reads an entity from a row of `load`.
     ///

@@ -192,14 +192,22 @@ impl Projections {
         supervisor.tick().await;
         let cancel = CancellationToken::new();
         let task = tokio::spawn(supervisor.run(cancel.clone()));
-        Ok(Self(Arc::new(Inner { shared, cancel, task: Mutex::new(Some(task)) })))
+        Ok(Self(Arc::new(Inner {
+            shared,
+            cancel,
+            task: Mutex::new(Some(task)),
+        })))
     }
 
     /// Resolves when every named read model is at or past each position.
     ///
     /// # Errors
     /// `Stale` when one does not get there in time or stands still, `Overloaded` when too many wait.
-    pub async fn wait_for(&self, read_models: &[&'static str], positions: &[Position]) -> Result<(), WaitError> {
+    pub async fn wait_for(
+        &self,
+        read_models: &[&'static str],
+        positions: &[Position],
+    ) -> Result<(), WaitError> {
         wait::wait_for(&self.0.shared, read_models, positions).await
     }
 
@@ -209,7 +217,9 @@ impl Projections {
     /// As [`Projections::wait_for`].
     pub async fn caught_up(&self) -> Result<(), WaitError> {
         let heads = (0..).zip(self.0.shared.store.feed().heads());
-        let positions: Vec<Position> = heads.map(|(partition, offset)| Position { partition, offset }).collect();
+        let positions: Vec<Position> = heads
+            .map(|(partition, offset)| Position { partition, offset })
+            .collect();
         self.wait_for(&self.names(), &positions).await
     }
 
@@ -257,26 +267,55 @@ type Generations = HashMap<String, (i32, Generation)>;
 async fn generations(store: &Store) -> Result<Generations, StartError> {
     let rows = sqlx::query("select name, version, generation from projections").fetch_all(store.pool());
     let rows = rows.await.map_err(StartError::Read)?;
-    let pointer = |row: &sqlx::postgres::PgRow| Ok((row.try_get(0)?, (row.try_get(1)?, Generation(row.try_get(2)?))));
-    rows.iter().map(pointer).collect::<Result<_, sqlx::Error>>().map_err(StartError::Read)
+    let pointer =
+        |row: &sqlx::postgres::PgRow| Ok((row.try_get(0)?, (row.try_get(1)?, Generation(row.try_get(2)?))));
+    rows.iter()
+        .map(pointer)
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(StartError::Read)
 }
 
 fn fed<P: Projector>(projector: P, generations: &Generations) -> Result<Arc<dyn Fed>, StartError> {
     let projection = projector.name();
-    let (stored, generation) = *generations.get(projection).ok_or(StartError::NotMigrated(projection))?;
+    let (stored, generation) = *generations
+        .get(projection)
+        .ok_or(StartError::NotMigrated(projection))?;
     let ours = projector.version();
     if stored != ours {
-        return Err(StartError::OtherVersion { projection, stored, ours });
+        return Err(StartError::OtherVersion {
+            projection,
+            stored,
+            ours,
+        });
     }
     Ok(Arc::new(FedBy::new(Arc::new(projector), generation)))
 }
 
 async fn refuse_foreign(store: &Store, names: &[&'static str]) -> Result<(), StartError> {
-    let foreign = checkpoint::first_foreign(store.pool(), names).await.map_err(StartError::Read)?;
+    let foreign = checkpoint::first_foreign(store.pool(), names)
+        .await
+        .map_err(StartError::Read)?;
     let Some(foreign) = foreign else { return Ok(()) };
-    let checkpoint::Foreign { projection, position: Position { partition, offset }, expected, found, head } = foreign;
+    let checkpoint::Foreign {
+        projection,
+        position: Position { partition, offset },
+        expected,
+        found,
+        head,
+    } = foreign;
     if offset > head {
-        return Err(StartError::AboveHead { projection, partition, offset, head });
+        return Err(StartError::AboveHead {
+            projection,
+            partition,
+            offset,
+            head,
+        });
     }
-    Err(StartError::OtherHistory { projection, partition, offset, expected, found })
+    Err(StartError::OtherHistory {
+        projection,
+        partition,
+        offset,
+        expected,
+        found,
+    })
 }

@@ -70,7 +70,6 @@ impl Health {
 /// A read model with the generation that is fed, whatever its entities are.
 pub(crate) trait Fed: Send + Sync {
     fn name(&self) -> &'static str;
-    fn version(&self) -> i32;
     fn generation(&self) -> Generation;
     fn own(&self, start: Assignment) -> BoxFuture<'static, End>;
 }
@@ -85,17 +84,17 @@ pub(crate) struct FedBy<P: Projector> {
 impl<P: Projector> FedBy<P> {
     pub(crate) fn new(projector: Arc<P>, generation: Generation) -> Self {
         let statements = Arc::new(Statements::new(projector.sql(generation)));
-        Self { projector, generation, statements }
+        Self {
+            projector,
+            generation,
+            statements,
+        }
     }
 }
 
 impl<P: Projector> Fed for FedBy<P> {
     fn name(&self) -> &'static str {
         self.projector.name()
-    }
-
-    fn version(&self) -> i32 {
-        self.projector.version()
     }
 
     fn generation(&self) -> Generation {
@@ -123,7 +122,12 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(shared: Arc<Shared>, fed: Vec<Arc<dyn Fed>>) -> Self {
-        Self { shared, fed, owners: JoinSet::new(), owned: HashMap::new() }
+        Self {
+            shared,
+            fed,
+            owners: JoinSet::new(),
+            owned: HashMap::new(),
+        }
     }
 
     /// Works until cancelled, then lets the owners finish their batches, gives the leases up and returns.
@@ -163,13 +167,27 @@ impl Supervisor {
         let partitions = shared.store.partitions().count();
         let share = lease::fair_share(partitions, processes);
         for fed in self.fed.clone() {
-            let mut mine: Vec<_> =
-                self.owned.values().filter(|o| o.held.projection == fed.name()).collect();
+            let mut mine: Vec<_> = self
+                .owned
+                .values()
+                .filter(|o| o.held.projection == fed.name())
+                .collect();
             mine.sort_by_key(|owned| owned.held.partition);
-            mine.iter().skip(share).for_each(|surplus| surplus.cancel.cancel());
-            let Some(most) = share.checked_sub(mine.len()).filter(|most| *most > 0) else { continue };
-            let claims =
-                lease::claim(pool, fed.name(), fed.generation(), most, config.process, config.lease).await?;
+            mine.iter()
+                .skip(share)
+                .for_each(|surplus| surplus.cancel.cancel());
+            let Some(most) = share.checked_sub(mine.len()).filter(|most| *most > 0) else {
+                continue;
+            };
+            let claims = lease::claim(
+                pool,
+                fed.name(),
+                fed.generation(),
+                most,
+                config.process,
+                config.lease,
+            )
+            .await?;
             for claim in claims {
                 self.start_owner(&*fed, claim).await;
             }
@@ -188,10 +206,20 @@ impl Supervisor {
             self.refuse(&held, claim).await;
             return;
         }
-        tracing::debug!(projection = held.projection, partition = held.partition, epoch = held.epoch, "claimed");
+        tracing::debug!(
+            projection = held.projection,
+            partition = held.partition,
+            epoch = held.epoch,
+            "claimed"
+        );
         let cancel = CancellationToken::new();
         let shared = Arc::clone(&self.shared);
-        let start = Assignment { shared, held, offset: claim.position.offset, cancel: cancel.clone() };
+        let start = Assignment {
+            shared,
+            held,
+            offset: claim.position.offset,
+            cancel: cancel.clone(),
+        };
         let task = self.owners.spawn(fed.own(start));
         self.owned.insert(task.id(), Owned { held, cancel });
     }
@@ -223,7 +251,9 @@ impl Supervisor {
             Ok((id, end)) => (id, Some(end)),
             Err(error) => (error.id(), None),
         };
-        let Some(owned) = self.owned.remove(&id) else { return };
+        let Some(owned) = self.owned.remove(&id) else {
+            return;
+        };
         if end == Some(End::Lost) {
             tracing::info!(
                 projection = owned.held.projection,
@@ -240,7 +270,8 @@ impl Supervisor {
                 "the owner of a partition broke off; it is claimed again"
             );
         }
-        let released = lease::release(self.shared.store.pool(), &owned.held, self.shared.config.process).await;
+        let released =
+            lease::release(self.shared.store.pool(), &owned.held, self.shared.config.process).await;
         if let Err(error) = released {
             self.shared.health.failed(&chain(&error));
         }
@@ -258,16 +289,25 @@ impl Supervisor {
     /// that another process can claim at once.
     async fn stop(mut self) {
         self.owned.values().for_each(|owned| owned.cancel.cancel());
-        let drained = timeout(limits::STOP, async { while self.owners.join_next().await.is_some() {} }).await;
+        let drained = timeout(limits::STOP, async {
+            while self.owners.join_next().await.is_some() {}
+        })
+        .await;
         if drained.is_err() {
             tracing::warn!("batches in flight are broken off; their transactions are whole either way");
             self.owners.shutdown().await;
         }
-        let left = timeout(limits::STOP, lease::leave(self.shared.store.pool(), self.shared.config.process));
+        let left = timeout(
+            limits::STOP,
+            lease::leave(self.shared.store.pool(), self.shared.config.process),
+        );
         match left.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(error = chain(&error), "the leases were not given up; they run out by themselves");
+                tracing::warn!(
+                    error = chain(&error),
+                    "the leases were not given up; they run out by themselves"
+                );
             }
             Err(_) => tracing::warn!("the leases were not given up in time; they run out by themselves"),
         }

@@ -51,7 +51,10 @@ pub enum WaitError {
 }
 
 fn because(stopped: &Option<Arc<Stopped>>) -> String {
-    stopped.as_ref().map(|stopped| format!("; it stands still at {stopped}")).unwrap_or_default()
+    stopped
+        .as_ref()
+        .map(|stopped| format!("; it stands still at {stopped}"))
+        .unwrap_or_default()
 }
 
 /// Counts a waiter as long as it lives.

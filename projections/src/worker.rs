@@ -44,7 +44,12 @@ enum Trouble {
     /// The database cannot be reached, or not now.
     Unavailable(String),
     /// These events cannot be applied or written together.
-    Events { first: Position, count: usize, class: StopClass, reason: String },
+    Events {
+        first: Position,
+        count: usize,
+        class: StopClass,
+        reason: String,
+    },
 }
 
 /// What a worker starts with.
@@ -71,15 +76,31 @@ pub(crate) struct Worker<P: Projector> {
 impl<P: Projector> Worker<P> {
     pub(crate) fn new(projector: Arc<P>, statements: Arc<Statements>, start: Assignment) -> Self {
         let fold = Fold::new(Arc::clone(&projector), start.shared.cache_bytes);
-        let Assignment { shared, held, offset, cancel } = start;
+        let Assignment {
+            shared,
+            held,
+            offset,
+            cancel,
+        } = start;
         let most = shared.config.batch_events.max(1);
-        Self { shared, projector, statements, fold, held, offset, most, cancel }
+        Self {
+            shared,
+            projector,
+            statements,
+            fold,
+            held,
+            offset,
+            most,
+            cancel,
+        }
     }
 
     /// Feeds the partition until it is told to stop or loses it.
     pub(crate) async fn run(mut self) -> End {
         let feed = self.shared.store.feed().clone();
-        let Some(mut head) = feed.watch(self.held.partition) else { return End::Cancelled };
+        let Some(mut head) = feed.watch(self.held.partition) else {
+            return End::Cancelled;
+        };
         let mut retry = limits::FIRST_RETRY;
         while !self.cancel.is_cancelled() {
             head.borrow_and_update();
@@ -102,7 +123,9 @@ impl<P: Projector> Worker<P> {
                     retry = (retry * 2).min(limits::LAST_RETRY);
                 }
                 Err(Trouble::Events { count, .. }) if count > 1 => self.most = count / 2,
-                Err(Trouble::Events { first, class, reason, .. }) => {
+                Err(Trouble::Events {
+                    first, class, reason, ..
+                }) => {
                     if !self.stand_still(first, class, reason).await {
                         return End::Lost;
                     }
@@ -118,9 +141,17 @@ impl<P: Projector> Worker<P> {
         let step = AssertUnwindSafe(self.step(&mut count)).catch_unwind().await;
         step.unwrap_or_else(|panic| {
             self.fold.clear();
-            let first = Position { partition: self.held.partition, offset: self.offset + 1 };
+            let first = Position {
+                partition: self.held.partition,
+                offset: self.offset + 1,
+            };
             let reason = panic_text(panic.as_ref());
-            Err(Trouble::Events { first, count, class: StopClass::Panic, reason })
+            Err(Trouble::Events {
+                first,
+                count,
+                class: StopClass::Panic,
+                reason,
+            })
         })
     }
 
@@ -131,8 +162,13 @@ impl<P: Projector> Worker<P> {
             return Ok(Step::Idle);
         }
         // The feed is read under the permit: what arrives while this waits for its turn joins the batch.
-        let Ok(_permit) = shared.connections.acquire().await else { return Ok(Step::Idle) };
-        let events = feed.read(self.held.partition, self.offset, self.most).await.map_err(unreadable)?;
+        let Ok(_permit) = shared.connections.acquire().await else {
+            return Ok(Step::Idle);
+        };
+        let events = feed
+            .read(self.held.partition, self.offset, self.most)
+            .await
+            .map_err(unreadable)?;
         *count = events.len();
         if events.is_empty() {
             return Ok(Step::Idle);
@@ -147,22 +183,37 @@ impl<P: Projector> Worker<P> {
     async fn commit(&mut self, events: &[Arc<RecordedEvent>]) -> Result<Step, Trouble> {
         let started = std::time::Instant::now();
         let partition = self.held.partition;
-        let first = Position { partition, offset: self.offset + 1 };
+        let first = Position {
+            partition,
+            offset: self.offset + 1,
+        };
         let refused = |error: sqlx::Error| trouble(error, first, events.len());
         let mut connection = self.shared.store.pool().acquire().await.map_err(refused)?;
         let missing = self.fold.missing(events);
-        let loaded = self.fold.load(&mut connection, &self.statements, missing).await.map_err(refused)?;
+        let loaded = self
+            .fold
+            .load(&mut connection, &self.statements, missing)
+            .await
+            .map_err(refused)?;
         let (events, entities) = match self.fold.apply(events, &loaded) {
             Ok(entities) => (events, entities),
             Err(failure) => {
                 // What comes before the event is written first; the next step meets it alone.
                 let good = &events[..failure.at];
-                let again = if good.is_empty() { None } else { self.fold.apply(good, &loaded).ok() };
-                let Some(entities) = again else { return Err(failed(failure, first)) };
+                let again = if good.is_empty() {
+                    None
+                } else {
+                    self.fold.apply(good, &loaded).ok()
+                };
+                let Some(entities) = again else {
+                    return Err(failed(failure, first));
+                };
                 (good, entities)
             }
         };
-        let Some(last) = events.last() else { return Ok(Step::Idle) };
+        let Some(last) = events.last() else {
+            return Ok(Step::Idle);
+        };
         let step = Move {
             generation: self.held.generation,
             partition,
@@ -172,8 +223,17 @@ impl<P: Projector> Worker<P> {
             event_id: last.event_id,
             lease: self.shared.config.lease,
         };
-        let written = commit::write(&mut connection, &*self.projector, &self.statements, &step, &entities);
-        if !written.await.map_err(|error| trouble(error, first, events.len()))? {
+        let written = commit::write(
+            &mut connection,
+            &*self.projector,
+            &self.statements,
+            &step,
+            &entities,
+        );
+        if !written
+            .await
+            .map_err(|error| trouble(error, first, events.len()))?
+        {
             drop(connection);
             return self.look_again().await;
         }
@@ -210,7 +270,11 @@ impl<P: Projector> Worker<P> {
     async fn stand_still(&mut self, position: Position, class: StopClass, mut reason: String) -> bool {
         reason.truncate(reason.floor_char_boundary(limits::REASON_BYTES));
         let reason = reason.replace('\0', "");
-        let stopped = Stopped { position, class, reason };
+        let stopped = Stopped {
+            position,
+            class,
+            reason,
+        };
         tracing::error!(
             projection = self.held.projection,
             partition = position.partition,
@@ -235,7 +299,9 @@ impl<P: Projector> Worker<P> {
             }
         }
         let shared = Arc::clone(&self.shared);
-        let Some(cell) = shared.board.cell(self.held.projection, self.held.partition) else { return true };
+        let Some(cell) = shared.board.cell(self.held.projection, self.held.partition) else {
+            return true;
+        };
         cell.stopped(stopped);
         tokio::select! {
             () = self.cancel.cancelled() => {}
@@ -276,7 +342,12 @@ fn unreadable(error: FeedError) -> Trouble {
 }
 
 fn failed(failure: Failure, first: Position) -> Trouble {
-    Trouble::Events { first, count: 1, class: failure.class, reason: failure.reason }
+    Trouble::Events {
+        first,
+        count: 1,
+        class: failure.class,
+        reason: failure.reason,
+    }
 }
 
 /// Rows that the database will refuse again the next time are trouble with their events; the rest passes.
@@ -287,11 +358,22 @@ fn trouble(error: sqlx::Error, first: Position, count: usize) -> Trouble {
             if !code.starts_with("22") && !code.starts_with("23") {
                 return Trouble::Unavailable(chain(&error));
             }
-            let constraint = database.constraint().map(|name| format!(" ({name})")).unwrap_or_default();
-            format!("the database refused its rows: {}{constraint}, SQL state {code}", database.message())
+            let constraint = database
+                .constraint()
+                .map(|name| format!(" ({name})"))
+                .unwrap_or_default();
+            format!(
+                "the database refused its rows: {}{constraint}, SQL state {code}",
+                database.message()
+            )
         }
         sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => chain(&error),
         _ => return Trouble::Unavailable(chain(&error)),
     };
-    Trouble::Events { first, count, class: StopClass::Sql, reason }
+    Trouble::Events {
+        first,
+        count,
+        class: StopClass::Sql,
+        reason,
+    }
 }

@@ -240,13 +240,25 @@ pub fn fulfillment_status(order: &Order, progress: &[(LineId, LineProgress)]) ->
         FulfillmentStatus::Returned
     } else if sum.delivered > 0 {
         let all = sum.delivered >= needed;
-        if all { FulfillmentStatus::Delivered } else { FulfillmentStatus::PartiallyDelivered }
+        if all {
+            FulfillmentStatus::Delivered
+        } else {
+            FulfillmentStatus::PartiallyDelivered
+        }
     } else if sum.shipped > 0 {
         let all = sum.shipped >= needed;
-        if all { FulfillmentStatus::Shipped } else { FulfillmentStatus::PartiallyShipped }
+        if all {
+            FulfillmentStatus::Shipped
+        } else {
+            FulfillmentStatus::PartiallyShipped
+        }
     } else if sum.allocated > 0 {
         let all = sum.allocated >= needed;
-        if all { FulfillmentStatus::Allocated } else { FulfillmentStatus::PartiallyAllocated }
+        if all {
+            FulfillmentStatus::Allocated
+        } else {
+            FulfillmentStatus::PartiallyAllocated
+        }
     } else {
         FulfillmentStatus::Unfulfilled
     }

@@ -12,7 +12,10 @@ struct UnknownWord {
 }
 
 pub(crate) fn unknown(text: &str, expected: &'static str) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(UnknownWord { text: text.chars().take(80).collect(), expected }))
+    sqlx::Error::Decode(Box::new(UnknownWord {
+        text: text.chars().take(80).collect(),
+        expected,
+    }))
 }
 
 /// A value from the text that the log's types write.
@@ -28,7 +31,11 @@ pub(crate) fn origin_code(origin: Origin) -> i8 {
 }
 
 pub(crate) fn origin_of(code: i8) -> Origin {
-    if code == b'i' as i8 { Origin::Imported } else { Origin::Live }
+    if code == b'i' as i8 {
+        Origin::Imported
+    } else {
+        Origin::Live
+    }
 }
 
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {

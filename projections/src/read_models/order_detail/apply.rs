@@ -63,8 +63,10 @@ impl Projector for OrderDetailProjector {
         fn all<T>(entities: &[(OrderId, Arc<OrderDetail>)], value: impl Fn(&OrderDetail) -> T) -> Vec<T> {
             entities.iter().map(|(_, detail)| value(detail)).collect()
         }
-        let documents: Vec<String> =
-            entities.iter().map(|(_, detail)| to_json(&detail.document)).collect::<Result<_, _>>()?;
+        let documents: Vec<String> = entities
+            .iter()
+            .map(|(_, detail)| to_json(&detail.document))
+            .collect::<Result<_, _>>()?;
         Ok(query
             .bind(all(entities, |detail| detail.id.0))
             .bind(all(entities, |detail| detail.position.offset))
@@ -92,7 +94,10 @@ impl Projector for OrderDetailProjector {
             ("partition", detail.position.partition.to_string()),
             ("offset", detail.position.offset.to_string()),
             ("version", detail.version.to_string()),
-            ("document", to_json(&detail.document).unwrap_or_else(|error| error.to_string())),
+            (
+                "document",
+                to_json(&detail.document).unwrap_or_else(|error| error.to_string()),
+            ),
         ]
     }
 }
@@ -105,7 +110,9 @@ impl Projector for OrderDetailProjector {
 pub fn fold<'a>(
     events: impl IntoIterator<Item = &'a RecordedEvent>,
 ) -> Result<Option<OrderDetail>, ApplyError> {
-    events.into_iter().try_fold(None, |detail, event| apply(detail, event).map(Some))
+    events
+        .into_iter()
+        .try_fold(None, |detail, event| apply(detail, event).map(Some))
 }
 
 fn apply(detail: Option<OrderDetail>, event: &RecordedEvent) -> Result<OrderDetail, ApplyError> {
@@ -139,7 +146,9 @@ fn apply(detail: Option<OrderDetail>, event: &RecordedEvent) -> Result<OrderDeta
     }
     let overflow = |()| ApplyError::Impossible(OVERFLOW);
     document.order.totals_now().map_err(|_| overflow(()))?;
-    Sums::of(document.payments.values().map(|payment| &payment.state)).ok_or(()).map_err(overflow)?;
+    Sums::of(document.payments.values().map(|payment| &payment.state))
+        .ok_or(())
+        .map_err(overflow)?;
     Ok(detail)
 }
 
@@ -150,7 +159,11 @@ fn begin(event: &RecordedEvent, at: DateTime<Utc>) -> OrderDetail {
         version: event.version,
         document: Document {
             origin: event.command.origin,
-            times: Times { created_at: at, updated_at: at, ..Times::default() },
+            times: Times {
+                created_at: at,
+                updated_at: at,
+                ..Times::default()
+            },
             cancel_reason: None,
             order: Order::default(),
             payments: BTreeMap::new(),
@@ -225,9 +238,16 @@ fn apply_shipment(shipment: &mut ShipmentDetail, fact: &ShipmentEvent, at: DateT
     match fact {
         ShipmentEvent::Created(_) => shipment.created_at = at,
         ShipmentEvent::TrackingUpdated(fact) => {
-            let newer = shipment.scans.get(&fact.parcel).is_none_or(|known| known.at <= fact.at);
+            let newer = shipment
+                .scans
+                .get(&fact.parcel)
+                .is_none_or(|known| known.at <= fact.at);
             if newer {
-                let scan = Scan { status: fact.status, at: fact.at, place: fact.place.clone() };
+                let scan = Scan {
+                    status: fact.status,
+                    at: fact.at,
+                    place: fact.place.clone(),
+                };
                 shipment.scans.insert(fact.parcel, scan);
             }
         }

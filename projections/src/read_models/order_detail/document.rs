@@ -3,7 +3,8 @@
 //! It is what is stored and what is read; everything that follows from it is a method, so that it is written once.
 
 use crate::read_models::axes::{
-    FulfillmentStatus, LineProgress, OrderPaymentStatus, Sums, fulfillment_status, line_progress, payment_status,
+    FulfillmentStatus, LineProgress, OrderPaymentStatus, Sums, fulfillment_status, line_progress,
+    payment_status,
 };
 use chrono::{DateTime, Utc};
 use docket_domain::{
@@ -212,7 +213,10 @@ impl OrderDetail {
 
     /// What became of the pieces of each line.
     pub fn line_progress(&self) -> Vec<(LineId, LineProgress)> {
-        line_progress(&self.document.order, self.document.shipments.values().map(|shipment| &shipment.state))
+        line_progress(
+            &self.document.order,
+            self.document.shipments.values().map(|shipment| &shipment.state),
+        )
     }
 
     /// How far its shipments have come.
@@ -232,6 +236,8 @@ mod origin {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Origin, D::Error> {
         let word = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         let all = [Origin::Live, Origin::Imported];
-        all.into_iter().find(|origin| origin.as_str() == word).ok_or_else(|| D::Error::custom("an unknown origin"))
+        all.into_iter()
+            .find(|origin| origin.as_str() == word)
+            .ok_or_else(|| D::Error::custom("an unknown origin"))
     }
 }

@@ -34,7 +34,9 @@ impl OrderDetails {
         let table = generation.table(NAME);
         let columns = "order_id, \"offset\", version, partition, document::text";
         let find = format!("select {columns} from {table} where order_id = any ($1)");
-        Self { find: AssertSqlSafe(find).into_sql_str() }
+        Self {
+            find: AssertSqlSafe(find).into_sql_str(),
+        }
     }
 
     /// The documents of some orders (at most [`limits::FIND_ORDERS`] are read), in no particular order; what does not
@@ -43,7 +45,11 @@ impl OrderDetails {
     /// # Errors
     /// When the database does not answer.
     pub async fn find(&self, pool: &PgPool, orders: &[OrderId]) -> Result<Vec<OrderDetail>, sqlx::Error> {
-        let ids: Vec<Uuid> = orders.iter().take(limits::FIND_ORDERS).map(|order| order.0).collect();
+        let ids: Vec<Uuid> = orders
+            .iter()
+            .take(limits::FIND_ORDERS)
+            .map(|order| order.0)
+            .collect();
         let rows = sqlx::query(self.find.clone()).bind(ids).fetch_all(pool).await?;
         rows.iter().map(read).collect()
     }
@@ -62,7 +68,10 @@ pub(super) fn read(row: &PgRow) -> Result<OrderDetail, sqlx::Error> {
     let partition = row.try_get::<i16, _>("partition")? as u16;
     Ok(OrderDetail {
         id: OrderId(row.try_get("order_id")?),
-        position: Position { partition, offset: row.try_get("offset")? },
+        position: Position {
+            partition,
+            offset: row.try_get("offset")?,
+        },
         version: Version(row.try_get("version")?),
         document: from_json(row.try_get("document")?)?,
     })

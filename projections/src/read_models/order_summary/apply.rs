@@ -78,8 +78,16 @@ impl Projector for OrderSummaryProjector {
         let facts = &entity.facts;
         size_of::<Entity>()
             + facts.order.approximate_bytes()
-            + facts.payments.values().map(Payment::approximate_bytes).sum::<usize>()
-            + facts.shipments.values().map(Shipment::approximate_bytes).sum::<usize>()
+            + facts
+                .payments
+                .values()
+                .map(Payment::approximate_bytes)
+                .sum::<usize>()
+            + facts
+                .shipments
+                .values()
+                .map(Shipment::approximate_bytes)
+                .sum::<usize>()
     }
 
     fn columns(&self, entity: &Entity) -> Vec<(&'static str, String)> {
@@ -118,7 +126,10 @@ fn begin(event: &RecordedEvent, drafted: &Drafted) -> Entity {
         cancelled_at: None,
         expired_at: None,
     };
-    Entity { row, facts: Facts::default() }
+    Entity {
+        row,
+        facts: Facts::default(),
+    }
 }
 
 /// Folds the domain's states, and drops what the row does not follow from: it would only make the row larger.
@@ -145,8 +156,13 @@ fn evolve(facts: &mut Facts, event: &RecordedEvent, fact: &Event) {
         Event::Shipment(event) => {
             let shipment = facts.shipments.entry(number).or_default();
             let next = shipment::evolve(std::mem::take(shipment), event);
-            *shipment =
-                Shipment { ship_to: None, parcels: Vec::new(), cost: None, scans: Default::default(), ..next };
+            *shipment = Shipment {
+                ship_to: None,
+                parcels: Vec::new(),
+                cost: None,
+                scans: Default::default(),
+                ..next
+            };
         }
     }
 }
@@ -171,7 +187,11 @@ fn mark(row: &mut OrderSummary, event: &RecordedEvent, fact: &Event) {
 
 /// What follows from the states.
 fn derive(entity: &mut Entity) -> Result<(), ApplyError> {
-    let Facts { order, payments, shipments } = &entity.facts;
+    let Facts {
+        order,
+        payments,
+        shipments,
+    } = &entity.facts;
     let overflow = ApplyError::Impossible(OVERFLOW);
     let sums = Sums::of(payments.values()).ok_or(overflow)?;
     let progress = axes::line_progress(order, shipments.values());

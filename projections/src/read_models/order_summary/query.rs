@@ -48,7 +48,10 @@ pub struct Sort {
 
 impl Default for Sort {
     fn default() -> Self {
-        Self { field: SortField::CreatedAt, descending: true }
+        Self {
+            field: SortField::CreatedAt,
+            descending: true,
+        }
     }
 }
 
@@ -132,7 +135,11 @@ impl OrderSummary {
             SortField::Number => self.number.map(|number| number.0),
             SortField::Total => Some(self.totals.grand),
         };
-        Keyset { field, value, id: self.id.0 }
+        Keyset {
+            field,
+            value,
+            id: self.id.0,
+        }
     }
 }
 
@@ -145,8 +152,15 @@ pub struct OrderSummaries {
 impl OrderSummaries {
     /// Builds the statements of a generation.
     pub fn new(generation: Generation) -> Self {
-        let shown: Vec<String> = COLUMNS[..SHOWN].iter().map(|(name, _)| format!("\"{name}\"")).collect();
-        let select = format!("select {} from {} where ", shown.join(", "), generation.table(NAME));
+        let shown: Vec<String> = COLUMNS[..SHOWN]
+            .iter()
+            .map(|(name, _)| format!("\"{name}\""))
+            .collect();
+        let select = format!(
+            "select {} from {} where ",
+            shown.join(", "),
+            generation.table(NAME)
+        );
         let find = AssertSqlSafe(format!("{select} order_id = any ($1)")).into_sql_str();
         Self { select, find }
     }
@@ -158,8 +172,15 @@ impl OrderSummaries {
     pub async fn find(&self, pool: &PgPool, orders: &[OrderId]) -> Result<Vec<OrderSummary>, PageError> {
         within("orders", orders.len(), limits::FIND_ORDERS)?;
         let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
-        let rows = sqlx::query(self.find.clone()).bind(ids).fetch_all(pool).await.map_err(PageError::Read)?;
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(PageError::Read)
+        let rows = sqlx::query(self.find.clone())
+            .bind(ids)
+            .fetch_all(pool)
+            .await
+            .map_err(PageError::Read)?;
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(PageError::Read)
     }
 
     /// Up to `limit` rows after a place, or, `backward`, before it; always in the list's order.
@@ -176,8 +197,16 @@ impl OrderSummaries {
         backward: bool,
     ) -> Result<Page, PageError> {
         within("orders", limit, limits::PAGE_ORDERS)?;
-        let values = [filter.statuses.len(), filter.payment_statuses.len(), filter.fulfillment_statuses.len()];
-        within("filter values", values.into_iter().max().unwrap_or(0), limits::FILTER_VALUES)?;
+        let values = [
+            filter.statuses.len(),
+            filter.payment_statuses.len(),
+            filter.fulfillment_statuses.len(),
+        ];
+        within(
+            "filter values",
+            values.into_iter().max().unwrap_or(0),
+            limits::FILTER_VALUES,
+        )?;
         let downward = sort.descending != backward;
         let mut query = QueryBuilder::new(self.select.as_str());
         push_filter(&mut query, filter);
@@ -191,7 +220,9 @@ impl OrderSummaries {
             SortField::Number => NO_NUMBER,
             SortField::Total => "grand",
         };
-        query.push(format!(" order by {sorted} {direction}, order_id {direction} limit "));
+        query.push(format!(
+            " order by {sorted} {direction}, order_id {direction} limit "
+        ));
         query.push_bind(limit as i64 + 1);
         let rows = query.build().fetch_all(pool).await.map_err(PageError::Read)?;
         let has_more = rows.len() > limit;
@@ -232,7 +263,11 @@ const NEVER_PLACED: &str = "coalesce(placed_at, '-infinity'::timestamptz)";
 const NO_NUMBER: &str = "coalesce(number, 0)";
 
 fn within(what: &'static str, size: usize, limit: usize) -> Result<(), PageError> {
-    if size > limit { Err(PageError::TooLarge { what, size, limit }) } else { Ok(()) }
+    if size > limit {
+        Err(PageError::TooLarge { what, size, limit })
+    } else {
+        Ok(())
+    }
 }
 
 fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
@@ -241,7 +276,9 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
         query.push(" and coalesce(number, 0) = ").push_bind(number.0);
     }
     if let Some(customer) = &filter.customer {
-        query.push(" and customer = ").push_bind(customer.as_str().to_owned());
+        query
+            .push(" and customer = ")
+            .push_bind(customer.as_str().to_owned());
     }
     if let Some(channel) = &filter.channel {
         query.push(" and channel = ").push_bind(channel.clone());
@@ -249,12 +286,28 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     if let Some(currency) = &filter.currency {
         query.push(" and currency = ").push_bind(currency.clone());
     }
-    push_any(query, "status", filter.statuses.iter().map(|status| status.as_str()).collect());
-    push_any(query, "payment_status", filter.payment_statuses.iter().map(|status| status.as_str()).collect());
+    push_any(
+        query,
+        "status",
+        filter.statuses.iter().map(|status| status.as_str()).collect(),
+    );
+    push_any(
+        query,
+        "payment_status",
+        filter
+            .payment_statuses
+            .iter()
+            .map(|status| status.as_str())
+            .collect(),
+    );
     push_any(
         query,
         "fulfillment_status",
-        filter.fulfillment_statuses.iter().map(|status| status.as_str()).collect(),
+        filter
+            .fulfillment_statuses
+            .iter()
+            .map(|status| status.as_str())
+            .collect(),
     );
     match filter.on_hold {
         Some(true) => drop(query.push(" and on_hold")),
@@ -285,7 +338,12 @@ fn push_any(query: &mut QueryBuilder<Postgres>, column: &str, words: Vec<&'stati
     match words.as_slice() {
         [] => {}
         [word] => drop(query.push(format!(" and {column} = ")).push_bind(*word)),
-        _ => drop(query.push(format!(" and {column} = any (")).push_bind(words).push(")")),
+        _ => drop(
+            query
+                .push(format!(" and {column} = any ("))
+                .push_bind(words)
+                .push(")"),
+        ),
     }
 }
 
@@ -299,24 +357,40 @@ fn push_place(
         return Err(PageError::OtherSort);
     }
     let sign = if downward { "<" } else { ">" };
-    let time = |micros: i64| DateTime::from_timestamp_micros(micros).filter(|at| STORABLE.contains(&at.timestamp()));
+    let time =
+        |micros: i64| DateTime::from_timestamp_micros(micros).filter(|at| STORABLE.contains(&at.timestamp()));
     match field {
         SortField::CreatedAt => {
             let at = from.value.and_then(time).ok_or(PageError::BadKeyset)?;
-            query.push(format!(" and (created_at, order_id) {sign} (")).push_bind(at);
+            query
+                .push(format!(" and (created_at, order_id) {sign} ("))
+                .push_bind(at);
         }
         SortField::PlacedAt => {
-            let at = from.value.map(|micros| time(micros).ok_or(PageError::BadKeyset)).transpose()?;
-            let at = at.map_or_else(|| "-infinity".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::Micros, true));
-            query.push(format!(" and ({NEVER_PLACED}, order_id) {sign} (")).push_bind(at).push("::timestamptz");
+            let at = from
+                .value
+                .map(|micros| time(micros).ok_or(PageError::BadKeyset))
+                .transpose()?;
+            let at = at.map_or_else(
+                || "-infinity".to_owned(),
+                |at| at.to_rfc3339_opts(SecondsFormat::Micros, true),
+            );
+            query
+                .push(format!(" and ({NEVER_PLACED}, order_id) {sign} ("))
+                .push_bind(at)
+                .push("::timestamptz");
         }
         SortField::Number => {
             let number = from.value.unwrap_or(0);
-            query.push(format!(" and ({NO_NUMBER}, order_id) {sign} (")).push_bind(number);
+            query
+                .push(format!(" and ({NO_NUMBER}, order_id) {sign} ("))
+                .push_bind(number);
         }
         SortField::Total => {
             let total = from.value.ok_or(PageError::BadKeyset)?;
-            query.push(format!(" and (grand, order_id) {sign} (")).push_bind(total);
+            query
+                .push(format!(" and (grand, order_id) {sign} ("))
+                .push_bind(total);
         }
     }
     query.push(", ").push_bind(from.id).push(")");

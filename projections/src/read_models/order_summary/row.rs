@@ -141,12 +141,18 @@ fn count(number: u32) -> i32 {
 }
 
 /// Binds one array a column, in the order of [`COLUMNS`].
-pub(super) fn bind<'q>(query: PgQuery<'q>, entities: &[(OrderId, Arc<Entity>)]) -> Result<PgQuery<'q>, sqlx::Error> {
+pub(super) fn bind<'q>(
+    query: PgQuery<'q>,
+    entities: &[(OrderId, Arc<Entity>)],
+) -> Result<PgQuery<'q>, sqlx::Error> {
     fn all<T>(entities: &[(OrderId, Arc<Entity>)], value: impl Fn(&OrderSummary) -> T) -> Vec<T> {
         entities.iter().map(|(_, entity)| value(&entity.row)).collect()
     }
     let text = |value: &dyn Fn(&OrderSummary) -> &str| all(entities, |row| value(row).to_owned());
-    let facts: Vec<String> = entities.iter().map(|(_, e)| to_json(&e.facts)).collect::<Result<_, _>>()?;
+    let facts: Vec<String> = entities
+        .iter()
+        .map(|(_, e)| to_json(&e.facts))
+        .collect::<Result<_, _>>()?;
     Ok(query
         .bind(all(entities, |row| row.id.0))
         .bind(all(entities, |row| row.position.offset))
@@ -182,7 +188,9 @@ pub(super) fn bind<'q>(query: PgQuery<'q>, entities: &[(OrderId, Arc<Entity>)]) 
         .bind(text(&|row| row.fulfillment_status.as_str()))
         .bind(text(&|row| row.currency.code()))
         .bind(text(&|row| row.channel.as_str()))
-        .bind(all(entities, |row| row.customer.as_ref().map(|customer| customer.as_str().to_owned())))
+        .bind(all(entities, |row| {
+            row.customer.as_ref().map(|customer| customer.as_str().to_owned())
+        }))
         .bind(facts))
 }
 
@@ -199,12 +207,18 @@ pub(super) fn read(row: &PgRow) -> Result<OrderSummary, sqlx::Error> {
     };
     let (authorized, captured) = (number("authorized")?, number("captured")?);
     let (voided, expired) = (number("voided")?, number("expired")?);
-    let capturable = authorized.saturating_sub(captured).saturating_sub(voided).saturating_sub(expired);
+    let capturable = authorized
+        .saturating_sub(captured)
+        .saturating_sub(voided)
+        .saturating_sub(expired);
     let payment_status: &str = row.try_get("payment_status")?;
     let fulfillment_status: &str = row.try_get("fulfillment_status")?;
     Ok(OrderSummary {
         id: OrderId(row.try_get("order_id")?),
-        position: Position { partition: row.try_get::<i16, _>("partition")? as u16, offset: number("offset")? },
+        position: Position {
+            partition: row.try_get::<i16, _>("partition")? as u16,
+            offset: number("offset")?,
+        },
         version: Version(row.try_get("version")?),
         origin: origin_of(row.try_get("origin")?),
         number: row.try_get::<Option<i64>, _>("number")?.map(OrderNumber),
@@ -222,7 +236,14 @@ pub(super) fn read(row: &PgRow) -> Result<OrderSummary, sqlx::Error> {
         currency: parse(row.try_get("currency")?, "a currency")?,
         totals,
         cancelled_value: number("cancelled_value")?,
-        sums: Sums { authorized, captured, refunded: number("refunded")?, voided, expired, capturable },
+        sums: Sums {
+            authorized,
+            captured,
+            refunded: number("refunded")?,
+            voided,
+            expired,
+            capturable,
+        },
         lines: counted("lines")?,
         pieces: number("pieces")?.unsigned_abs(),
         payments: counted("payments")?,
@@ -239,13 +260,18 @@ pub(super) fn read(row: &PgRow) -> Result<OrderSummary, sqlx::Error> {
 
 /// Reads a row with the fold's own column.
 pub(super) fn read_entity(row: &PgRow) -> Result<Entity, sqlx::Error> {
-    Ok(Entity { row: read(row)?, facts: from_json(row.try_get("facts")?)? })
+    Ok(Entity {
+        row: read(row)?,
+        facts: from_json(row.try_get("facts")?)?,
+    })
 }
 
 fn read_status(word: &str) -> Result<OrderStatus, sqlx::Error> {
     use OrderStatus::{Cancelled, Completed, Confirmed, Draft, Expired, Placed};
     let all = [Draft, Placed, Confirmed, Completed, Expired, Cancelled];
-    all.into_iter().find(|status| status.as_str() == word).ok_or_else(|| unknown(word, "an order's status"))
+    all.into_iter()
+        .find(|status| status.as_str() == word)
+        .ok_or_else(|| unknown(word, "an order's status"))
 }
 
 /// Every column as text.
@@ -278,19 +304,29 @@ pub(super) fn columns(entity: &Entity) -> Vec<(&'static str, String)> {
         cancelled_at,
         expired_at,
     } = &entity.row;
-    let time = |time: &Option<DateTime<Utc>>| time.map_or_else(|| "null".to_owned(), |time| time.to_rfc3339());
+    let time =
+        |time: &Option<DateTime<Utc>>| time.map_or_else(|| "null".to_owned(), |time| time.to_rfc3339());
     vec![
         ("order_id", id.to_string()),
         ("partition", position.partition.to_string()),
         ("offset", position.offset.to_string()),
         ("version", version.to_string()),
         ("origin", origin.as_str().to_owned()),
-        ("number", number.map_or_else(|| "null".to_owned(), |number| number.0.to_string())),
+        (
+            "number",
+            number.map_or_else(|| "null".to_owned(), |number| number.0.to_string()),
+        ),
         ("status", status.to_string()),
         ("payment_status", payment_status.to_string()),
         ("fulfillment_status", fulfillment_status.to_string()),
         ("on_hold", on_hold.to_string()),
-        ("customer", customer.as_ref().map_or("null", |customer| customer.as_str()).to_owned()),
+        (
+            "customer",
+            customer
+                .as_ref()
+                .map_or("null", |customer| customer.as_str())
+                .to_owned(),
+        ),
         ("channel", channel.as_str().to_owned()),
         ("currency", currency.to_string()),
         ("subtotal", totals.subtotal.to_string()),
@@ -315,6 +351,9 @@ pub(super) fn columns(entity: &Entity) -> Vec<(&'static str, String)> {
         ("completed_at", time(completed_at)),
         ("cancelled_at", time(cancelled_at)),
         ("expired_at", time(expired_at)),
-        ("facts", to_json(&entity.facts).unwrap_or_else(|error| error.to_string())),
+        (
+            "facts",
+            to_json(&entity.facts).unwrap_or_else(|error| error.to_string()),
+        ),
     ]
 }
