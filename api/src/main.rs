@@ -1,7 +1,9 @@
 //! The binary `docket`.
 use clap::Parser;
 #[derive(Parser)]
-enum Cli { Bench(docket::bench::BenchArgs) }
+enum Cli {
+    Bench(docket::bench::BenchArgs),
+}
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Cli::Bench(args) = Cli::parse();

@@ -36,9 +36,15 @@ impl State {
     #[must_use]
     pub fn evolve(self, event: &Event) -> Self {
         match (self, event) {
-            (State::Order(state), Event::Order(event)) => State::Order(Arc::new(order::evolve(Arc::unwrap_or_clone(state), event))),
-            (State::Payment(state), Event::Payment(event)) => State::Payment(Arc::new(payment::evolve(Arc::unwrap_or_clone(state), event))),
-            (State::Shipment(state), Event::Shipment(event)) => State::Shipment(Arc::new(shipment::evolve(Arc::unwrap_or_clone(state), event))),
+            (State::Order(state), Event::Order(event)) => {
+                State::Order(Arc::new(order::evolve(Arc::unwrap_or_clone(state), event)))
+            }
+            (State::Payment(state), Event::Payment(event)) => {
+                State::Payment(Arc::new(payment::evolve(Arc::unwrap_or_clone(state), event)))
+            }
+            (State::Shipment(state), Event::Shipment(event)) => {
+                State::Shipment(Arc::new(shipment::evolve(Arc::unwrap_or_clone(state), event)))
+            }
             (state, _) => state,
         }
     }

@@ -43,7 +43,10 @@ pub fn canonical_json(input: &Value) -> Vec<u8> {
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let mut entries: Vec<_> = fields.iter().map(|(key, value)| (key.clone(), sorted(value))).collect();
+            let mut entries: Vec<_> = fields
+                .iter()
+                .map(|(key, value)| (key.clone(), sorted(value)))
+                .collect();
             entries.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Object(entries.into_iter().collect())
         }
@@ -64,7 +67,10 @@ mod tests {
         assert_eq!(derive(&ann, "k"), derive(&ann, "k"));
         assert_ne!(derive(&ann, "k"), derive(&bob, "k"));
         assert_ne!(derive(&ann, "k"), derive(&Actor::new(Role::Customer, "ann"), "k"));
-        assert_eq!(order_of(&ann, derive(&ann, "k")), order_of(&ann, derive(&ann, "k")));
+        assert_eq!(
+            order_of(&ann, derive(&ann, "k")),
+            order_of(&ann, derive(&ann, "k"))
+        );
     }
 
     #[test]

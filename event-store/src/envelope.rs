@@ -2,9 +2,7 @@
 
 use crate::position::Position;
 use chrono::{DateTime, Utc};
-use docket_domain::{
-    ActorKind, CommandId, DecodeError, Event, StreamId, Version,
-};
+use docket_domain::{ActorKind, CommandId, DecodeError, Event, StreamId, Version};
 use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
 
@@ -27,7 +25,11 @@ impl Origin {
 
     pub(crate) fn from_code(code: i8) -> Self {
         // The column's check admits these two only.
-        if code == b'i' as i8 { Self::Imported } else { Self::Live }
+        if code == b'i' as i8 {
+            Self::Imported
+        } else {
+            Self::Live
+        }
     }
 
     /// `live` or `imported`.

@@ -20,8 +20,8 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use docket_domain::{
-    Actor, Command, CommandId, Context, Decision, OrderNumber, PayloadError, Refusal, Sealable, StreamEvent, StreamId,
-    Version, decide,
+    Actor, Command, CommandId, Context, Decision, OrderNumber, PayloadError, Refusal, Sealable, StreamEvent,
+    StreamId, Version, decide,
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -121,7 +121,11 @@ pub enum ExecuteError {
 enum Round {
     Answered(Executed),
     /// The log moved under the decision: load anew.
-    Again { stream: StreamId, expected: Version, actual: Version },
+    Again {
+        stream: StreamId,
+        expected: Version,
+        actual: Version,
+    },
 }
 
 impl Store {
@@ -146,12 +150,21 @@ impl Store {
             }
             match self.round(&request, loaded, number, newest).await? {
                 Round::Answered(executed) => return Ok(executed),
-                Round::Again { stream, expected, actual } => last = Some((stream, expected, actual)),
+                Round::Again {
+                    stream,
+                    expected,
+                    actual,
+                } => last = Some((stream, expected, actual)),
             }
             newest = true;
         }
-        let (stream, expected, actual) = last.unwrap_or((request.command.target(), Version::NONE, Version::NONE));
-        Err(ExecuteError::VersionConflict { stream, expected, actual })
+        let (stream, expected, actual) =
+            last.unwrap_or((request.command.target(), Version::NONE, Version::NONE));
+        Err(ExecuteError::VersionConflict {
+            stream,
+            expected,
+            actual,
+        })
     }
 
     async fn round(
@@ -167,20 +180,37 @@ impl Store {
             if expected != actual {
                 // A version above the loaded one may be real where another process writes: read it anew first.
                 if !newest && expected > actual {
-                    return Ok(Round::Again { stream: target, expected, actual });
+                    return Ok(Round::Again {
+                        stream: target,
+                        expected,
+                        actual,
+                    });
                 }
-                let conflict = ExecuteError::VersionConflict { stream: target, expected, actual };
+                let conflict = ExecuteError::VersionConflict {
+                    stream: target,
+                    expected,
+                    actual,
+                };
                 return self.settle(request, &loaded, conflict).await;
             }
         }
         let imported = request.origin == Origin::Imported;
-        let context = Context::try_new(Utc::now(), request.occurred_at, request.actor.clone(), imported)
-            .map(|context| Context { order_number: number, ..context });
-        let decided = context.and_then(|context| Ok((decide(&loaded.case, &request.command, &context)?, context)));
+        let context = Context::try_new(Utc::now(), request.occurred_at, request.actor.clone(), imported).map(
+            |context| Context {
+                order_number: number,
+                ..context
+            },
+        );
+        let decided =
+            context.and_then(|context| Ok((decide(&loaded.case, &request.command, &context)?, context)));
         let (context, events) = match decided {
             Ok((Decision::Events(events), context)) => (context, events),
             Ok((Decision::NothingToDo, context)) => (context, Vec::new()),
-            Err(refusal) => return self.settle(request, &loaded, ExecuteError::Refused(refusal)).await,
+            Err(refusal) => {
+                return self
+                    .settle(request, &loaded, ExecuteError::Refused(refusal))
+                    .await;
+            }
         };
         let append = append_of(request, &context, &loaded, events)?;
         match self.append(append).await? {
@@ -190,12 +220,24 @@ impl Store {
             }
             AppendOutcome::AlreadyDone(answer) => self.repeated(target, answer).await.map(Round::Answered),
             AppendOutcome::IdReused => Err(ExecuteError::IdReused),
-            AppendOutcome::Conflict { stream, expected, actual } => {
+            AppendOutcome::Conflict {
+                stream,
+                expected,
+                actual,
+            } => {
                 if request.expected_version.is_some() && stream == target {
-                    let conflict = ExecuteError::VersionConflict { stream, expected, actual };
+                    let conflict = ExecuteError::VersionConflict {
+                        stream,
+                        expected,
+                        actual,
+                    };
                     return self.settle_conflict(request, conflict).await;
                 }
-                Ok(Round::Again { stream, expected, actual })
+                Ok(Round::Again {
+                    stream,
+                    expected,
+                    actual,
+                })
             }
         }
     }
@@ -212,17 +254,27 @@ impl Store {
         if let Some((answer, same_request)) = settled.stored {
             return self.stored(request, answer, same_request).await;
         }
-        let newer = streams.iter().zip(&versions).zip(&settled.versions).find(|((_, loaded), now)| now != loaded);
+        let newer = streams
+            .iter()
+            .zip(&versions)
+            .zip(&settled.versions)
+            .find(|((_, loaded), now)| now != loaded);
         match newer {
-            Some(((stream, expected), actual)) => {
-                Ok(Round::Again { stream: *stream, expected: *expected, actual: *actual })
-            }
+            Some(((stream, expected), actual)) => Ok(Round::Again {
+                stream: *stream,
+                expected: *expected,
+                actual: *actual,
+            }),
             None => Err(refusal),
         }
     }
 
     /// Passes on that the named version is not the newest, with the newest.
-    async fn settle_conflict(&self, request: &Request, conflict: ExecuteError) -> Result<Round, ExecuteError> {
+    async fn settle_conflict(
+        &self,
+        request: &Request,
+        conflict: ExecuteError,
+    ) -> Result<Round, ExecuteError> {
         let target = request.command.target();
         let settled = self.ask(request, &[target]).await?;
         if let Some((answer, same_request)) = settled.stored {
@@ -230,7 +282,11 @@ impl Store {
         }
         Err(match (conflict, settled.versions.first()) {
             (ExecuteError::VersionConflict { stream, expected, .. }, Some(actual)) => {
-                ExecuteError::VersionConflict { stream, expected, actual: *actual }
+                ExecuteError::VersionConflict {
+                    stream,
+                    expected,
+                    actual: *actual,
+                }
             }
             (conflict, _) => conflict,
         })
@@ -238,8 +294,14 @@ impl Store {
 
     async fn ask(&self, request: &Request, streams: &[StreamId]) -> Result<settle::Settled, ExecuteError> {
         let partition = self.partition_of(request.command.order());
-        let settled =
-            settle::settle(self.pool(), partition, request.command_id, &request.request_hash, streams).await;
+        let settled = settle::settle(
+            self.pool(),
+            partition,
+            request.command_id,
+            &request.request_hash,
+            streams,
+        )
+        .await;
         settled.map_err(ExecuteError::Settle)
     }
 
@@ -252,7 +314,9 @@ impl Store {
         if !same_request {
             return Err(ExecuteError::IdReused);
         }
-        self.repeated(request.command.target(), answer).await.map(Round::Answered)
+        self.repeated(request.command.target(), answer)
+            .await
+            .map(Round::Answered)
     }
 
     async fn repeated(&self, target: StreamId, answer: StoredAnswer) -> Result<Executed, ExecuteError> {
@@ -272,7 +336,9 @@ impl Store {
     /// values only.
     async fn seal(&self, request: &mut Request, loaded: &LoadedCase) -> Result<(), ExecuteError> {
         let mut holds_any = false;
-        request.command.visit_personal(&mut |_: &mut dyn Sealable| holds_any = true);
+        request
+            .command
+            .visit_personal(&mut |_: &mut dyn Sealable| holds_any = true);
         if !holds_any {
             return Ok(());
         }
@@ -297,8 +363,13 @@ impl Store {
     /// Folds what was just committed into the cache.
     fn remember(&self, loaded: &LoadedCase, events: &[Arc<RecordedEvent>]) {
         for same_stream in events.chunk_by(|a, b| a.stream == b.stream) {
-            let Some(stream) = same_stream.first().map(|event| event.stream) else { continue };
-            let mut folded = Folded { state: loaded.state(stream), version: loaded.version(stream) };
+            let Some(stream) = same_stream.first().map(|event| event.stream) else {
+                continue;
+            };
+            let mut folded = Folded {
+                state: loaded.state(stream),
+                version: loaded.version(stream),
+            };
             let before = folded.version;
             for event in same_stream {
                 if let Ok(fact) = &event.event {
@@ -321,8 +392,19 @@ fn executed(
     repeated: bool,
     events: Vec<Arc<RecordedEvent>>,
 ) -> Executed {
-    let outcome = if answer.events == 0 { Outcome::NothingToDo } else { Outcome::Done };
-    Executed { target, position: answer.position, version: answer.version, outcome, repeated, events }
+    let outcome = if answer.events == 0 {
+        Outcome::NothingToDo
+    } else {
+        Outcome::Done
+    };
+    Executed {
+        target,
+        position: answer.position,
+        version: answer.version,
+        outcome,
+        repeated,
+        events,
+    }
 }
 
 /// The append of a decision: what it writes, and every other stream that it was decided over.
@@ -335,10 +417,18 @@ fn append_of(
     let mut writes: Vec<StreamWrite> = Vec::new();
     for StreamEvent { stream, event } in events {
         let payload = event.payload()?.into_boxed_str();
-        let new = NewEvent { event_id: Uuid::now_v7(), event, payload };
+        let new = NewEvent {
+            event_id: Uuid::now_v7(),
+            event,
+            payload,
+        };
         match writes.iter_mut().find(|write| write.stream == stream) {
             Some(write) => write.events.push(new),
-            None => writes.push(StreamWrite { stream, expected: loaded.version(stream), events: vec![new] }),
+            None => writes.push(StreamWrite {
+                stream,
+                expected: loaded.version(stream),
+                events: vec![new],
+            }),
         }
     }
     let written = |stream: &StreamId| writes.iter().any(|write| write.stream == *stream);

@@ -24,9 +24,7 @@ pub mod postgres;
 pub mod store;
 mod wakeup;
 
-pub use append::{
-    Append, AppendError, AppendOutcome, NewEvent, RequestHash, StoredAnswer, StreamWrite,
-};
+pub use append::{Append, AppendError, AppendOutcome, NewEvent, RequestHash, StoredAnswer, StreamWrite};
 pub use cache::Folded;
 pub use envelope::{CommandEnvelope, Origin, RecordedEvent};
 pub use execute::{ExecuteError, Executed, Request};

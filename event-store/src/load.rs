@@ -13,7 +13,9 @@ pub(crate) struct LoadedCase {
 impl LoadedCase {
     /// Every stream that the decision reads, with its version; one that does not exist has version 0.
     pub(crate) fn versions(&self) -> impl Iterator<Item = (StreamId, Version)> {
-        self.streams.iter().map(|(stream, folded)| (*stream, folded.version))
+        self.streams
+            .iter()
+            .map(|(stream, folded)| (*stream, folded.version))
     }
 
     pub(crate) fn version(&self, stream: StreamId) -> Version {
@@ -21,18 +23,24 @@ impl LoadedCase {
     }
 
     pub(crate) fn state(&self, stream: StreamId) -> State {
-        self.folded(stream).map_or_else(|| State::new(stream.kind), |folded| folded.state.clone())
+        self.folded(stream)
+            .map_or_else(|| State::new(stream.kind), |folded| folded.state.clone())
     }
 
     fn folded(&self, stream: StreamId) -> Option<&Arc<Folded>> {
-        self.streams.iter().find(|(s, _)| *s == stream).map(|(_, folded)| folded)
+        self.streams
+            .iter()
+            .find(|(s, _)| *s == stream)
+            .map(|(_, folded)| folded)
     }
 
     fn add(&mut self, stream: StreamId, folded: Arc<Folded>) {
         match &folded.state {
             State::Order(order) => self.case.order = Arc::clone(order),
             State::Payment(payment) => drop(self.case.payments.insert(stream.number, Arc::clone(payment))),
-            State::Shipment(shipment) => drop(self.case.shipments.insert(stream.number, Arc::clone(shipment))),
+            State::Shipment(shipment) => {
+                drop(self.case.shipments.insert(stream.number, Arc::clone(shipment)))
+            }
         }
         self.streams.push((stream, folded));
     }
@@ -40,10 +48,17 @@ impl LoadedCase {
 
 impl Store {
     /// What `command` needs; with `newest`, past the cache.
-    pub(crate) async fn load_case(&self, command: &Command, newest: bool) -> Result<LoadedCase, ExecuteError> {
+    pub(crate) async fn load_case(
+        &self,
+        command: &Command,
+        newest: bool,
+    ) -> Result<LoadedCase, ExecuteError> {
         let order = command.order();
         let needs = command.needs();
-        let mut loaded = LoadedCase { case: Case::default(), streams: Vec::new() };
+        let mut loaded = LoadedCase {
+            case: Case::default(),
+            streams: Vec::new(),
+        };
         if needs.order {
             let stream = StreamId::order(order);
             loaded.add(stream, self.load_stream(stream, newest).await?);
@@ -92,6 +107,12 @@ fn numbers(scope: Scope, listed: impl Iterator<Item = u16>) -> Vec<u16> {
 }
 
 fn children(order: OrderId, payments: Vec<u16>, shipments: Vec<u16>) -> impl Iterator<Item = StreamId> {
-    let payments = payments.into_iter().map(move |number| StreamId::payment(order, number));
-    payments.chain(shipments.into_iter().map(move |number| StreamId::shipment(order, number)))
+    let payments = payments
+        .into_iter()
+        .map(move |number| StreamId::payment(order, number));
+    payments.chain(
+        shipments
+            .into_iter()
+            .map(move |number| StreamId::shipment(order, number)),
+    )
 }

@@ -11,7 +11,10 @@ use docket_event_store::{
     Append, AppendOutcome, CommandEnvelope, NewEvent, Origin, RequestHash, Store, StreamWrite,
 };
 use serde_json::{Map, Value};
-use std::{sync::{Arc, OnceLock}, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// An `order.drafted` of about 300 bytes with two sealed values, as an event and as its payload.
@@ -33,11 +36,23 @@ pub(super) fn append_to(order: OrderId, expected: Version, envelope: &CommandEnv
     let (event, payload) = sample();
     let stream = StreamId::order(order);
     let command_id = CommandId(Uuid::new_v4());
-    let new = NewEvent { event_id: Uuid::now_v7(), event: event.clone(), payload: (*payload).into() };
+    let new = NewEvent {
+        event_id: Uuid::now_v7(),
+        event: event.clone(),
+        payload: (*payload).into(),
+    };
     Append {
-        envelope: Arc::new(CommandEnvelope { command_id, occurred_at: Utc::now(), ..envelope.clone() }),
+        envelope: Arc::new(CommandEnvelope {
+            command_id,
+            occurred_at: Utc::now(),
+            ..envelope.clone()
+        }),
         request_hash: RequestHash::of("bench", b"{}"),
-        writes: vec![StreamWrite { stream, expected, events: vec![new] }],
+        writes: vec![StreamWrite {
+            stream,
+            expected,
+            events: vec![new],
+        }],
         reads: Vec::new(),
         target: stream,
     }
@@ -63,7 +78,10 @@ pub(super) struct AppendBench {
 
 impl AppendBench {
     pub(super) async fn open(database: &BenchDatabase, writers: u32) -> Result<Self, BenchError> {
-        Ok(Self { store: database.store(docket_event_store::limits::CACHE_BYTES).await?, writers })
+        Ok(Self {
+            store: database.store(docket_event_store::limits::CACHE_BYTES).await?,
+            writers,
+        })
     }
 
     pub(super) async fn round(&mut self, length: Duration) -> Result<Measured, BenchError> {

@@ -14,8 +14,8 @@ use docket_domain::{
     Actor, Case, Command, CommandId, Context, Decision, OrderId, Role, StreamId, Version, decide,
 };
 use docket_event_store::{
-    Append, AppendOutcome, CommandEnvelope, NewEvent, Origin, Request, RequestHash, Store, StreamWrite, command_id,
-    limits,
+    Append, AppendOutcome, CommandEnvelope, NewEvent, Origin, Request, RequestHash, Store, StreamWrite,
+    command_id, limits,
 };
 use serde_json::{Map, Value, json};
 use std::{
@@ -59,7 +59,14 @@ impl CommandBench {
         while let Some(done) = seeders.join_next().await {
             done.map_err(|error| BenchError::Worker(error.to_string()))??;
         }
-        let mut bench = Self { store, writers, cold, orders, next: Arc::default(), events: 0 };
+        let mut bench = Self {
+            store,
+            writers,
+            cold,
+            orders,
+            next: Arc::default(),
+            events: 0,
+        };
         if !cold {
             // One command each fills the cache.
             bench.run(|done| done >= ORDERS, Duration::from_secs(600)).await?;
@@ -91,11 +98,16 @@ impl CommandBench {
                         return Ok(0);
                     }
                     let done = store.execute(request(orders[turn % ORDERS], &actor)?).await;
-                    done.map(|done| done.events.len() as u64).map_err(|error| BenchError::Worker(format!("{error:?}")))
+                    done.map(|done| done.events.len() as u64)
+                        .map_err(|error| BenchError::Worker(format!("{error:?}")))
                 }
             }
         };
-        let longest = if enough(usize::MAX) { Duration::from_secs(2) } else { longest };
+        let longest = if enough(usize::MAX) {
+            Duration::from_secs(2)
+        } else {
+            longest
+        };
         let (measured, _) = closed_loop((0..self.writers).map(worker).collect(), longest).await?;
         self.events += measured.events;
         Ok(measured)
@@ -149,22 +161,41 @@ async fn seed(store: &Store, order: OrderId) -> Result<(), BenchError> {
     let mut case = Case::default();
     let mut events = Vec::with_capacity(EVENTS);
     while events.len() < EVENTS {
-        let command = if events.is_empty() { create.clone() } else { add_line(order)? };
+        let command = if events.is_empty() {
+            create.clone()
+        } else {
+            add_line(order)?
+        };
         let decision = decide(&case, &command, &context).map_err(|refusal| failed(refusal.to_string()))?;
         let Decision::Events(decided) = decision else {
             return Err(failed("a seeding command had nothing to do".to_owned()));
         };
         for event in decided {
             case = case.evolve(&event);
-            let payload = event.event.payload().map_err(|error| failed(error.to_string()))?.into_boxed_str();
-            events.push(NewEvent { event_id: Uuid::now_v7(), event: event.event, payload });
+            let payload = event
+                .event
+                .payload()
+                .map_err(|error| failed(error.to_string()))?
+                .into_boxed_str();
+            events.push(NewEvent {
+                event_id: Uuid::now_v7(),
+                event: event.event,
+                payload,
+            });
         }
     }
     let stream = StreamId::order(order);
     let append = Append {
-        envelope: Arc::new(CommandEnvelope { command_id: CommandId(Uuid::now_v7()), ..envelope() }),
+        envelope: Arc::new(CommandEnvelope {
+            command_id: CommandId(Uuid::now_v7()),
+            ..envelope()
+        }),
         request_hash: RequestHash::of("seed", b"{}"),
-        writes: vec![StreamWrite { stream, expected: Version::NONE, events }],
+        writes: vec![StreamWrite {
+            stream,
+            expected: Version::NONE,
+            events,
+        }],
         reads: Vec::new(),
         target: stream,
     };

@@ -16,9 +16,14 @@ impl BenchDatabase {
         let name = format!("docket_bench_{}", Uuid::now_v7().simple());
         let mut connection = PgConnection::connect_with(server).await?;
         // The name is made of letters, digits and underscores.
-        sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(&mut connection).await?;
+        sqlx::query(AssertSqlSafe(format!("create database {name}")))
+            .execute(&mut connection)
+            .await?;
         connection.close().await?;
-        let database = Self { server: server.clone(), name };
+        let database = Self {
+            server: server.clone(),
+            name,
+        };
         migrate(&database.options(), None).await?;
         Ok(database)
     }
@@ -30,8 +35,12 @@ impl BenchDatabase {
     /// The bench's log, with a cache of so many bytes.
     pub(super) async fn store(&self, cache_bytes: u64) -> Result<Store, BenchError> {
         // The data is dropped with the database, and so may its key be a constant.
-        let key = MasterKey::from_hex(&"5a".repeat(32)).map_err(|error| BenchError::Worker(error.to_string()))?;
-        let config = StoreConfig { cache_bytes, ..StoreConfig::new(self.options(), key) };
+        let key =
+            MasterKey::from_hex(&"5a".repeat(32)).map_err(|error| BenchError::Worker(error.to_string()))?;
+        let config = StoreConfig {
+            cache_bytes,
+            ..StoreConfig::new(self.options(), key)
+        };
         Ok(Store::open(config).await?)
     }
 
@@ -44,13 +53,19 @@ impl BenchDatabase {
                 .await?;
         connection.close().await?;
         let (acknowledged, found) = (heads.unsigned_abs(), count.unsigned_abs());
-        if acknowledged == found { Ok(()) } else { Err(BenchError::Lost { acknowledged, found }) }
+        if acknowledged == found {
+            Ok(())
+        } else {
+            Err(BenchError::Lost { acknowledged, found })
+        }
     }
 
     pub(super) async fn drop(self) -> Result<(), BenchError> {
         let mut connection = PgConnection::connect_with(&self.server).await?;
         let statement = format!("drop database {} with (force)", self.name);
-        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await?;
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await?;
         connection.close().await?;
         Ok(())
     }
@@ -66,5 +81,9 @@ pub(super) async fn check_connections(server: &PgConnectOptions, needed: i64) ->
     .fetch_one(&mut connection)
     .await?;
     connection.close().await?;
-    if available >= needed { Ok(()) } else { Err(BenchError::Connections { available, needed }) }
+    if available >= needed {
+        Ok(())
+    } else {
+        Err(BenchError::Connections { available, needed })
+    }
 }

@@ -32,7 +32,9 @@ pub(super) struct ExistingBench {
 impl ExistingBench {
     pub(super) async fn open(database: &BenchDatabase, writers: u32) -> Result<Self, BenchError> {
         let store = database.store(docket_event_store::limits::CACHE_BYTES).await?;
-        let streams: Vec<_> = (0..STREAMS).map(|_| (OrderId(Uuid::now_v7()), AtomicI32::new(1))).collect();
+        let streams: Vec<_> = (0..STREAMS)
+            .map(|_| (OrderId(Uuid::now_v7()), AtomicI32::new(1)))
+            .collect();
         for (order, _) in &streams {
             match store.append(append_to(*order, Version::NONE, &envelope())).await {
                 Ok(AppendOutcome::Appended { .. }) => {}
@@ -40,7 +42,13 @@ impl ExistingBench {
             }
         }
         let acknowledged = STREAMS as u64;
-        Ok(Self { store, writers, streams: Arc::new(streams), conflicts: Arc::default(), acknowledged })
+        Ok(Self {
+            store,
+            writers,
+            streams: Arc::new(streams),
+            conflicts: Arc::default(),
+            acknowledged,
+        })
     }
 
     pub(super) async fn round(&mut self, length: Duration) -> Result<Measured, BenchError> {
@@ -86,7 +94,10 @@ impl ExistingBench {
         self.store.close().await;
         let found = versions.unsigned_abs();
         if found != self.acknowledged {
-            return Err(BenchError::Lost { acknowledged: self.acknowledged, found });
+            return Err(BenchError::Lost {
+                acknowledged: self.acknowledged,
+                found,
+            });
         }
         let mut more = Map::new();
         more.insert("conflicts".into(), self.conflicts.load(Ordering::Relaxed).into());

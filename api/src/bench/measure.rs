@@ -21,7 +21,11 @@ pub(super) struct Measured {
 impl Measured {
     pub(super) fn new(events: u64, elapsed: Duration, mut latencies: Vec<Duration>) -> Self {
         latencies.sort_unstable();
-        Self { events, elapsed, latencies }
+        Self {
+            events,
+            elapsed,
+            latencies,
+        }
     }
 
     pub(super) fn per_second(&self) -> f64 {
@@ -32,7 +36,9 @@ impl Measured {
     pub(super) fn quantile_ms(&self, q: f64) -> f64 {
         let last = self.latencies.len().saturating_sub(1);
         let at = (last as f64 * q).round() as usize;
-        self.latencies.get(at).map_or(0.0, |latency| (latency.as_secs_f64() * 1e6).round() / 1e3)
+        self.latencies
+            .get(at)
+            .map_or(0.0, |latency| (latency.as_secs_f64() * 1e6).round() / 1e3)
     }
 }
 
@@ -44,7 +50,10 @@ pub(super) fn median_by(mut rounds: Vec<Measured>, figure: impl Fn(&Measured) ->
 }
 
 /// Runs workers until the time is over; each says how many events one of its operations wrote.
-pub(super) async fn closed_loop<W, F>(workers: Vec<W>, length: Duration) -> Result<(Measured, Vec<W>), BenchError>
+pub(super) async fn closed_loop<W, F>(
+    workers: Vec<W>,
+    length: Duration,
+) -> Result<(Measured, Vec<W>), BenchError>
 where
     W: FnMut() -> F + Send + 'static,
     F: Future<Output = Result<u64, BenchError>> + Send,

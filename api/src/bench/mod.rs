@@ -36,7 +36,9 @@ pub enum BenchError {
     #[error(transparent)]
     Store(#[from] docket_event_store::StoreError),
     /// The server admits fewer connections than the bench needs.
-    #[error("the server admits {available} connections and {needed} are needed; raise max_connections or lower --concurrency")]
+    #[error(
+        "the server admits {available} connections and {needed} are needed; raise max_connections or lower --concurrency"
+    )]
     Connections {
         /// What is free.
         available: i64,
@@ -142,7 +144,11 @@ async fn measure(ours: &BenchDatabase, bare: &BenchDatabase, args: &BenchArgs) -
         }
     }
     // The latency bench offers little load: its yardstick is a lone writer.
-    let writers = if args.workload == Workload::Latency { 1 } else { args.concurrency };
+    let writers = if args.workload == Workload::Latency {
+        1
+    } else {
+        args.concurrency
+    };
     let mut yardstick = Yardstick::connect(bare, writers).await?;
     let mut subject = Subject::open(ours, args).await?;
     let (mut own, mut single, mut bulk) = (Vec::new(), Vec::new(), Vec::new());
@@ -183,14 +189,16 @@ enum Subject {
     Append(append::AppendBench),
     Existing(existing::ExistingBench),
     Command(command::CommandBench),
-//LAT     Latency(Box<latency::LatencyBench>),
+    //LAT     Latency(Box<latency::LatencyBench>),
 }
 
 impl Subject {
     async fn open(database: &BenchDatabase, args: &BenchArgs) -> Result<Self, BenchError> {
         Ok(match args.workload {
             Workload::Append => Self::Append(append::AppendBench::open(database, args.concurrency).await?),
-            Workload::Existing => Self::Existing(existing::ExistingBench::open(database, args.concurrency).await?),
+            Workload::Existing => {
+                Self::Existing(existing::ExistingBench::open(database, args.concurrency).await?)
+            }
             Workload::Command => {
                 Self::Command(command::CommandBench::open(database, args.concurrency, args.cold).await?)
             }
@@ -203,7 +211,7 @@ impl Subject {
             Self::Append(bench) => bench.round(length).await,
             Self::Existing(bench) => bench.round(length).await,
             Self::Command(bench) => bench.round(length).await,
-//LAT             Self::Latency(bench) => bench.round(length).await,
+            //LAT             Self::Latency(bench) => bench.round(length).await,
         }
     }
 
@@ -212,7 +220,7 @@ impl Subject {
             Self::Append(bench) => bench.finish().await,
             Self::Existing(bench) => bench.finish().await,
             Self::Command(bench) => bench.finish().await,
-//LAT             Self::Latency(bench) => bench.finish().await,
+            //LAT             Self::Latency(bench) => bench.finish().await,
         }
     }
 }

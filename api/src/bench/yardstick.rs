@@ -45,7 +45,10 @@ pub(super) struct Yardstick {
 
 impl Yardstick {
     pub(super) async fn connect(database: &BenchDatabase, writers: u32) -> Result<Self, BenchError> {
-        let mut yardstick = Self { single: Vec::new(), bulk: Vec::new() };
+        let mut yardstick = Self {
+            single: Vec::new(),
+            bulk: Vec::new(),
+        };
         let options = database.options();
         for _ in 0..writers {
             yardstick.single.push(PgConnection::connect_with(&options).await?);
@@ -54,7 +57,9 @@ impl Yardstick {
             yardstick.bulk.push(PgConnection::connect_with(&options).await?);
         }
         if let Some(connection) = yardstick.bulk.first_mut() {
-            sqlx::query("create sequence if not exists yardstick cache 1").execute(&mut *connection).await?;
+            sqlx::query("create sequence if not exists yardstick cache 1")
+                .execute(&mut *connection)
+                .await?;
         }
         Ok(yardstick)
     }
@@ -187,12 +192,16 @@ pub(super) async fn preload(database: &BenchDatabase, events: u64) -> Result<(),
     .bind(sample().1)
     .execute(&mut connection)
     .await?;
-    sqlx::query("create sequence if not exists yardstick").execute(&mut connection).await?;
+    sqlx::query("create sequence if not exists yardstick")
+        .execute(&mut connection)
+        .await?;
     sqlx::query("select setval('yardstick', $1)")
         .bind(i64::try_from(events.max(1)).unwrap_or(i64::MAX))
         .execute(&mut connection)
         .await?;
-    sqlx::raw_sql("vacuum analyze events; vacuum analyze command_ids; checkpoint").execute(&mut connection).await?;
+    sqlx::raw_sql("vacuum analyze events; vacuum analyze command_ids; checkpoint")
+        .execute(&mut connection)
+        .await?;
     connection.close().await?;
     Ok(())
 }

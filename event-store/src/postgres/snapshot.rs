@@ -2,9 +2,7 @@
 
 use super::{read, stream_kind_code};
 use crate::{cache::Folded, limits};
-use docket_domain::{
-    DecodeError, State, StreamId, Version,
-};
+use docket_domain::{DecodeError, State, StreamId, Version};
 use sqlx::{PgPool, Row};
 use std::sync::Arc;
 
@@ -49,11 +47,15 @@ pub(crate) async fn load(
     until: Option<Version>,
 ) -> Result<Folded, LoadError> {
     // Short streams are the rule: the first page tells whether a snapshot can help.
-    let mut folded = Folded { state: State::new(stream.kind), version: Version::NONE };
+    let mut folded = Folded {
+        state: State::new(stream.kind),
+        version: Version::NONE,
+    };
     let mut first = true;
     loop {
-        let page =
-            read::stream(pool, partition, stream, folded.version, limits::PAGE_EVENTS).await.map_err(LoadError::Read)?;
+        let page = read::stream(pool, partition, stream, folded.version, limits::PAGE_EVENTS)
+            .await
+            .map_err(LoadError::Read)?;
         let full = page.len() == limits::PAGE_EVENTS;
         if full && first && until.is_none() {
             first = false;
