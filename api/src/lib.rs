@@ -1,1 +1,3 @@
 //! The GraphQL door of Docket and its binary.
+
+pub mod http;
