@@ -1,0 +1,73 @@
+//! An order with its payments and shipments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::decide::StreamEvent;
+use crate::event::Event;
+use crate::order::{self, Order};
+use crate::payment::{self, Payment};
+use crate::shipment::{self, Shipment};
+
+/// An order's streams as far as they are loaded: what a command is decided over. What is not loaded and what does not
+/// exist look alike; [`crate::Command::needs`] says what has to be loaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Case {
+    /// The order.
+    pub order: Arc<Order>,
+    /// By number.
+    pub payments: BTreeMap<u16, Arc<Payment>>,
+    /// By number.
+    pub shipments: BTreeMap<u16, Arc<Shipment>>,
+}
+
+impl Case {
+    /// A payment that exists and is loaded.
+    pub fn payment(&self, number: u16) -> Option<&Payment> {
+        self.payments
+            .get(&number)
+            .map(Arc::as_ref)
+            .filter(|payment| payment.exists())
+    }
+
+    /// A shipment that exists and is loaded.
+    pub fn shipment(&self, number: u16) -> Option<&Shipment> {
+        self.shipments
+            .get(&number)
+            .map(Arc::as_ref)
+            .filter(|shipment| shipment.exists())
+    }
+
+    /// What vouches for the order: taken by its payments, or held to be taken.
+    pub fn secured(&self) -> i64 {
+        self.payments
+            .values()
+            .fold(0, |sum, payment| sum.saturating_add(payment.secured()))
+    }
+
+    /// The case after `event`.
+    #[must_use]
+    pub fn evolve(mut self, event: &StreamEvent) -> Self {
+        let number = event.stream.number;
+        match &event.event {
+            Event::Order(event) => change(&mut self.order, |state| order::evolve(state, event)),
+            Event::Payment(event) => {
+                change(self.payments.entry(number).or_default(), |state| {
+                    payment::evolve(state, event)
+                });
+            }
+            Event::Shipment(event) => {
+                change(self.shipments.entry(number).or_default(), |state| {
+                    shipment::evolve(state, event)
+                });
+            }
+        }
+        self
+    }
+}
+
+/// Evolves a shared state: in place where nobody else holds it, else a copy of it.
+fn change<S: Clone + Default>(shared: &mut Arc<S>, evolve: impl FnOnce(S) -> S) {
+    let state = std::mem::take(shared);
+    *shared = Arc::new(evolve(Arc::unwrap_or_clone(state)));
+}
