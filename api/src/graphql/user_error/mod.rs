@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use docket_domain::{StreamId, Version};
 
 use super::{
-    order::types::HoldReason,
+    order::parts::HoldReason,
     scalars::{BigInt, CurrencyScalar},
 };
 
