@@ -5,9 +5,7 @@ use crate::{
     limits,
     position::Position,
 };
-use docket_domain::{
-    CommandId, Event, StreamId, Version,
-};
+use docket_domain::{CommandId, Event, StreamId, Version};
 use ring::digest;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -84,7 +82,11 @@ impl Append {
 
     /// The bytes of its payloads.
     pub fn payload_bytes(&self) -> usize {
-        self.writes.iter().flat_map(|write| &write.events).map(|event| event.payload.len()).sum()
+        self.writes
+            .iter()
+            .flat_map(|write| &write.events)
+            .map(|event| event.payload.len())
+            .sum()
     }
 
     /// The version of its target once it is in.
@@ -94,25 +96,41 @@ impl Append {
                 return write.expected.after(write.events.len());
             }
         }
-        self.reads.iter().find(|(stream, _)| *stream == self.target).map_or(Version::NONE, |(_, version)| *version)
+        self.reads
+            .iter()
+            .find(|(stream, _)| *stream == self.target)
+            .map_or(Version::NONE, |(_, version)| *version)
     }
 
     /// Whether it keeps the log's limits and is whole.
     pub(crate) fn check(&self) -> Result<(), AppendError> {
         let streams = self.writes.len() + self.reads.len();
         let order = self.target.order;
-        let foreign = self.writes.iter().any(|w| w.stream.order != order || w.events.is_empty())
+        let foreign = self
+            .writes
+            .iter()
+            .any(|w| w.stream.order != order || w.events.is_empty())
             || self.reads.iter().any(|(stream, _)| stream.order != order);
         if streams == 0 || foreign {
             return Err(AppendError::Malformed);
         }
-        let largest = self.writes.iter().flat_map(|w| &w.events).map(|e| e.payload.len()).max().unwrap_or(0);
+        let largest = self
+            .writes
+            .iter()
+            .flat_map(|w| &w.events)
+            .map(|e| e.payload.len())
+            .max()
+            .unwrap_or(0);
         for (what, size, limit) in [
             ("event bytes", largest, limits::MAX_EVENT_BYTES),
             ("command bytes", self.payload_bytes(), limits::MAX_COMMAND_BYTES),
             ("command events", self.event_count(), limits::MAX_COMMAND_EVENTS),
             ("command streams", streams, limits::MAX_COMMAND_STREAMS),
-            ("actor id bytes", self.envelope.actor_id.len(), limits::MAX_ACTOR_ID_BYTES),
+            (
+                "actor id bytes",
+                self.envelope.actor_id.len(),
+                limits::MAX_ACTOR_ID_BYTES,
+            ),
         ] {
             if size > limit {
                 return Err(AppendError::TooLarge { what, size, limit });

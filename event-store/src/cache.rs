@@ -1,9 +1,7 @@
 //! The bounded cache of folded streams. It is filled only by what is committed, and may be stale where another process
 //! writes: whoever refuses on its word asks the log first.
 
-use docket_domain::{
-    State, StreamId, Version,
-};
+use docket_domain::{State, StreamId, Version};
 use quick_cache::{Weighter, sync::Cache};
 use std::sync::Arc;
 
@@ -39,7 +37,10 @@ impl StateCache {
 
     /// Keeps the newer of two.
     pub(crate) fn put(&self, stream: StreamId, folded: Arc<Folded>) {
-        let older = self.0.peek(&stream).is_none_or(|known| known.version < folded.version);
+        let older = self
+            .0
+            .peek(&stream)
+            .is_none_or(|known| known.version < folded.version);
         if older {
             self.0.insert(stream, folded);
         }

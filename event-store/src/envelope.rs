@@ -2,9 +2,7 @@
 
 use crate::position::Position;
 use chrono::{DateTime, Utc};
-use docket_domain::{
-    ActorKind, CommandId, DecodeError, Event, StreamId, Version,
-};
+use docket_domain::{ActorKind, CommandId, DecodeError, Event, StreamId, Version};
 use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
 
@@ -27,7 +25,11 @@ impl Origin {
 
     pub(crate) fn from_code(code: i8) -> Self {
         // The column's check admits these two only.
-        if code == b'i' as i8 { Self::Imported } else { Self::Live }
+        if code == b'i' as i8 {
+            Self::Imported
+        } else {
+            Self::Live
+        }
     }
 
     /// `live` or `imported`.
@@ -80,7 +82,7 @@ pub struct RecordedEvent {
     /// The payload as stored; personal values are sealed.
     pub payload: Box<str>,
     /// The decoded fact. One that this binary cannot decode is kept as its error, never skipped.
-    pub event: Result<Event, DecodeError>,
+    pub event: Result<Event, Arc<DecodeError>>,
 }
 
 impl RecordedEvent {

@@ -5,7 +5,10 @@
 //! process fill by hand-over and the poller fills with what other processes appended. Older full pages are read once,
 //! decoded once and shared by every reader that is catching up.
 
-use crate::{envelope::RecordedEvent, limits, partition::Partitions, personal::Vault, position::Position, postgres::read};
+use crate::{
+    envelope::RecordedEvent, limits, partition::Partitions, personal::Vault, position::Position,
+    postgres::read,
+};
 use quick_cache::{Weighter, sync::Cache};
 use sqlx::PgPool;
 use std::{
@@ -63,7 +66,10 @@ struct PageWeight;
 
 impl Weighter<(u16, i64), Page> for PageWeight {
     fn weight(&self, _: &(u16, i64), page: &Page) -> u64 {
-        page.iter().map(|event| event.approximate_bytes() as u64).sum::<u64>().max(1)
+        page.iter()
+            .map(|event| event.approximate_bytes() as u64)
+            .sum::<u64>()
+            .max(1)
     }
 }
 
@@ -90,7 +96,9 @@ impl Tail {
             self.events.push_back(Arc::clone(event));
         }
         while self.events.len() > limits::TAIL_EVENTS || self.bytes > limits::TAIL_BYTES {
-            let Some(event) = self.events.pop_front() else { break };
+            let Some(event) = self.events.pop_front() else {
+                break;
+            };
             self.bytes -= event.approximate_bytes();
         }
         true
@@ -116,9 +124,19 @@ impl Tail {
 
 impl Feed {
     /// A feed whose heads are what the database holds now.
-    pub(crate) async fn open(pool: PgPool, partitions: Partitions, vault: Arc<Vault>) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn open(
+        pool: PgPool,
+        partitions: Partitions,
+        vault: Arc<Vault>,
+    ) -> Result<Self, sqlx::Error> {
         let heads = read::heads(&pool).await?;
-        let tail = |head: &i64| Mutex::new(Tail { events: VecDeque::new(), bytes: 0, head: *head });
+        let tail = |head: &i64| {
+            Mutex::new(Tail {
+                events: VecDeque::new(),
+                bytes: 0,
+                head: *head,
+            })
+        };
         Ok(Self(Arc::new(Inner {
             partitions,
             tails: heads.iter().map(tail).collect(),
@@ -138,7 +156,10 @@ impl Feed {
 
     /// The newest offset of a partition that this process knows of; 0 where it is empty or does not exist.
     pub fn head(&self, partition: u16) -> i64 {
-        self.0.heads.get(usize::from(partition)).map_or(0, |head| *head.borrow())
+        self.0
+            .heads
+            .get(usize::from(partition))
+            .map_or(0, |head| *head.borrow())
     }
 
     /// The newest offset of every partition.
@@ -153,7 +174,10 @@ impl Feed {
 
     /// Follows the head of one partition; `None` where there is no such partition.
     pub fn watch(&self, partition: u16) -> Option<watch::Receiver<i64>> {
-        self.0.heads.get(usize::from(partition)).map(watch::Sender::subscribe)
+        self.0
+            .heads
+            .get(usize::from(partition))
+            .map(watch::Sender::subscribe)
     }
 
     /// Up to `max` events of `partition` after `offset`, in order and dense; empty at the head. A reply may be shorter
@@ -198,7 +222,9 @@ impl Feed {
         match known.as_deref() {
             Some([event]) => Ok(Some(event.event_id)),
             Some(_) => Ok(None),
-            None => read::event_id(&self.0.pool, position).await.map_err(FeedError::Read),
+            None => read::event_id(&self.0.pool, position)
+                .await
+                .map_err(FeedError::Read),
         }
     }
 
@@ -208,7 +234,9 @@ impl Feed {
         if events.iter().any(|event| event.event_type == FORGOTTEN) {
             self.0.vault.drop_keys();
         }
-        let Ok(mut tail) = self.tail(partition) else { return };
+        let Ok(mut tail) = self.tail(partition) else {
+            return;
+        };
         if tail.push(events) {
             let head = tail.head;
             drop(tail);
@@ -237,7 +265,11 @@ impl Feed {
         let mut seen = self.head(partition);
         // A hand-over may have passed the head that was just read; a log that lost events is told apart by asking.
         if head < seen && self.event_id_in_log(partition, seen).await?.is_none() {
-            return Err(FeedError::LogWentBack { partition, head, seen });
+            return Err(FeedError::LogWentBack {
+                partition,
+                head,
+                seen,
+            });
         }
         if head - seen > limits::TAIL_EVENTS as i64 {
             self.tail(partition)?.skip_to(head);
@@ -255,7 +287,9 @@ impl Feed {
     }
 
     async fn event_id_in_log(&self, partition: u16, offset: i64) -> Result<Option<Uuid>, FeedError> {
-        read::event_id(&self.0.pool, Position { partition, offset }).await.map_err(FeedError::Read)
+        read::event_id(&self.0.pool, Position { partition, offset })
+            .await
+            .map_err(FeedError::Read)
     }
 
     fn announce(&self, partition: u16, head: i64) {
@@ -272,8 +306,11 @@ impl Feed {
     }
 
     fn tail(&self, partition: u16) -> Result<MutexGuard<'_, Tail>, FeedError> {
-        let tail =
-            self.0.tails.get(usize::from(partition)).ok_or(FeedError::NoSuchPartition(partition))?;
+        let tail = self
+            .0
+            .tails
+            .get(usize::from(partition))
+            .ok_or(FeedError::NoSuchPartition(partition))?;
         // A tail's invariants hold after each assignment; a panic elsewhere does not spoil it.
         Ok(tail.lock().unwrap_or_else(PoisonError::into_inner))
     }

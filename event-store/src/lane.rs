@@ -16,8 +16,8 @@ use crate::{
     feed::Feed,
     limits,
     partition::Partitions,
-    postgres::append::{self, Batch, Verdict},
     position::Position,
+    postgres::append::{self, Batch, Verdict},
     wakeup::Hints,
 };
 use docket_domain::{StreamId, Version};
@@ -74,9 +74,15 @@ impl Lanes {
         let lane = |_| {
             let (queue, waiting) = mpsc::channel(limits::MAX_QUEUED_COMMANDS);
             tokio::spawn(Lane::new(context.clone(), waiting).run());
-            Entrance { queue, bytes: Arc::new(Semaphore::new(limits::MAX_QUEUED_BYTES)) }
+            Entrance {
+                queue,
+                bytes: Arc::new(Semaphore::new(limits::MAX_QUEUED_BYTES)),
+            }
         };
-        Self { lanes: (0..count).map(lane).collect(), partitions: context.partitions }
+        Self {
+            lanes: (0..count).map(lane).collect(),
+            partitions: context.partitions,
+        }
     }
 
     /// Appends one command's events. A caller that goes away does not stop it.
@@ -94,14 +100,28 @@ impl Lanes {
         let permit = Arc::clone(&entrance.bytes).try_acquire_many_owned(bytes);
         let permit = permit.map_err(|_| AppendError::Overloaded)?;
         let (reply, answer) = oneshot::channel();
-        let queued = Queued { partition, append, since: Instant::now(), reply, _bytes: permit };
-        entrance.queue.try_send(queued).map_err(|_| AppendError::Overloaded)?;
-        answer.await.unwrap_or(Err(AppendError::OutcomeUnknown(command_id)))
+        let queued = Queued {
+            partition,
+            append,
+            since: Instant::now(),
+            reply,
+            _bytes: permit,
+        };
+        entrance
+            .queue
+            .try_send(queued)
+            .map_err(|_| AppendError::Overloaded)?;
+        answer
+            .await
+            .unwrap_or(Err(AppendError::OutcomeUnknown(command_id)))
     }
 
     /// Commands that wait, over all lanes.
     pub(crate) fn queued(&self) -> usize {
-        self.lanes.iter().map(|lane| limits::MAX_QUEUED_COMMANDS - lane.queue.capacity()).sum()
+        self.lanes
+            .iter()
+            .map(|lane| limits::MAX_QUEUED_COMMANDS - lane.queue.capacity())
+            .sum()
     }
 }
 
@@ -147,7 +167,9 @@ impl Lane {
                 self.backlog.push(first);
             }
             while self.backlog.len() < 2 * limits::MAX_BATCH_COMMANDS {
-                let Ok(queued) = self.waiting.try_recv() else { break };
+                let Ok(queued) = self.waiting.try_recv() else {
+                    break;
+                };
                 self.backlog.push(queued);
             }
             let batch = self.take_batch();
@@ -182,7 +204,11 @@ impl Lane {
         for (stream, expected) in writes.chain(append.reads.iter().copied()) {
             let known = self.known.get(&stream).copied();
             if let Some(actual) = known.filter(|actual| *actual > expected) {
-                return Some(AppendOutcome::Conflict { stream, expected, actual });
+                return Some(AppendOutcome::Conflict {
+                    stream,
+                    expected,
+                    actual,
+                });
             }
         }
         None
@@ -204,7 +230,9 @@ impl Lane {
             Ok(verdicts) => self.deliver(batch, verdicts, replies.collect()),
             Err(Failure::Refused(_)) if batch.commands.len() > 1 => {
                 for (command, reply) in batch.commands.into_iter().zip(replies) {
-                    let alone = Batch { commands: vec![command] };
+                    let alone = Batch {
+                        commands: vec![command],
+                    };
                     match self.send(&alone, true).await {
                         Ok(verdicts) => self.deliver(alone, verdicts, vec![reply]),
                         Err(failure) => fail(&failure, &alone, [reply]),
@@ -288,7 +316,10 @@ impl Lane {
     /// the log still holds, at its offset, what it committed last.
     async fn check_history(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         for (partition, (offset, event_id)) in &self.committed {
-            let position = Position { partition: *partition, offset: *offset };
+            let position = Position {
+                partition: *partition,
+                offset: *offset,
+            };
             if crate::postgres::read::event_id(&mut *connection, position).await? != Some(*event_id) {
                 tracing::error!(
                     partition,
@@ -312,25 +343,40 @@ impl Lane {
             outcomes.push(match verdict {
                 Verdict::Appended { answer, recorded_at } => {
                     for write in &append.writes {
-                        self.known.insert(write.stream, write.expected.after(write.events.len()));
+                        self.known
+                            .insert(write.stream, write.expected.after(write.events.len()));
                     }
                     let events = committed.take(partition, append, answer, recorded_at);
                     appended += events.len() as u64;
                     Ok(AppendOutcome::Appended { answer, events })
                 }
-                Verdict::Stored { answer, same_request: true } => Ok(AppendOutcome::AlreadyDone(answer)),
-                Verdict::Stored { same_request: false, .. } => Ok(AppendOutcome::IdReused),
-                Verdict::Conflict { stream, expected, actual } => {
+                Verdict::Stored {
+                    answer,
+                    same_request: true,
+                } => Ok(AppendOutcome::AlreadyDone(answer)),
+                Verdict::Stored {
+                    same_request: false, ..
+                } => Ok(AppendOutcome::IdReused),
+                Verdict::Conflict {
+                    stream,
+                    expected,
+                    actual,
+                } => {
                     metrics::counter!("docket_append_conflicts_total", "seen_by" => "database").increment(1);
                     self.known.insert(stream, actual);
-                    Ok(AppendOutcome::Conflict { stream, expected, actual })
+                    Ok(AppendOutcome::Conflict {
+                        stream,
+                        expected,
+                        actual,
+                    })
                 }
             });
         }
         metrics::counter!("docket_append_events_total").increment(appended);
         for (partition, events) in committed.partitions() {
             if let Some(last) = events.last() {
-                self.committed.insert(partition, (last.position.offset, last.event_id));
+                self.committed
+                    .insert(partition, (last.position.offset, last.event_id));
             }
             self.context.feed.hand_over(partition, &events);
         }
@@ -388,13 +434,20 @@ impl Claims {
             return false;
         }
         let touches = self.ids.contains(&append.command_id().0)
-            || append.writes.iter().any(|w| self.written.contains(&w.stream) || self.read.contains(&w.stream))
-            || append.reads.iter().any(|(stream, _)| self.written.contains(stream));
+            || append
+                .writes
+                .iter()
+                .any(|w| self.written.contains(&w.stream) || self.read.contains(&w.stream))
+            || append
+                .reads
+                .iter()
+                .any(|(stream, _)| self.written.contains(stream));
         if touches {
             return false;
         }
         self.ids.insert(append.command_id().0);
-        self.written.extend(append.writes.iter().map(|write| write.stream));
+        self.written
+            .extend(append.writes.iter().map(|write| write.stream));
         self.read.extend(append.reads.iter().map(|(stream, _)| *stream));
         self.events += events;
         self.bytes += bytes;
@@ -421,5 +474,7 @@ fn is_data_error(error: &sqlx::Error) -> bool {
 }
 
 fn is_unique_violation(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|error| error.is_unique_violation())
+    error
+        .as_database_error()
+        .is_some_and(|error| error.is_unique_violation())
 }

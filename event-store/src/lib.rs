@@ -9,12 +9,14 @@
 
 pub mod append;
 mod cache;
+pub mod command_id;
 mod commit;
 pub mod envelope;
 pub mod execute;
 pub mod feed;
 mod lane;
 pub mod limits;
+mod load;
 pub mod partition;
 pub mod personal;
 pub mod position;
@@ -22,9 +24,7 @@ pub mod postgres;
 pub mod store;
 mod wakeup;
 
-pub use append::{
-    Append, AppendError, AppendOutcome, NewEvent, RequestHash, StoredAnswer, StreamWrite,
-};
+pub use append::{Append, AppendError, AppendOutcome, NewEvent, RequestHash, StoredAnswer, StreamWrite};
 pub use cache::Folded;
 pub use envelope::{CommandEnvelope, Origin, RecordedEvent};
 pub use execute::{ExecuteError, Executed, Request};

@@ -50,8 +50,8 @@ pub const MAX_POOL_WAIT: Duration = Duration::from_secs(3);
 pub const MAX_DECISIONS: u32 = 16;
 /// Memory of the cache of folded streams, in bytes.
 pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
-/// A stream gets a new snapshot each time it grows by this many events.
-pub const SNAPSHOT_EVERY: i32 = 100;
+/// A stream gets a new snapshot each time it grows by this many events: the first page of a shorter one is as fast.
+pub const SNAPSHOT_EVERY: i32 = PAGE_EVENTS as i32;
 /// Subjects whose keys a process keeps unwrapped.
 pub const MAX_CACHED_KEYS: usize = 10_000;
 /// How long an unwrapped key may be kept: the longest that another process can still open a forgotten subject.

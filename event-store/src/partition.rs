@@ -107,7 +107,11 @@ mod tests {
         ] {
             let order = order.parse().unwrap();
             for (count, expected) in [(16, of_16), (7, of_7), (1024, of_1024)] {
-                assert_eq!(Partitions::try_new(count).unwrap().of(order), expected, "{order} of {count}");
+                assert_eq!(
+                    Partitions::try_new(count).unwrap().of(order),
+                    expected,
+                    "{order} of {count}"
+                );
             }
         }
     }

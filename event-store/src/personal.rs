@@ -14,12 +14,7 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 use sqlx::{PgPool, Row};
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Instant};
 use uuid::Uuid;
 
 const FORMAT: u8 = 1;
@@ -96,9 +91,14 @@ impl SubjectKey {
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let cipher = hmac::sign(&root, b"docket personal cipher");
         let nonce = hmac::sign(&root, b"docket personal nonce");
-        let cipher = UnboundKey::new(&CHACHA20_POLY1305, cipher.as_ref()).map_err(|_| PersonalError::Cipher)?;
+        let cipher =
+            UnboundKey::new(&CHACHA20_POLY1305, cipher.as_ref()).map_err(|_| PersonalError::Cipher)?;
         let nonce = hmac::Key::new(hmac::HMAC_SHA256, nonce.as_ref());
-        Ok(Self { id, cipher: LessSafeKey::new(cipher), nonce })
+        Ok(Self {
+            id,
+            cipher: LessSafeKey::new(cipher),
+            nonce,
+        })
     }
 
     /// Seals a value; the same value always has the same bytes.
@@ -109,14 +109,17 @@ impl SubjectKey {
         let tag = hmac::sign(&self.nonce, clear);
         let mut nonce = [0; NONCE_LEN];
         nonce.copy_from_slice(&tag.as_ref()[..NONCE_LEN]);
-        let mut sealed = Vec::with_capacity(HEADER_BYTES + NONCE_LEN + clear.len() + CHACHA20_POLY1305.tag_len());
+        let mut sealed =
+            Vec::with_capacity(HEADER_BYTES + NONCE_LEN + clear.len() + CHACHA20_POLY1305.tag_len());
         sealed.push(FORMAT);
         sealed.extend_from_slice(self.id.as_bytes());
         let header = Aad::from(sealed.clone());
         sealed.extend_from_slice(&nonce);
         let mut text = clear.to_vec();
         let nonce = Nonce::assume_unique_for_key(nonce);
-        self.cipher.seal_in_place_append_tag(nonce, header, &mut text).map_err(|_| PersonalError::Cipher)?;
+        self.cipher
+            .seal_in_place_append_tag(nonce, header, &mut text)
+            .map_err(|_| PersonalError::Cipher)?;
         sealed.extend_from_slice(&text);
         Ok(SealedValue::new(sealed))
     }
@@ -126,7 +129,11 @@ impl SubjectKey {
         let (nonce, text) = rest.split_at_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let mut text = text.to_vec();
-        let length = self.cipher.open_in_place(nonce, Aad::from(header), &mut text).ok()?.len();
+        let length = self
+            .cipher
+            .open_in_place(nonce, Aad::from(header), &mut text)
+            .ok()?
+            .len();
         text.truncate(length);
         Some(text)
     }
@@ -156,8 +163,10 @@ pub struct Vault {
     by_id: Cache<Uuid, (Instant, Option<Arc<SubjectKey>>)>,
 }
 
-const LIVING_KEY: &str = "select key_id, wrapped_key from personal_keys where subject = $1 and wrapped_key is not null";
-const NEW_KEY: &str = "insert into personal_keys (key_id, subject, wrapped_key) values ($1, $2, $3) on conflict do nothing";
+const LIVING_KEY: &str =
+    "select key_id, wrapped_key from personal_keys where subject = $1 and wrapped_key is not null";
+const NEW_KEY: &str =
+    "insert into personal_keys (key_id, subject, wrapped_key) values ($1, $2, $3) on conflict do nothing";
 const KEYS: &str = "select key_id, wrapped_key from personal_keys where key_id = any ($1)";
 const DESTROY: &str = "update personal_keys set wrapped_key = null, destroyed_at = now() \
                        where subject = $1 and wrapped_key is not null";
@@ -168,7 +177,8 @@ impl Vault {
     /// # Errors
     /// When the cipher refuses the master key.
     pub fn new(pool: PgPool, master: &MasterKey) -> Result<Self, PersonalError> {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, master.0.as_slice()).map_err(|_| PersonalError::Cipher)?;
+        let key =
+            UnboundKey::new(&CHACHA20_POLY1305, master.0.as_slice()).map_err(|_| PersonalError::Cipher)?;
         Ok(Self {
             pool,
             master: LessSafeKey::new(key),
@@ -187,11 +197,15 @@ impl Vault {
         }
         // Someone else may make it in between, or destroy it: a few rounds settle it.
         for _ in 0..3 {
-            let living = sqlx::query(LIVING_KEY).bind(subject.to_string()).fetch_optional(&self.pool).await;
+            let living = sqlx::query(LIVING_KEY)
+                .bind(subject.to_string())
+                .fetch_optional(&self.pool)
+                .await;
             if let Some(row) = living.map_err(PersonalError::Keys)? {
                 let id = row.try_get(0).map_err(PersonalError::Keys)?;
                 let key = self.unwrap(id, row.try_get(1).map_err(PersonalError::Keys)?)?;
-                self.by_subject.insert(subject.clone(), (Instant::now(), Arc::clone(&key)));
+                self.by_subject
+                    .insert(subject.clone(), (Instant::now(), Arc::clone(&key)));
                 return Ok(key);
             }
             let id = Uuid::now_v7();
@@ -225,7 +239,11 @@ impl Vault {
             }
         }
         if !missing.is_empty() {
-            let rows = sqlx::query(KEYS).bind(&missing).fetch_all(&self.pool).await.map_err(PersonalError::Keys)?;
+            let rows = sqlx::query(KEYS)
+                .bind(&missing)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(PersonalError::Keys)?;
             for row in rows {
                 let id: Uuid = row.try_get(0).map_err(PersonalError::Keys)?;
                 let wrapped: Option<&[u8]> = row.try_get(1).map_err(PersonalError::Keys)?;
@@ -243,7 +261,10 @@ impl Vault {
     /// # Errors
     /// When the keys cannot be reached.
     pub async fn destroy(&self, subject: &Subject) -> Result<bool, PersonalError> {
-        let done = sqlx::query(DESTROY).bind(subject.to_string()).execute(&self.pool).await;
+        let done = sqlx::query(DESTROY)
+            .bind(subject.to_string())
+            .execute(&self.pool)
+            .await;
         let destroyed = done.map_err(PersonalError::Keys)?.rows_affected() > 0;
         self.drop_keys();
         Ok(destroyed)
@@ -272,7 +293,10 @@ impl Vault {
             let (nonce, text) = wrapped.split_at_checked(NONCE_LEN)?;
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
             let mut text = text.to_vec();
-            let secret = self.master.open_in_place(nonce, Aad::from(id.as_bytes()), &mut text).ok()?;
+            let secret = self
+                .master
+                .open_in_place(nonce, Aad::from(id.as_bytes()), &mut text)
+                .ok()?;
             <[u8; KEY_BYTES]>::try_from(&*secret).ok()
         };
         let secret = open().ok_or(PersonalError::WrongMasterKey)?;
@@ -286,6 +310,8 @@ fn fresh(since: Instant) -> bool {
 
 fn random<const N: usize>() -> Result<[u8; N], PersonalError> {
     let mut bytes = [0; N];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| PersonalError::Cipher)?;
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| PersonalError::Cipher)?;
     Ok(bytes)
 }

@@ -68,7 +68,7 @@ pub enum StoreError {
 
 /// A process's access to one log; clones share everything.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) pool: PgPool,
@@ -104,14 +104,18 @@ impl Store {
         drop(connection);
 
         let vault = Arc::new(Vault::new(pool.clone(), &config.master_key)?);
-        let feed = Feed::open(pool.clone(), partitions, Arc::clone(&vault)).await.map_err(StoreError::Heads)?;
+        let feed = Feed::open(pool.clone(), partitions, Arc::clone(&vault))
+            .await
+            .map_err(StoreError::Heads)?;
         let cache = Arc::new(StateCache::new(config.cache_bytes));
-        let hints = Hints::default();
+        let hints = Hints::new();
         let timeout = limits::LANE_STATEMENT_TIMEOUT.as_millis().to_string();
         let context = LaneContext {
             // An append is always planned for any batch: a plan for the arrays at hand costs more than it saves.
-            options: database
-                .options([("statement_timeout", timeout.as_str()), ("plan_cache_mode", "force_generic_plan")]),
+            options: database.options([
+                ("statement_timeout", timeout.as_str()),
+                ("plan_cache_mode", "force_generic_plan"),
+            ]),
             partitions,
             feed: feed.clone(),
             cache: Arc::clone(&cache),
@@ -119,9 +123,17 @@ impl Store {
         };
         let lanes = Lanes::start(config.lanes, &context);
         let stop = CancellationToken::new();
-        tokio::spawn(wakeup::send_hints(pool.clone(), hints, stop.clone()));
-        tokio::spawn(wakeup::follow(pool.clone(), feed.clone(), stop.clone()));
-        Ok(Self(Arc::new(Inner { pool, partitions, cache, lanes, feed, vault, stop })))
+        tokio::spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
+        tokio::spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
+        Ok(Self(Arc::new(Inner {
+            pool,
+            partitions,
+            cache,
+            lanes,
+            feed,
+            vault,
+            stop,
+        })))
     }
 
     /// Appends one command's events: all of them durably, or none.
@@ -169,7 +181,9 @@ impl Store {
     ) -> Result<Vec<Arc<RecordedEvent>>, FeedError> {
         let partition = self.0.partitions.of(stream.order);
         let limit = limit.min(limits::PAGE_EVENTS);
-        read::stream(&self.0.pool, partition, stream, after, limit).await.map_err(FeedError::Read)
+        read::stream(&self.0.pool, partition, stream, after, limit)
+            .await
+            .map_err(FeedError::Read)
     }
 
     /// A stream folded to a version, or to its newest; version 0 where it does not exist.
@@ -190,7 +204,10 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn next_order_number(&self) -> Result<OrderNumber, sqlx::Error> {
-        sqlx::query_scalar("select nextval('order_number')").fetch_one(&self.0.pool).await.map(OrderNumber)
+        sqlx::query_scalar("select nextval('order_number')")
+            .fetch_one(&self.0.pool)
+            .await
+            .map(OrderNumber)
     }
 
     /// Whether the log answers now, within `wait`.

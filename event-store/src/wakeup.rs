@@ -5,32 +5,46 @@
 
 use crate::{feed::Feed, limits};
 use sqlx::{PgPool, postgres::PgListener};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::{
     sync::Notify,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 const CHANNEL: &str = "docket_log";
+/// Not asked for durability: nothing is lost when a hint is.
+const HINT: &str = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
 
 /// Raised by lanes when they committed something.
-#[derive(Clone, Default)]
-pub(crate) struct Hints(Arc<Notify>);
+#[derive(Clone)]
+pub(crate) struct Hints {
+    raised: Arc<Notify>,
+    /// Tells this process's hints from others': it knows what it appended itself.
+    sender: Uuid,
+}
 
 impl Hints {
+    pub(crate) fn new() -> Self {
+        Self {
+            raised: Arc::default(),
+            sender: Uuid::new_v4(),
+        }
+    }
+
     pub(crate) fn raise(&self) {
-        self.0.notify_one();
+        self.raised.notify_one();
     }
 }
 
 /// Sends at most one hint each [`limits::HINT_INTERVAL`], until cancelled.
 pub(crate) async fn send_hints(pool: PgPool, hints: Hints, stop: CancellationToken) {
+    let sender = hints.sender.to_string();
     let work = async {
         loop {
-            hints.0.notified().await;
-            // Not asked for durability: nothing is lost when a hint is.
-            let sent = sqlx::query("select pg_notify($1, '')").bind(CHANNEL).execute(&pool).await;
+            hints.raised.notified().await;
+            let sent = sqlx::query(HINT).bind(CHANNEL).bind(&sender).execute(&pool).await;
             if let Err(error) = sent {
                 tracing::debug!(error = %error, "a hint was not sent; other processes poll");
             }
@@ -41,7 +55,8 @@ pub(crate) async fn send_hints(pool: PgPool, hints: Hints, stop: CancellationTok
 }
 
 /// Keeps the feed at the log's heads: listens first, then polls, then waits for a hint, a gap or the interval.
-pub(crate) async fn follow(pool: PgPool, feed: Feed, stop: CancellationToken) {
+pub(crate) async fn follow(pool: PgPool, feed: Feed, hints: Hints, stop: CancellationToken) {
+    let own = hints.sender.to_string();
     let work = async {
         let mut listener = None;
         let mut healthy = true;
@@ -53,11 +68,14 @@ pub(crate) async fn follow(pool: PgPool, feed: Feed, stop: CancellationToken) {
                 Ok(()) => healthy = true,
                 Err(error) if healthy => {
                     healthy = false;
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the log cannot be followed; trying again");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the log cannot be followed; trying again"
+                    );
                 }
                 Err(_) => {}
             }
-            if wait(&mut listener, &feed, limits::POLL_INTERVAL).await.is_err() {
+            if wait(&mut listener, &feed, &own).await.is_err() {
                 listener = None;
             }
         }
@@ -72,11 +90,17 @@ async fn listen(pool: &PgPool) -> Option<PgListener> {
 }
 
 /// Waits for a reason to poll; an error means that the listener is gone.
-async fn wait(listener: &mut Option<PgListener>, feed: &Feed, longest: Duration) -> Result<(), sqlx::Error> {
+async fn wait(listener: &mut Option<PgListener>, feed: &Feed, own: &str) -> Result<(), sqlx::Error> {
     let hint = async {
-        match listener {
-            Some(listener) => listener.try_recv().await.map(|_| ()),
-            None => std::future::pending().await,
+        let Some(listener) = listener else {
+            return std::future::pending().await;
+        };
+        loop {
+            match listener.try_recv().await? {
+                Some(hint) if hint.payload() == own => {}
+                // Another process's hint, or a connection that was made anew and may have missed one.
+                _ => return Ok(()),
+            }
         }
     };
     let reason = async {
@@ -85,5 +109,5 @@ async fn wait(listener: &mut Option<PgListener>, feed: &Feed, longest: Duration)
             () = feed.gap() => Ok(()),
         }
     };
-    timeout(longest, reason).await.unwrap_or(Ok(()))
+    timeout(limits::POLL_INTERVAL, reason).await.unwrap_or(Ok(()))
 }

@@ -6,7 +6,7 @@
 //! a trace id and the caller sees INTERNAL. An error of the engine itself (syntax, validation, a value that does not
 //! fit its type) wraps nothing; it is BAD_USER_INPUT and keeps its text.
 
-use async_graphql::{ErrorExtensionValues, Response as Executed, ServerError, Value};
+use async_graphql::{ErrorExtensionValues, Name, PathSegment, Response as Executed, ServerError, Value};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -47,9 +47,11 @@ impl Answer {
             && !errors.is_empty()
             && errors.iter().all(|error| error.path.is_empty());
         errors.iter_mut().for_each(|error| settle(error, trace));
+        let mut data = response.data;
+        errors.iter().for_each(|error| show_null(&mut data, &error.path));
         Answer {
             errors,
-            data: (!before_execution).then_some(response.data),
+            data: (!before_execution).then_some(data),
             extensions: response.extensions,
             headers: response.http_headers,
         }
@@ -128,6 +130,29 @@ fn settle(error: &mut ServerError, trace: &Trace) {
     error.source = None;
 }
 
+/// Puts `null` where a field failed: the engine leaves its key out, which a client cannot tell from a field that it
+/// did not ask for.
+fn show_null(data: &mut Value, path: &[PathSegment]) {
+    let Some((last, way)) = path.split_last() else {
+        return;
+    };
+    let mut at = data;
+    for segment in way {
+        let deeper = match (at, segment) {
+            (Value::Object(fields), PathSegment::Field(name)) => fields.get_mut(name.as_str()),
+            (Value::List(items), PathSegment::Index(index)) => items.get_mut(*index),
+            _ => None,
+        };
+        match deeper {
+            Some(value) => at = value,
+            None => return,
+        }
+    }
+    if let (Value::Object(fields), PathSegment::Field(name)) = (at, last) {
+        fields.entry(Name::new(name)).or_insert(Value::Null);
+    }
+}
+
 fn error_code(error: &ServerError) -> Option<&str> {
     match error.extensions.as_ref()?.get("code")? {
         Value::String(code) => Some(code),
@@ -183,11 +208,6 @@ impl Refusal {
             header: Some((name, value)),
             ..self
         }
-    }
-
-    /// The same refusal as a GraphQL error, for a transport that has no status.
-    pub(super) fn into_error(self) -> ServerError {
-        *self.error
     }
 }
 

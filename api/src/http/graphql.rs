@@ -60,15 +60,17 @@ async fn respond<E: Executor, A: Authenticate>(
         let message = format!("None of the accepted media types can be given; accept {offered}.");
         Refusal::new(StatusCode::NOT_ACCEPTABLE, code::BAD_USER_INPUT, message)
     })?;
+    let params = params(&parts, body, &transport.limits).await?;
+    // Not before the body is there: a few clients that send slowly would hold all the places.
     let _permit = transport
         .in_flight
         .try_acquire()
         .map_err(|_| Refusal::overloaded("Too many requests at once; try again."))?;
-    let params = params(&parts, body, &transport.limits).await?;
     let (session, bearer) = session(&transport, &parts.headers).await?;
     let Operation { request, kind } = match prepare(params, &transport.limits, &trace) {
-        Err(refusal) if format == Format::EventStream => return Ok(sse::refused(refusal)),
-        prepared => prepared?,
+        Ok(operation) => operation,
+        Err(error) if format == Format::EventStream => return Ok(sse::refused(error)),
+        Err(error) => return Ok(write(Answer::refused(error), format)),
     };
     if kind == Kind::Mutation && parts.method == Method::GET {
         let refusal = Refusal::new(

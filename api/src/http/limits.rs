@@ -29,8 +29,8 @@ pub const MAX_QUERY_NESTING: usize = 96;
 /// below the 60 s after which common proxies give up and the client learns nothing.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Queries and mutations over plain HTTP at once in one process: 1,024. Each may hold a body and an answer, so this
-/// bounds memory at a few GiB in the worst case and a few MiB in the usual one.
+/// Plain HTTP requests that run at once in one process: 1,024, an order of magnitude more than the database has
+/// connections; what waits longer than that is better tried again than queued here.
 pub const MAX_IN_FLIGHT: usize = 1024;
 
 /// WebSocket connections and event streams at once in one process: 10,000, about 50 kB each, and below the 16,384

@@ -7,12 +7,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use async_graphql::{
-    Request, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationType},
+    Request, ServerError, Value, Variables,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
 use serde::Deserialize;
 
-use super::{answer::Refusal, limits::HttpLimits, trace::Trace};
+use super::{
+    answer::{Refusal, coded, internal},
+    code,
+    limits::HttpLimits,
+    trace::Trace,
+};
 
 /// The parameters of a GraphQL request, as the body of a POST and the payload of `subscribe` carry them.
 #[derive(Debug, Default, Deserialize)]
@@ -95,23 +100,32 @@ pub(super) struct Operation {
     pub(super) kind: Kind,
 }
 
-/// Measures and parses a document.
-pub(super) fn prepare(params: Params, limits: &HttpLimits, trace: &Trace) -> Result<Operation, Refusal> {
+/// Measures and parses a document, and checks that the variables that it requires are there.
+///
+/// The engine finds a missing variable only when it reaches the field that reads it, which in a mutation is after
+/// the fields before it have run. A request that cannot be carried out as a whole must not begin.
+pub(super) fn prepare(params: Params, limits: &HttpLimits, trace: &Trace) -> Result<Operation, ServerError> {
     measure(&params.query, limits)?;
     let mut request = Request::new(params.query).variables(params.variables);
     request.operation_name = params.operation_name;
     request.extensions = params.extensions;
+    let (name, variables) = (request.operation_name.clone(), request.variables.clone());
     let parse = AssertUnwindSafe(|| {
-        let name = request.operation_name.clone();
-        request
+        let operation = request
             .parsed_query()
-            .map_or(Kind::Query, |document| kind(document, name.as_deref()))
+            .ok()
+            .and_then(|document| selected(document, name.as_deref()));
+        operation.map_or(Ok(Kind::Query), |operation| {
+            required_variables(operation, &variables)?;
+            Ok(kind(operation))
+        })
     });
-    let kind = catch_unwind(parse).map_err(|_| Refusal::internal(trace, "the parser panicked"))?;
+    let kind = catch_unwind(parse).unwrap_or_else(|_| Err(internal(trace, "the parser panicked")))?;
     Ok(Operation { request, kind })
 }
 
-fn kind(document: &ExecutableDocument, name: Option<&str>) -> Kind {
+/// The operation that will run.
+fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
     let operation = match (&document.operations, name) {
         (DocumentOperations::Single(operation), _) => Some(operation),
         (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
@@ -120,18 +134,39 @@ fn kind(document: &ExecutableDocument, name: Option<&str>) -> Kind {
         }
         (DocumentOperations::Multiple(_), None) => None,
     };
-    match operation.map(|operation| operation.node.ty) {
-        Some(OperationType::Mutation) => Kind::Mutation,
-        Some(OperationType::Subscription) => Kind::Subscription,
-        Some(OperationType::Query) | None => Kind::Query,
+    operation.map(|operation| &operation.node)
+}
+
+fn kind(operation: &OperationDefinition) -> Kind {
+    match operation.ty {
+        OperationType::Query => Kind::Query,
+        OperationType::Mutation => Kind::Mutation,
+        OperationType::Subscription => Kind::Subscription,
     }
+}
+
+fn required_variables(operation: &OperationDefinition, variables: &Variables) -> Result<(), ServerError> {
+    for definition in &operation.variable_definitions {
+        let variable = &definition.node;
+        let given = variables.get(&variable.name.node);
+        let defaulted = given.is_none() && variable.default_value.is_some();
+        let missing = given.is_none_or(|value| *value == Value::Null);
+        if !variable.var_type.node.nullable && missing && !defaulted {
+            let (name, kind) = (&variable.name.node, &variable.var_type.node);
+            let message = format!("Variable \"${name}\" of required type \"{kind}\" was not provided.");
+            let mut error = coded(code::BAD_USER_INPUT, message);
+            error.locations.push(definition.pos);
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a document with too many tokens or too deep brackets, in one pass that allocates nothing.
 ///
 /// Where the scanner and the grammar could disagree (a string that does not end) the scanner counts more, never
 /// less, and what follows is a syntax error anyway.
-fn measure(document: &str, limits: &HttpLimits) -> Result<(), Refusal> {
+fn measure(document: &str, limits: &HttpLimits) -> Result<(), ServerError> {
     let bytes = document.as_bytes();
     let (mut at, mut tokens, mut depth) = (0, 0, 0_usize);
     while let Some(byte) = bytes.get(at) {
@@ -162,14 +197,14 @@ fn measure(document: &str, limits: &HttpLimits) -> Result<(), Refusal> {
         tokens += 1;
         if tokens > limits.max_query_tokens {
             let message = format!("The document has more than {} tokens.", limits.max_query_tokens);
-            return Err(Refusal::bad_request(message));
+            return Err(coded(code::BAD_USER_INPUT, message));
         }
         if depth > limits.max_query_nesting {
             let message = format!(
                 "The document is nested more than {} deep.",
                 limits.max_query_nesting
             );
-            return Err(Refusal::bad_request(message));
+            return Err(coded(code::BAD_USER_INPUT, message));
         }
     }
     Ok(())

@@ -75,10 +75,8 @@ pub(super) fn stream<E: Executor, A: Authenticate>(
 }
 
 /// Answers with the events of an operation whose document is refused.
-pub(super) fn refused(refusal: Refusal) -> Response {
-    event_stream(Body::from(
-        next_event(&Answer::refused(refusal.into_error())) + COMPLETE,
-    ))
+pub(super) fn refused(error: ServerError) -> Response {
+    event_stream(Body::from(next_event(&Answer::refused(error)) + COMPLETE))
 }
 
 fn event_stream(body: Body) -> Response {

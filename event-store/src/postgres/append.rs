@@ -17,6 +17,7 @@ use docket_domain::{StreamId, Version};
 use sqlx::{PgConnection, Row, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
+const FAST_SINGLE: &str = include_str!("append_fast_single.sql");
 const FAST_ONE_PARTITION: &str = include_str!("append_fast_one.sql");
 const FAST: &str = include_str!("append_fast.sql");
 const CHECKED: &str = include_str!("append_checked.sql");
@@ -30,18 +31,37 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// In, with its last event's position and its time.
-    Appended { answer: StoredAnswer, recorded_at: DateTime<Utc> },
+    Appended {
+        answer: StoredAnswer,
+        recorded_at: DateTime<Utc>,
+    },
     /// Met its own stored answer.
-    Stored { answer: StoredAnswer, same_request: bool },
+    Stored {
+        answer: StoredAnswer,
+        same_request: bool,
+    },
     /// A stream that it named stands at another version.
-    Conflict { stream: StreamId, expected: Version, actual: Version },
+    Conflict {
+        stream: StreamId,
+        expected: Version,
+        actual: Version,
+    },
 }
 
 /// Appends a batch without looking anything up. An index violation fails all of it and changes nothing.
 pub(crate) async fn fast(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Verdict>, sqlx::Error> {
+    if let [(partition, append)] = batch.commands.as_slice()
+        && append.event_count() == 1
+    {
+        return single(connection, *partition, append).await;
+    }
     let columns = Columns::of(batch);
     let (partitions, counts) = columns.heads();
-    let sql = if partitions.len() == 1 { FAST_ONE_PARTITION } else { FAST };
+    let sql = if partitions.len() == 1 {
+        FAST_ONE_PARTITION
+    } else {
+        FAST
+    };
     let commands = &columns.commands;
     let query = sqlx::query(sql)
         .bind(&partitions)
@@ -66,16 +86,68 @@ pub(crate) async fn fast(connection: &mut PgConnection, batch: &Batch) -> Result
     }
     let verdict = |i: usize| {
         let partition = commands.partition[i];
-        let (_, base, recorded_at) = bases.iter().find(|(p, _, _)| *p == partition).ok_or(sqlx::Error::RowNotFound)?;
-        let position = Position { partition: partition as u16, offset: base + commands.last[i] };
+        let (_, base, recorded_at) = bases
+            .iter()
+            .find(|(p, _, _)| *p == partition)
+            .ok_or(sqlx::Error::RowNotFound)?;
+        let position = Position {
+            partition: partition as u16,
+            offset: base + commands.last[i],
+        };
         let answer = answer(position, commands.events[i], commands.version[i]);
-        Ok(Verdict::Appended { answer, recorded_at: *recorded_at })
+        Ok(Verdict::Appended {
+            answer,
+            recorded_at: *recorded_at,
+        })
     };
     (0..commands.id.len()).map(verdict).collect()
 }
 
+/// One event of one command: what an idle log sees, and so what its latency is.
+async fn single(
+    connection: &mut PgConnection,
+    partition: u16,
+    append: &Append,
+) -> Result<Vec<Verdict>, sqlx::Error> {
+    let mut columns = EventColumns::default();
+    columns.push(append, partition, &mut 0, 1);
+    let row = sqlx::query(FAST_SINGLE)
+        .bind(partition as i16)
+        .bind(columns.command_id[0])
+        .bind(append.request_hash.bytes())
+        .bind(columns.version[0])
+        .bind(columns.order[0])
+        .bind(columns.kind[0])
+        .bind(columns.number[0])
+        .bind(columns.id[0])
+        .bind(columns.event_type[0])
+        .bind(columns.schema[0])
+        .bind(columns.origin[0])
+        .bind(columns.occurred[0])
+        .bind(columns.causation[0])
+        .bind(columns.actor_kind[0])
+        .bind(columns.actor_id[0])
+        .bind(columns.traceparent[0])
+        .bind(columns.payload[0])
+        .fetch_all(connection)
+        .await?;
+    let row = row.first().ok_or(sqlx::Error::RowNotFound)?;
+    let position = Position {
+        partition,
+        offset: row.try_get::<i64, _>(1)? + 1,
+    };
+    let answer = answer(position, 1, append.target_version().0);
+    Ok(vec![Verdict::Appended {
+        answer,
+        recorded_at: row.try_get(2)?,
+    }])
+}
+
 /// Appends what passes of a batch, each command for itself.
-pub(crate) async fn checked(connection: &mut PgConnection, batch: &Batch) -> Result<Vec<Verdict>, sqlx::Error> {
+pub(crate) async fn checked(
+    connection: &mut PgConnection,
+    batch: &Batch,
+) -> Result<Vec<Verdict>, sqlx::Error> {
     let columns = Columns::of(batch);
     let expectations = Expectations::of(batch);
     let commands = &columns.commands;
@@ -103,23 +175,42 @@ pub(crate) async fn checked(connection: &mut PgConnection, batch: &Batch) -> Res
         let verdict = if row.try_get::<i16, _>("outcome")? == 2 {
             let index: i32 = row.try_get("x_index")?;
             let (stream, expected) = expectations.at(index).ok_or(sqlx::Error::RowNotFound)?;
-            Verdict::Conflict { stream, expected, actual: Version(version) }
+            Verdict::Conflict {
+                stream,
+                expected,
+                actual: Version(version),
+            }
         } else {
-            let position = Position { partition: partition as u16, offset: row.try_get("offset")? };
+            let position = Position {
+                partition: partition as u16,
+                offset: row.try_get("offset")?,
+            };
             let answer = answer(position, row.try_get("events")?, version);
             match row.try_get::<Option<DateTime<Utc>>, _>("recorded_at")? {
                 Some(recorded_at) => Verdict::Appended { answer, recorded_at },
-                None => Verdict::Stored { answer, same_request: row.try_get("same_request")? },
+                None => Verdict::Stored {
+                    answer,
+                    same_request: row.try_get("same_request")?,
+                },
             }
         };
-        let slot = usize::try_from(command - 1).ok().and_then(|i| verdicts.get_mut(i));
+        let slot = usize::try_from(command - 1)
+            .ok()
+            .and_then(|i| verdicts.get_mut(i));
         *slot.ok_or(sqlx::Error::RowNotFound)? = Some(verdict);
     }
-    verdicts.into_iter().map(|verdict| verdict.ok_or(sqlx::Error::RowNotFound)).collect()
+    verdicts
+        .into_iter()
+        .map(|verdict| verdict.ok_or(sqlx::Error::RowNotFound))
+        .collect()
 }
 
 fn answer(position: Position, events: i16, version: i32) -> StoredAnswer {
-    StoredAnswer { position, events: events as u16, version: Version(version) }
+    StoredAnswer {
+        position,
+        events: events as u16,
+        version: Version(version),
+    }
 }
 
 /// A batch, turned on its side: PostgreSQL takes a column an array.
@@ -171,10 +262,13 @@ impl<'a> Columns<'a> {
         let mut events = EventColumns::default();
         let mut counts: Vec<(u16, i64)> = Vec::new();
         for (partition, append) in &batch.commands {
-            let place = counts.iter().position(|(p, _)| p == partition).unwrap_or_else(|| {
-                counts.push((*partition, 0));
-                counts.len() - 1
-            });
+            let place = counts
+                .iter()
+                .position(|(p, _)| p == partition)
+                .unwrap_or_else(|| {
+                    counts.push((*partition, 0));
+                    counts.len() - 1
+                });
             let in_partition = &mut counts[place].1;
             events.push(append, *partition, in_partition, commands.id.len() as i32 + 1);
             commands.id.push(append.command_id().0);

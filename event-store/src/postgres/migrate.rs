@@ -57,7 +57,9 @@ pub enum OpenError {
 /// # Errors
 /// When the database is somebody else's, has another number of partitions, or does not answer.
 pub async fn migrate(options: &PgConnectOptions, partitions: Option<u16>) -> Result<Partitions, OpenError> {
-    let mut connection = PgConnection::connect_with(options).await.map_err(OpenError::Connect)?;
+    let mut connection = PgConnection::connect_with(options)
+        .await
+        .map_err(OpenError::Connect)?;
     refuse_foreign(&mut connection).await?;
     let wanted = partitions.unwrap_or(DEFAULT_PARTITIONS);
     sqlx::query("select set_config('docket.partitions', $1, false)")
@@ -65,7 +67,10 @@ pub async fn migrate(options: &PgConnectOptions, partitions: Option<u16>) -> Res
         .execute(&mut connection)
         .await
         .map_err(OpenError::Examine)?;
-    MIGRATIONS.run(&mut connection).await.map_err(OpenError::Migrate)?;
+    MIGRATIONS
+        .run(&mut connection)
+        .await
+        .map_err(OpenError::Migrate)?;
     let found = check(&mut connection, partitions).await;
     // The answer is in; a connection that does not close politely changes nothing.
     let _ = connection.close().await;
@@ -73,8 +78,15 @@ pub async fn migrate(options: &PgConnectOptions, partitions: Option<u16>) -> Res
 }
 
 /// The partitions of the log in a database that must be there and as new as this binary.
-pub(crate) async fn check(connection: &mut PgConnection, configured: Option<u16>) -> Result<Partitions, OpenError> {
-    let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+pub(crate) async fn check(
+    connection: &mut PgConnection,
+    configured: Option<u16>,
+) -> Result<Partitions, OpenError> {
+    let newest = MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0);
     let applied: Option<bool> = sqlx::query_scalar("select to_regclass('docket') is not null")
         .fetch_one(&mut *connection)
         .await
@@ -93,11 +105,15 @@ pub(crate) async fn check(connection: &mut PgConnection, configured: Option<u16>
     if version < newest {
         return Err(OpenError::NotMigrated);
     }
-    let actual = u16::try_from(count).ok().and_then(Partitions::try_new).ok_or(OpenError::BadPartitions(count))?;
+    let actual = u16::try_from(count)
+        .ok()
+        .and_then(Partitions::try_new)
+        .ok_or(OpenError::BadPartitions(count))?;
     match configured {
-        Some(configured) if configured != actual.count() => {
-            Err(OpenError::PartitionsChanged { configured, actual: actual.count() })
-        }
+        Some(configured) if configured != actual.count() => Err(OpenError::PartitionsChanged {
+            configured,
+            actual: actual.count(),
+        }),
         _ => Ok(actual),
     }
 }

@@ -5,10 +5,7 @@ use crate::{
     envelope::{CommandEnvelope, Origin, RecordedEvent},
     position::Position,
 };
-use chrono::{DateTime, Utc};
-use docket_domain::{
-    ActorKind, CommandId, Event, OrderId, StreamId, Version,
-};
+use docket_domain::{CommandId, Event, OrderId, StreamId, Version};
 use sqlx::{PgExecutor, Row, postgres::PgRow};
 use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
@@ -63,7 +60,9 @@ pub(crate) async fn stream(
 
 /// The newest offset of each partition, ascending.
 pub(crate) async fn heads(executor: impl PgExecutor<'_>) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar("select head from heads order by partition").fetch_all(executor).await
+    sqlx::query_scalar("select head from heads order by partition")
+        .fetch_all(executor)
+        .await
 }
 
 /// The id of the event at a position, where the log holds one.
@@ -82,7 +81,11 @@ fn decode(partition: u16, rows: Vec<PgRow>) -> Result<Vec<Arc<RecordedEvent>>, s
     let mut events: Vec<Arc<RecordedEvent>> = Vec::with_capacity(rows.len());
     for row in rows {
         let command_id = CommandId(row.try_get(5)?);
-        let shared = events.last().map(|e| &e.command).filter(|c| c.command_id == command_id).cloned();
+        let shared = events
+            .last()
+            .map(|e| &e.command)
+            .filter(|c| c.command_id == command_id)
+            .cloned();
         let command = match shared {
             Some(command) => command,
             None => Arc::new(envelope(&row, command_id)?),
@@ -100,7 +103,9 @@ fn envelope(row: &PgRow, command_id: CommandId) -> Result<CommandEnvelope, sqlx:
         occurred_at: row.try_get(1)?,
         causation_id: row.try_get(14)?,
         // Only this crate writes the column, from the same table.
-        actor_kind: kind.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        actor_kind: kind
+            .parse()
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
         actor_id: Arc::from(row.try_get::<&str, _>(13)?),
         traceparent: row.try_get::<Option<&str>, _>(15)?.map(Arc::from),
     })
@@ -110,7 +115,7 @@ fn event(partition: u16, row: &PgRow, command: Arc<CommandEnvelope>) -> Result<R
     let event_type: &str = row.try_get(11)?;
     let payload: &str = row.try_get(16)?;
     let schema_version = row.try_get::<i16, _>(8)? as u16;
-    let event = Event::from_payload(event_type, schema_version, payload);
+    let event = Event::from_payload(event_type, schema_version, payload).map_err(Arc::new);
     let event_type = match &event {
         Ok(event) => Cow::Borrowed(event.event_type()),
         Err(_) => Cow::Owned(event_type.to_owned()),
@@ -120,7 +125,10 @@ fn event(partition: u16, row: &PgRow, command: Arc<CommandEnvelope>) -> Result<R
         kind: stream_kind_of(row.try_get(9)?),
         number: row.try_get::<i16, _>(7)? as u16,
     };
-    let position = Position { partition, offset: row.try_get(0)? };
+    let position = Position {
+        partition,
+        offset: row.try_get(0)?,
+    };
     Ok(RecordedEvent {
         position,
         event_id: row.try_get(3)?,

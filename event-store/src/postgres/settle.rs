@@ -35,7 +35,10 @@ pub(crate) async fn settle(
     streams: &[StreamId],
 ) -> Result<Settled, sqlx::Error> {
     let order = streams.first().map(|stream| stream.order.0);
-    let kinds: Vec<i8> = streams.iter().map(|stream| stream_kind_code(stream.kind)).collect();
+    let kinds: Vec<i8> = streams
+        .iter()
+        .map(|stream| stream_kind_code(stream.kind))
+        .collect();
     let numbers: Vec<i16> = streams.iter().map(|stream| stream.number as i16).collect();
     let row = sqlx::query(SETTLE)
         .bind(command.0)
@@ -52,12 +55,18 @@ pub(crate) async fn settle(
         Some(offset) => {
             let partition: i16 = row.try_get("partition")?;
             let answer = StoredAnswer {
-                position: Position { partition: partition as u16, offset },
+                position: Position {
+                    partition: partition as u16,
+                    offset,
+                },
                 events: row.try_get::<i16, _>("events")? as u16,
                 version: Version(row.try_get("version")?),
             };
             Some((answer, row.try_get("same_request")?))
         }
     };
-    Ok(Settled { stored, versions: versions.unwrap_or_default().into_iter().map(Version::new).collect() })
+    Ok(Settled {
+        stored,
+        versions: versions.unwrap_or_default().into_iter().map(Version).collect(),
+    })
 }

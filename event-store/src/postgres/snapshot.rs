@@ -2,10 +2,12 @@
 
 use super::{read, stream_kind_code};
 use crate::{cache::Folded, limits};
-use docket_domain::{
-    DecodeError, State, StreamId, Version,
-};
+use docket_domain::{DecodeError, State, StreamId, Version};
 use sqlx::{PgPool, Row};
+use std::sync::Arc;
+
+/// Raised whenever a state's fields change their meaning: older snapshots are then passed over.
+const STATE_FORMAT: i16 = 1;
 
 const LOAD_SNAPSHOT: &str = r#"
 select version, state::text from snapshots
@@ -33,7 +35,7 @@ pub enum LoadError {
         version: Version,
         /// Why.
         #[source]
-        source: DecodeError,
+        source: Arc<DecodeError>,
     },
 }
 
@@ -45,11 +47,15 @@ pub(crate) async fn load(
     until: Option<Version>,
 ) -> Result<Folded, LoadError> {
     // Short streams are the rule: the first page tells whether a snapshot can help.
-    let mut folded = Folded { state: State::new(stream.kind), version: Version::NONE };
+    let mut folded = Folded {
+        state: State::new(stream.kind),
+        version: Version::NONE,
+    };
     let mut first = true;
     loop {
-        let page =
-            read::stream(pool, partition, stream, folded.version, limits::PAGE_EVENTS).await.map_err(LoadError::Read)?;
+        let page = read::stream(pool, partition, stream, folded.version, limits::PAGE_EVENTS)
+            .await
+            .map_err(LoadError::Read)?;
         let full = page.len() == limits::PAGE_EVENTS;
         if full && first && until.is_none() {
             first = false;
@@ -65,7 +71,7 @@ pub(crate) async fn load(
             let event = recorded.event.as_ref().map_err(|source| LoadError::Decode {
                 stream,
                 version: recorded.version,
-                source: source.clone(),
+                source: Arc::clone(source),
             })?;
             folded.state = folded.state.evolve(event);
             folded.version = recorded.version;
@@ -86,14 +92,14 @@ async fn load_snapshot(pool: &PgPool, stream: StreamId) -> Result<Option<Folded>
         .await?;
     let Some(row) = row else { return Ok(None) };
     // A snapshot is a cache: one that does not decode is as good as none.
-    let state = State::from_json(stream.kind, row.try_get(1)?).ok();
+    let state = serde_json::from_str::<State>(row.try_get(1)?).ok();
     let version = Version(row.try_get(0)?);
     Ok(state.map(|state| Folded { state, version }))
 }
 
 /// Keeps a folded stream, unless a newer one is kept.
 pub(crate) async fn save(pool: &PgPool, stream: StreamId, folded: &Folded) -> Result<(), sqlx::Error> {
-    let state = folded.state.to_json().map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let state = serde_json::to_string(&folded.state).map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query(SAVE_SNAPSHOT)
         .bind(stream.order.0)
         .bind(stream_kind_code(stream.kind))

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::Executor;
+use async_graphql::{Executor, ServerError};
 use axum::{
     extract::ws::{Message, Utf8Bytes, WebSocket},
     http::HeaderMap,
@@ -36,7 +36,7 @@ use super::{
 };
 use crate::http::{
     Transport,
-    answer::coded,
+    answer::{Answer, coded},
     auth::{self, AuthError, Authenticate},
     code,
     execute::{self, Event},
@@ -336,6 +336,20 @@ struct Outbox {
 }
 
 impl Outbox {
+    async fn next(&self, answer: &Answer) {
+        let (id, payload) = (self.id.as_str(), answer);
+        self.put(FromServer::Next { id, payload }, false).await;
+    }
+
+    async fn fail(&self, errors: &[ServerError]) {
+        let (id, payload) = (self.id.as_str(), errors);
+        self.put(FromServer::Error { id, payload }, true).await;
+    }
+
+    async fn complete(&self) {
+        self.put(FromServer::Complete { id: &self.id }, true).await;
+    }
+
     /// Waits while the queue is full. Nobody is left to hear of a queue that is closed.
     async fn put(&self, message: FromServer<'_>, last: bool) {
         let (id, number, text) = (self.id.clone(), self.number, message.text());
@@ -358,35 +372,18 @@ async fn operate<E: Executor, A: Authenticate>(
     outbox: Outbox,
 ) {
     let (trace, limits) = (Trace::fresh(), &transport.limits);
-    let id = outbox.id.as_str();
     let mut operation = match prepare(params, limits, &trace) {
         Ok(operation) => operation,
-        Err(refusal) => {
-            return outbox
-                .put(
-                    FromServer::Error {
-                        id,
-                        payload: &[refusal.into_error()],
-                    },
-                    true,
-                )
-                .await;
-        }
+        Err(error) => return outbox.fail(&[error]).await,
     };
     operation.request = operation.request.data(caller).data(trace.clone());
-    let mut events = execute::events(
-        transport.executor.clone(),
-        operation,
-        trace,
-        limits.request_timeout,
-    );
+    let executor = transport.executor.clone();
+    let mut events = execute::events(executor, operation, trace, limits.request_timeout);
     while let Some(event) = events.next().await {
         match event {
-            Event::Next(answer) => outbox.put(FromServer::Next { id, payload: &answer }, false).await,
-            Event::Failed(errors) => {
-                return outbox.put(FromServer::Error { id, payload: &errors }, true).await;
-            }
+            Event::Next(answer) => outbox.next(&answer).await,
+            Event::Failed(errors) => return outbox.fail(&errors).await,
         }
     }
-    outbox.put(FromServer::Complete { id }, true).await;
+    outbox.complete().await;
 }
