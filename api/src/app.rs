@@ -35,8 +35,10 @@ pub enum AppError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// No key for personal data.
-    #[error("{MASTER_KEY} is not set: personal data is sealed with it. `openssl rand -hex 32` makes one; keep it safe, \
-             for without it that data cannot be read")]
+    #[error(
+        "{MASTER_KEY} is not set: personal data is sealed with it. `openssl rand -hex 32` makes one; keep it safe, \
+             for without it that data cannot be read"
+    )]
     NoMasterKey,
     /// The key does not read.
     #[error(transparent)]
@@ -70,12 +72,20 @@ impl Database {
     pub async fn open(config: &Config) -> Result<Self, AppError> {
         if let Some(url) = &config.database_url {
             let options = url.parse().map_err(AppError::DatabaseUrl)?;
-            return Ok(Self { options, embedded: None, key_file: None });
+            return Ok(Self {
+                options,
+                embedded: None,
+                key_file: None,
+            });
         }
         let embedded = EmbeddedConfig::from_env(config.data_dir.clone())?;
         let key_file = embedded.data_dir.join("master.key");
         let embedded = EmbeddedPostgres::start(embedded).await?;
-        Ok(Self { options: embedded.connect_options(), embedded: Some(embedded), key_file: Some(key_file) })
+        Ok(Self {
+            options: embedded.connect_options(),
+            embedded: Some(embedded),
+            key_file: Some(key_file),
+        })
     }
 
     /// How to connect to it.
@@ -140,18 +150,31 @@ fn read_key(path: &Path) -> Result<Option<String>, AppError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(AppError::KeyFile { path: path.to_owned(), source }),
+        Err(source) => Err(AppError::KeyFile {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }
 
 /// Makes a key that only its owner can read; durable before it is used. Where another process was faster, its key counts.
 fn make_key(path: &Path) -> Result<String, AppError> {
-    let failed = |source| AppError::KeyFile { path: path.to_owned(), source };
+    let failed = |source| AppError::KeyFile {
+        path: path.to_owned(),
+        source,
+    };
     let text = MasterKey::generate_hex()?;
     let draft = path.with_extension(format!("key.{}", std::process::id()));
-    let written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft);
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft);
     let mut file = written.map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
+    file.write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
     // A hard link appears whole or not at all, and never replaces a key that is there.
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft).map_err(failed)?;
@@ -161,7 +184,9 @@ fn make_key(path: &Path) -> Result<String, AppError> {
         Err(error) => return Err(failed(error)),
     }
     if let Some(folder) = path.parent() {
-        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+        fs::File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed)?;
     }
     read_key(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
 }

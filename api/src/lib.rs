@@ -1,6 +1,7 @@
 //! The GraphQL door of Docket and its binary.
 
 pub mod app;
+pub mod auth;
 pub mod bench;
 pub mod cli;
 pub mod config;

@@ -7,7 +7,14 @@ use tracing_subscriber::{EnvFilter, fmt};
 pub(crate) fn start(server: bool, json: bool) {
     let default = if server { "info,sqlx=warn" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let log = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    let log = fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     // A second start, in a test, leaves the first in place.
-    let _ = if json { log.json().try_init() } else { log.compact().try_init() };
+    let _ = if json {
+        log.json().try_init()
+    } else {
+        log.compact().try_init()
+    };
 }

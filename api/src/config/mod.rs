@@ -58,7 +58,11 @@ impl Default for Settings {
                 hosts: Vec::new(),
                 origins: Vec::new(),
             },
-            log: LogSettings { partitions: 0, lanes: limits::DEFAULT_LANES, cache_mib: limits::CACHE_BYTES >> 20 },
+            log: LogSettings {
+                partitions: 0,
+                lanes: limits::DEFAULT_LANES,
+                cache_mib: limits::CACHE_BYTES >> 20,
+            },
         }
     }
 }
@@ -111,12 +115,20 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         // Double underscores part section and key: DOCKET_SERVER__LISTEN.
-        let environment = Env::prefixed("DOCKET_").filter(|key| key.as_str().contains("__")).split("__");
-        let settings: Settings =
-            figment.merge(environment).extract().map_err(|error| ConfigError::Read(Box::new(error)))?;
+        let environment = Env::prefixed("DOCKET_")
+            .filter(|key| key.as_str().contains("__"))
+            .split("__");
+        let settings: Settings = figment
+            .merge(environment)
+            .extract()
+            .map_err(|error| ConfigError::Read(Box::new(error)))?;
         settings.check()?;
         let database_url = options.database_url.clone().filter(|url| !url.is_empty());
-        Ok(Self { settings, data_dir: options.data_dir.clone(), database_url })
+        Ok(Self {
+            settings,
+            data_dir: options.data_dir.clone(),
+            database_url,
+        })
     }
 }
 
@@ -130,7 +142,12 @@ impl Settings {
             ("log.cache_mib", log.cache_mib, 0, 64 * 1024),
         ] {
             if !(least..=most).contains(&value) {
-                return Err(ConfigError::OutOfRange { setting, value, least, most });
+                return Err(ConfigError::OutOfRange {
+                    setting,
+                    value,
+                    least,
+                    most,
+                });
             }
         }
         Ok(())

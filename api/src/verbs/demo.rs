@@ -46,7 +46,11 @@ pub(crate) async fn seed(store: &Store) -> Result<docket_domain::OrderId, DemoEr
         let create = format!("demo-{customer}-0");
         let order = command_id::order_of(&actor, command_id::derive(&actor, &create));
         first.get_or_insert(order);
-        for (step, command) in life(name, customer, &order.to_string()).into_iter().take(steps).enumerate() {
+        for (step, command) in life(name, customer, &order.to_string())
+            .into_iter()
+            .take(steps)
+            .enumerate()
+        {
             run(store, &actor, format!("demo-{customer}-{step}"), command).await?;
         }
     }
@@ -70,7 +74,10 @@ async fn run(store: &Store, actor: &Actor, key: String, command: Value) -> Resul
         traceparent: None,
     };
     let done = store.execute(request).await;
-    done.map(drop).map_err(|source| DemoError::Execute { key, source: Box::new(source) })
+    done.map(drop).map_err(|source| DemoError::Execute {
+        key,
+        source: Box::new(source),
+    })
 }
 
 /// An order's whole life as commands.

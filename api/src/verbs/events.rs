@@ -78,7 +78,10 @@ async fn print_partitions(store: &Store, args: &EventsArgs, json: bool) -> Resul
         Some(partition) => return Err(FeedError::NoSuchPartition(partition).into()),
         None => (0..feed.partitions()).collect(),
     };
-    let mut cursors: Vec<(u16, i64)> = partitions.into_iter().map(|partition| (partition, args.after)).collect();
+    let mut cursors: Vec<(u16, i64)> = partitions
+        .into_iter()
+        .map(|partition| (partition, args.after))
+        .collect();
     loop {
         moved.mark_unchanged();
         let mut idle = true;

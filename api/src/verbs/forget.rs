@@ -37,9 +37,16 @@ pub(crate) async fn run(config: &Config, args: &ForgetArgs, json: bool) -> Resul
     database.close().await?;
     let (destroyed, orders) = forgotten?;
     if json {
-        println!("{}", json!({"subject": args.subject, "keyDestroyed": destroyed, "orders": orders}));
+        println!(
+            "{}",
+            json!({"subject": args.subject, "keyDestroyed": destroyed, "orders": orders})
+        );
     } else {
-        let key = if destroyed { "The key is destroyed" } else { "There was no living key" };
+        let key = if destroyed {
+            "The key is destroyed"
+        } else {
+            "There was no living key"
+        };
         println!("{key}; {orders} orders say so.");
     }
     Ok(())
@@ -77,12 +84,18 @@ async fn list(
             return Err(error.into());
         }
     }
-    let filter = Filter { customer: Some(customer.clone()), ..Filter::default() };
-    let sort = Sort { field: SortField::CreatedAt, descending: false };
+    let filter = Filter {
+        customer: Some(customer.clone()),
+        ..Filter::default()
+    };
+    let sort = Sort {
+        field: SortField::CreatedAt,
+        descending: false,
+    };
     let (mut orders, mut after) = (Vec::new(), None);
     loop {
         let page = order_summary::page(store.pool(), &filter, sort, after.as_ref(), PAGE, false).await?;
-        orders.extend(page.rows.iter().map(|row| row.order));
+        orders.extend(page.rows.iter().map(|row| row.id));
         match page.rows.last() {
             Some(last) if page.has_more => after = Some(last.keyset(sort.field)),
             _ => return Ok(orders),

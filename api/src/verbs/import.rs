@@ -11,7 +11,9 @@ mod report;
 use crate::{app::Database, config::Config};
 use clap::Args;
 use docket_domain::{Actor, Role};
-use docket_event_store::{AppendError, ExecuteError, Origin, Request, RequestHash, Store, command_id, execute::Outcome};
+use docket_event_store::{
+    AppendError, ExecuteError, Origin, Request, RequestHash, Store, command_id, execute::Outcome,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use line::{Line, LineError};
 use report::Report;
@@ -60,7 +62,11 @@ struct Numbered {
 }
 
 pub(crate) async fn run(config: &Config, args: &ImportArgs, json: bool) -> Result<ExitCode, Box<dyn Error>> {
-    let size = if args.file.as_os_str() == "-" { None } else { Some(tokio::fs::metadata(&args.file).await?.len()) };
+    let size = if args.file.as_os_str() == "-" {
+        None
+    } else {
+        Some(tokio::fs::metadata(&args.file).await?.len())
+    };
     let database = Database::open(config).await?;
     let store = database.store(config).await?;
     let bar = progress(size, json);
@@ -71,7 +77,11 @@ pub(crate) async fn run(config: &Config, args: &ImportArgs, json: bool) -> Resul
     database.close().await?;
     let report = imported?;
     report.print(started.elapsed(), json);
-    Ok(if report.refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.refused == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn progress(size: Option<u64>, json: bool) -> ProgressBar {
@@ -83,7 +93,10 @@ fn progress(size: Option<u64>, json: bool) -> ProgressBar {
             ProgressBar::new(size),
             "{wide_bar} {bytes}/{total_bytes}  {msg}  {elapsed_precise}, {eta} to go",
         ),
-        None => (ProgressBar::new_spinner(), "{spinner} {bytes}  {msg}  {elapsed_precise}"),
+        None => (
+            ProgressBar::new_spinner(),
+            "{spinner} {bytes}  {msg}  {elapsed_precise}",
+        ),
     };
     // The templates are constants; one that did not read would leave the default bar.
     bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
@@ -106,7 +119,13 @@ async fn import(store: &Store, args: &ImportArgs, bar: &ProgressBar, json: bool)
     let read = if args.file.as_os_str() == "-" {
         import.read(BufReader::new(io::stdin()), &queues, bar).await
     } else {
-        import.read(BufReader::with_capacity(1 << 20, File::open(&args.file).await?), &queues, bar).await
+        import
+            .read(
+                BufReader::with_capacity(1 << 20, File::open(&args.file).await?),
+                &queues,
+                bar,
+            )
+            .await
     };
     drop(queues);
     while workers.join_next().await.is_some() {}
@@ -135,7 +154,10 @@ impl Import {
         for number in 1.. {
             bytes.clear();
             // One byte more than the limit tells a line that is too long from one that just fits.
-            let length = (&mut input).take(MAX_LINE_BYTES + 1).read_until(b'\n', &mut bytes).await? as u64;
+            let length = (&mut input)
+                .take(MAX_LINE_BYTES + 1)
+                .read_until(b'\n', &mut bytes)
+                .await? as u64;
             if length == 0 || self.stop.is_cancelled() {
                 break;
             }
@@ -197,7 +219,7 @@ impl Import {
         }
     }
 
-    async fn refuse(&self, number: u64, reason: &dyn Error) {
+    async fn refuse(&self, number: u64, reason: &(dyn Error + Sync)) {
         self.report.lock().await.refuse(number, reason);
         if self.strict {
             self.stop.cancel();

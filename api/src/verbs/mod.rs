@@ -5,6 +5,7 @@ pub mod events;
 pub mod forget;
 pub mod import;
 pub mod migrate;
-pub mod serve;
+//SERVE
+mod demo;
 pub mod token;
 pub mod verify;

@@ -27,9 +27,9 @@ enum Action {
         /// What it is for, to tell it from others.
         #[arg(long, default_value = "")]
         label: String,
-        /// Days until it ends; without it, it does not end by itself.
-        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=3650))]
-        days: Option<u64>,
+        /// Days until it ends.
+        #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u64).range(1..=3650))]
+        days: u64,
     },
     /// End a token.
     Revoke {
@@ -49,14 +49,21 @@ pub(crate) async fn run(config: &Config, args: &TokenArgs, json: bool) -> Result
 
 async fn act(store: &docket_event_store::Store, action: &Action, json: bool) -> Result<(), Box<dyn Error>> {
     match action {
-        Action::Create { role, actor, label, days } => {
-            let ttl = days.map(|days| Duration::from_secs(days * 24 * 3600));
-            let label = Some(label.as_str()).filter(|label| !label.is_empty());
-            let token = auth::create_token(store.pool(), *role, actor, label, ttl).await?;
+        Action::Create {
+            role,
+            actor,
+            label,
+            days,
+        } => {
+            let lifetime = Duration::from_secs(days * 24 * 3600);
+            let token = auth::create_token(store.pool(), *role, actor, label, lifetime).await?;
             if json {
-                println!("{}", json!({"id": token.id, "token": token.token, "role": role, "actor": actor}));
+                println!(
+                    "{}",
+                    json!({"id": token.id, "token": token.text, "role": role, "actor": actor})
+                );
             } else {
-                println!("{}", token.token);
+                println!("{}", token.text);
                 eprintln!("Token {} for {role} {actor}. It is not shown again.", token.id);
             }
         }

@@ -10,7 +10,11 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<ExitCode, Box<dyn
     let database = Database::open(config).await?;
     let store = database.store(config).await?;
     let partitions = u64::from(store.partitions().count());
-    let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(partitions) };
+    let bar = if json {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new(partitions)
+    };
     let verified = verify(&store, |_| bar.inc(1)).await;
     bar.finish_and_clear();
     store.close().await;
@@ -23,7 +27,10 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<ExitCode, Box<dyn
         Err(error @ VerifyError::Read(_)) => Err(error.into()),
         Err(difference) => {
             if json {
-                println!("{}", json!({"whole": false, "difference": difference.to_string()}));
+                println!(
+                    "{}",
+                    json!({"whole": false, "difference": difference.to_string()})
+                );
             } else {
                 println!("Not whole: {difference}");
             }
@@ -33,9 +40,17 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<ExitCode, Box<dyn
 }
 
 fn print(report: &Report, json: bool) {
-    let Report { partitions, events, commands, rows } = report;
+    let Report {
+        partitions,
+        events,
+        commands,
+        rows,
+    } = report;
     if json {
-        let rows: serde_json::Map<_, _> = rows.iter().map(|(name, count)| ((*name).to_owned(), (*count).into())).collect();
+        let rows: serde_json::Map<_, _> = rows
+            .iter()
+            .map(|(name, count)| ((*name).to_owned(), (*count).into()))
+            .collect();
         println!(
             "{}",
             json!({"whole": true, "partitions": partitions, "events": events, "commands": commands, "rows": rows})

@@ -66,8 +66,18 @@ impl Line {
         let command: Command = serde_json::from_value(fields.into()).map_err(LineError::Command)?;
         let id = command_id::derive(actor, &envelope.key);
         let command = command.with_order(command_id::order_of(actor, id));
-        let Envelope { key, occurred_at, expected_version } = envelope;
-        Ok(Some(Self { key, occurred_at, expected_version, command, canonical }))
+        let Envelope {
+            key,
+            occurred_at,
+            expected_version,
+        } = envelope;
+        Ok(Some(Self {
+            key,
+            occurred_at,
+            expected_version,
+            command,
+            canonical,
+        }))
     }
 }
 
@@ -95,9 +105,18 @@ mod tests {
             ("nonsense", "not a JSON object"),
             (r#"{"key":"a"}"#, "occurredAt"),
             (r#"{"key":"a","occurredAt":"yesterday"}"#, "input"),
-            (r#"{"key":"","occurredAt":"1996-07-04T00:00:00Z","command":"x"}"#, "0 bytes"),
-            (r#"{"key":"a","occurredAt":"1996-07-04T00:00:00Z","command":"explode"}"#, "explode"),
-            (r#"{"key":"a","occurredAt":"1996-07-04T00:00:00Z","command":"placeOrder","order":"x"}"#, "order's id"),
+            (
+                r#"{"key":"","occurredAt":"1996-07-04T00:00:00Z","command":"x"}"#,
+                "0 bytes",
+            ),
+            (
+                r#"{"key":"a","occurredAt":"1996-07-04T00:00:00Z","command":"explode"}"#,
+                "explode",
+            ),
+            (
+                r#"{"key":"a","occurredAt":"1996-07-04T00:00:00Z","command":"placeOrder","order":"x"}"#,
+                "order's id",
+            ),
         ] {
             let error = parse(text).err().unwrap().to_string();
             assert!(error.contains(said), "{text}: {error}");

@@ -18,7 +18,14 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(bar: ProgressBar, json: bool) -> Self {
-        Self { done: 0, repeated: 0, nothing_to_do: 0, refused: 0, bar, json }
+        Self {
+            done: 0,
+            repeated: 0,
+            nothing_to_do: 0,
+            refused: 0,
+            bar,
+            json,
+        }
     }
 
     pub(super) fn took(&mut self, outcome: Outcome, repeated: bool) {
@@ -53,7 +60,13 @@ impl Report {
     }
 
     pub(super) fn print(&self, elapsed: Duration, json: bool) {
-        let Self { done, repeated, nothing_to_do, refused, .. } = self;
+        let Self {
+            done,
+            repeated,
+            nothing_to_do,
+            refused,
+            ..
+        } = self;
         let seconds = elapsed.as_secs_f64();
         let rate = (done + repeated + nothing_to_do + refused) as f64 / seconds.max(0.001);
         if json {
