@@ -6,6 +6,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod embedded;
+pub mod graphql;
 pub mod http;
 mod telemetry;
 mod verbs;

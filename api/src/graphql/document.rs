@@ -21,6 +21,12 @@ use super::{
     limits,
 };
 
+/// Stands for every type of the type system.
+const TYPE_SYSTEM: &str = "__Type";
+
+/// The lists of the type system that can be nested without end.
+const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
+
 /// What an operation asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measure {
@@ -42,6 +48,18 @@ impl Measure {
             directives: self.directives.saturating_add(other.directives),
             depth: self.depth.max(other.depth),
             introspection_lists: self.introspection_lists.max(other.introspection_lists),
+        }
+    }
+
+    /// A field with this measure above what it selects, `items` times.
+    fn above(self, below: Measure, items: u64, introspection_lists: u32) -> Measure {
+        Measure {
+            cost: below.cost.saturating_mul(items).saturating_add(self.cost),
+            fields: below.fields.saturating_add(self.fields),
+            aliases: below.aliases.saturating_add(self.aliases),
+            directives: below.directives.saturating_add(self.directives),
+            depth: below.depth.saturating_add(self.depth),
+            introspection_lists: below.introspection_lists.saturating_add(introspection_lists),
         }
     }
 
@@ -189,31 +207,21 @@ impl<'a> Check<'a> {
         if name == "__typename" {
             return Ok(own);
         }
-        let guards = self.guards;
-        let known = match name {
-            "__schema" if parent == guards.query => Some(("__Schema", None)),
-            "__type" if parent == guards.query => Some(("__Type", None)),
-            _ => guards.field(parent, name).map(|field| (field.leads_to.as_str(), Some(field))),
-        };
-        let Some((leads_to, field)) = known else {
+        // The type system is public; all that counts there is how deep somebody goes.
+        if parent.starts_with("__") || name.starts_with("__") {
+            let below = self.set(TYPE_SYSTEM, &asked.selection_set.node)?;
+            let lists = u32::from(INTROSPECTION_LISTS.contains(&name));
+            return Ok(own.above(below, 1, lists));
+        }
+        let Some(field) = self.guards.field(parent, name) else {
             // A field that the schema does not have: the engine refuses it.
             return Ok(own);
         };
-        if let Some(field) = field
-            && !field.roles.admit(self.role)
-        {
+        if !field.roles.admit(self.role) {
             return Err(Refused::denied(self.role, parent, name));
         }
-        let below = self.set(leads_to, &asked.selection_set.node)?;
-        let items = field.map_or(1, |field| self.items(parent, field, asked));
-        Ok(Measure {
-            cost: below.cost.saturating_mul(items).saturating_add(1),
-            fields: below.fields.saturating_add(1),
-            aliases: below.aliases.saturating_add(own.aliases),
-            directives: below.directives,
-            depth: below.depth.saturating_add(1),
-            introspection_lists: below.introspection_lists + u32::from(field.is_some_and(|f| f.is_introspection_list)),
-        })
+        let below = self.set(&field.leads_to, &asked.selection_set.node)?;
+        Ok(own.above(below, self.items(parent, field, asked), 0))
     }
 
     /// How many items a field is taken to have.
@@ -226,8 +234,8 @@ impl<'a> Check<'a> {
             let named = size("first").or_else(|| size("last"));
             return named.unwrap_or(u64::from(limits::DEFAULT_PAGE)).min(u64::from(limits::MAX_PAGE));
         }
-        // The items of a page were counted where the page was asked for, and the type system is bounded by its depth.
-        let counted = parent.ends_with("Connection") || parent.ends_with("Page") || parent.starts_with("__");
+        // The items of a page were counted where the page was asked for.
+        let counted = parent.ends_with("Connection") || parent.ends_with("Page");
         if field.is_list && !counted { limits::ESTIMATED_ITEMS } else { 1 }
     }
 

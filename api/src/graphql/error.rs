@@ -11,7 +11,6 @@ use docket_domain::{InvalidError, Refusal, Role};
 use docket_event_store::{
     AppendError, ExecuteError, FeedError, LoadError, PersonalError, command_id::MAX_KEY_BYTES,
 };
-use docket_projections::WaitError;
 
 use crate::http::code;
 
@@ -212,6 +211,8 @@ fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
         Refusal::Invalid(invalid) => match invalid {
             InvalidError::OccurredInFuture { .. } => Refused::bad_input(sentence(&invalid)),
             InvalidError::NoOrderId | InvalidError::NoOrderNumber => Refused::internal(&invalid),
+            // The domain keeps its refusals open for new ones; callers learn of one as a fault until it has its code.
+            _ => Refused::internal(&invalid),
         },
     })
 }

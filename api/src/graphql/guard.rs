@@ -31,8 +31,6 @@ const READERS: Roles = SHOP.and(CUSTOMER);
 const REPORTERS: Roles = DESK.and(GATEWAY);
 /// Whoever has a token.
 const KNOWN: Roles = READERS.and(GATEWAY);
-/// The type system is public: it is in the repository.
-const EVERYBODY: Roles = KNOWN.and(ANONYMOUS);
 
 impl Roles {
     const fn and(self, other: Roles) -> Roles {
@@ -103,6 +101,7 @@ const TYPES: &[(Roles, &[&str])] = &[
             "LineQuantity",
             "Shipment",
             "Parcel",
+            "Scan",
             "Tracking",
             "OrderMessage",
             "EventSummary",
@@ -131,6 +130,7 @@ const TYPES: &[(Roles, &[&str])] = &[
             "Payment",
             "PaymentMethod",
             "PaymentAction",
+            "PaymentFailure",
             "Capture",
             "Refund",
             "InitiatePaymentPayload",
@@ -168,9 +168,6 @@ const TYPES: &[(Roles, &[&str])] = &[
     ),
 ];
 
-/// The lists of the type system that can be nested without end.
-const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
-
 /// What the check of a document needs to know of a field.
 #[derive(Debug, Clone)]
 pub(super) struct Field {
@@ -181,8 +178,6 @@ pub(super) struct Field {
     pub(super) is_list: bool,
     /// Its arguments say how many items: `first` or `last`.
     pub(super) is_paged: bool,
-    /// A list of the type system.
-    pub(super) is_introspection_list: bool,
 }
 
 /// The schema's fields with who may ask for them.
@@ -197,10 +192,21 @@ pub struct Guards {
 impl Guards {
     /// Joins the table with the schema's types.
     pub(super) fn new(registry: &Registry, query: &str, mutation: &str, subscription: &str) -> Guards {
-        let root = |name: &str| name == query || name == mutation || name == subscription;
+        let roots = [query, mutation, subscription];
+        let root = |name: &str| roots.contains(&name);
         let mut types = HashMap::new();
-        for (name, meta) in &registry.types {
+        // Only what can be reached: the parts that the root types are merged from are not in the schema.
+        let mut found: Vec<&str> = roots.to_vec();
+        while let Some(name) = found.pop() {
+            if types.contains_key(name) {
+                continue;
+            }
+            let Some(meta) = registry.types.get(name) else { continue };
+            if let MetaType::Interface { possible_types, .. } | MetaType::Union { possible_types, .. } = meta {
+                found.extend(possible_types.iter().map(String::as_str));
+            }
             let Some(fields) = composite_fields(meta) else { continue };
+            found.extend(fields.values().map(|field| MetaTypeName::concrete_typename(&field.ty)));
             let guarded = fields.iter().map(|(field, meta)| {
                 let roles = if root(name) { of_root_field(name, field) } else { of_type(name) };
                 let is_list = MetaTypeName::create(&meta.ty).is_list();
@@ -209,11 +215,10 @@ impl Guards {
                     leads_to: MetaTypeName::concrete_typename(&meta.ty).to_owned(),
                     is_list,
                     is_paged: meta.args.contains_key("first"),
-                    is_introspection_list: name == "__Type" && INTROSPECTION_LISTS.contains(&field.as_str()),
                 };
                 (field.clone(), guarded)
             });
-            types.insert(name.clone(), guarded.collect());
+            types.insert(name.to_owned(), guarded.collect());
         }
         Guards { types, query: query.to_owned(), mutation: mutation.to_owned(), subscription: subscription.to_owned() }
     }
@@ -264,16 +269,10 @@ fn composite_fields(
 }
 
 fn of_root_field(parent: &str, field: &str) -> Roles {
-    if field.starts_with("__") {
-        return EVERYBODY;
-    }
     let fields = ROOT_FIELDS.iter().filter(|(name, _)| *name == parent).flat_map(|(_, fields)| fields.iter());
     fields.clone().find(|(name, _)| *name == field).map_or(Roles(0), |(_, roles)| *roles)
 }
 
 fn of_type(name: &str) -> Roles {
-    if name.starts_with("__") {
-        return EVERYBODY;
-    }
     TYPES.iter().find(|(_, names)| names.contains(&name)).map_or(Roles(0), |(roles, _)| *roles)
 }

@@ -1,6 +1,7 @@
 //! Positions: what a mutation gives and a query can name, to read its own writes.
 
 use async_graphql::{Context, InputObject, SimpleObject};
+use docket_event_store::Feed;
 use docket_projections::{Projections, WaitError};
 
 use super::{
@@ -90,4 +91,26 @@ pub(super) async fn wait_for(
         WaitError::NoSuchPartition(partition) => no_such_partition(i32::from(*partition)),
         WaitError::NoSuchReadModel(_) => Refused::internal(&error),
     })
+}
+
+/// Waits until this process knows the log up to every position that a query names; what another process appended
+/// arrives a little later.
+pub(super) async fn wait_for_log(feed: &Feed, named: Option<&[PositionInput]>) -> Result<(), Refused> {
+    let until = tokio::time::Instant::now() + limits::MAX_CURSOR_WAIT;
+    for position in checked(named.unwrap_or_default())? {
+        let docket_event_store::Position { partition, offset } = position;
+        let head = feed.watch(partition).ok_or_else(|| no_such_partition(i32::from(partition)));
+        let mut head = head?;
+        // An error means that the feed is gone with its process.
+        let _ = tokio::time::timeout_at(until, head.wait_for(|head| *head >= offset)).await;
+        let reached = feed.head(partition);
+        if reached < offset {
+            let message = format!("The log is known up to offset {reached} of partition {partition}, not {offset}.");
+            return Err(Refused::new(STALE, message)
+                .with("partition", i32::from(partition))
+                .with("reached", reached.to_string())
+                .with("wanted", offset.to_string()));
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! Orders.
 
+pub(super) mod facts;
+pub(super) mod follow;
 pub(super) mod inputs;
 pub(super) mod load;
 pub(super) mod mutations;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use docket_domain::{CaptureId, Currency, PaymentId, RefundId, payment as domain};
-use docket_projections::read_models::order_detail::{CaptureDetail, PaymentDetail, RefundDetail};
+use docket_projections::read_models::order_detail::document::{CaptureDetail, PaymentDetail, RefundDetail};
 
 use super::inputs::CaptureMethod;
 use crate::graphql::{

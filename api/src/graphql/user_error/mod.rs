@@ -124,7 +124,6 @@ macro_rules! user_errors {
             field(name = "code", ty = "&UserErrorCode", desc = "The rule that refused, for programs."),
             field(name = "field", ty = "&Option<Vec<String>>", desc = "Where in the arguments, where one place can be named.")
         )]
-        #[expect(missing_docs, reason = "each variant is its type, which says what it is")]
         pub enum UserError { $($name($name),)+ }
     };
 }

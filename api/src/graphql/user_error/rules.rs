@@ -16,8 +16,8 @@ use crate::graphql::{
 
 /// Builds one type from a rule's text, code, place and numbers.
 macro_rules! refuse {
-    ($type:ident, $message:expr, $code:expr, $place:expr, { $($field:ident: $value:expr),* $(,)? }) => {
-        UserError::$type($type { message: $message, code: $code, field: place($place), $($field: $value),* })
+    ($type:ident, $message:expr, $code:expr, $place:expr, { $($field:ident $(: $value:expr)?),* $(,)? }) => {
+        UserError::$type($type { message: $message, code: $code, field: place($place), $($field $(: $value)?),* })
     };
 }
 
