@@ -8,5 +8,6 @@ pub mod config;
 pub mod embedded;
 pub mod graphql;
 pub mod http;
+pub mod server;
 mod telemetry;
 mod verbs;
