@@ -11,7 +11,7 @@ mod append;
 mod command;
 mod database;
 mod existing;
-//LAT mod latency;
+mod latency;
 mod measure;
 mod yardstick;
 
@@ -96,9 +96,6 @@ pub struct BenchArgs {
     /// For `command`: read the streams for every command instead of keeping them in memory.
     #[arg(long)]
     cold: bool,
-    /// One line of JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// A bench's result.
@@ -124,7 +121,7 @@ struct Report {
 ///
 /// # Errors
 /// When the server refuses, or an acknowledged event is not in the log.
-pub async fn run(server: &PgConnectOptions, args: &BenchArgs) -> Result<(), BenchError> {
+pub async fn run(server: &PgConnectOptions, args: &BenchArgs, json: bool) -> Result<(), BenchError> {
     database::check_connections(server, i64::from(args.concurrency) + 32).await?;
     let ours = BenchDatabase::create(server).await?;
     let bare = BenchDatabase::create(server).await?;
@@ -133,7 +130,7 @@ pub async fn run(server: &PgConnectOptions, args: &BenchArgs) -> Result<(), Benc
     let dropped = (ours.drop().await, bare.drop().await);
     let report = report?;
     dropped.0.and(dropped.1)?;
-    print(&report, args.json).map_err(BenchError::Print)
+    print(&report, json).map_err(BenchError::Print)
 }
 
 async fn measure(ours: &BenchDatabase, bare: &BenchDatabase, args: &BenchArgs) -> Result<Report, BenchError> {
@@ -189,7 +186,7 @@ enum Subject {
     Append(append::AppendBench),
     Existing(existing::ExistingBench),
     Command(command::CommandBench),
-    //LAT     Latency(Box<latency::LatencyBench>),
+    Latency(Box<latency::LatencyBench>),
 }
 
 impl Subject {
@@ -202,7 +199,7 @@ impl Subject {
             Workload::Command => {
                 Self::Command(command::CommandBench::open(database, args.concurrency, args.cold).await?)
             }
-            Workload::Latency => unreachable!(),
+            Workload::Latency => Self::Latency(Box::new(latency::LatencyBench::open(database).await?)),
         })
     }
 
@@ -211,7 +208,7 @@ impl Subject {
             Self::Append(bench) => bench.round(length).await,
             Self::Existing(bench) => bench.round(length).await,
             Self::Command(bench) => bench.round(length).await,
-            //LAT             Self::Latency(bench) => bench.round(length).await,
+            Self::Latency(bench) => bench.round(length).await,
         }
     }
 
@@ -220,7 +217,7 @@ impl Subject {
             Self::Append(bench) => bench.finish().await,
             Self::Existing(bench) => bench.finish().await,
             Self::Command(bench) => bench.finish().await,
-            //LAT             Self::Latency(bench) => bench.finish().await,
+            Self::Latency(bench) => bench.finish().await,
         }
     }
 }
