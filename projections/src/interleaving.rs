@@ -287,6 +287,12 @@ proptest! {
     }
 }
 
+/// Some order's row.
+pub(crate) fn any_summary() -> <OrderSummaryProjector as Projector>::Entity {
+    let log = interleave(written(&[vec![true; 27]]), &[0]);
+    fold_alone(&OrderSummaryProjector, &log).pop_first().unwrap().1
+}
+
 /// An order that tries everything goes all the way: the law above is not about empty logs.
 #[test]
 fn a_full_life_ends_delivered_and_partially_refunded() {
