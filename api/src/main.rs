@@ -1,2 +1,10 @@
 //! The binary `docket`.
-fn main() {}
+
+use clap::Parser as _;
+use docket::cli::Cli;
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    docket::cli::run(Cli::parse()).await
+}

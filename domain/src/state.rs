@@ -1,5 +1,7 @@
 //! The state of any stream, for folding one without knowing its kind.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -8,29 +10,25 @@ use crate::payment::{self, Payment};
 use crate::shipment::{self, Shipment};
 use crate::stream::StreamKind;
 
-/// The fold of a stream's events.
+/// The fold of a stream's events, shared between whoever holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one is held at a time; a box would only add an allocation"
-)]
 pub enum State {
     /// Of an order's stream.
-    Order(Order),
+    Order(Arc<Order>),
     /// Of a payment's stream.
-    Payment(Payment),
+    Payment(Arc<Payment>),
     /// Of a shipment's stream.
-    Shipment(Shipment),
+    Shipment(Arc<Shipment>),
 }
 
 impl State {
     /// A stream without events.
     pub fn new(kind: StreamKind) -> Self {
         match kind {
-            StreamKind::Order => State::Order(Order::default()),
-            StreamKind::Payment => State::Payment(Payment::default()),
-            StreamKind::Shipment => State::Shipment(Shipment::default()),
+            StreamKind::Order => State::Order(Arc::default()),
+            StreamKind::Payment => State::Payment(Arc::default()),
+            StreamKind::Shipment => State::Shipment(Arc::default()),
         }
     }
 
@@ -38,10 +36,14 @@ impl State {
     #[must_use]
     pub fn evolve(self, event: &Event) -> Self {
         match (self, event) {
-            (State::Order(state), Event::Order(event)) => State::Order(order::evolve(state, event)),
-            (State::Payment(state), Event::Payment(event)) => State::Payment(payment::evolve(state, event)),
+            (State::Order(state), Event::Order(event)) => {
+                State::Order(Arc::new(order::evolve(Arc::unwrap_or_clone(state), event)))
+            }
+            (State::Payment(state), Event::Payment(event)) => {
+                State::Payment(Arc::new(payment::evolve(Arc::unwrap_or_clone(state), event)))
+            }
             (State::Shipment(state), Event::Shipment(event)) => {
-                State::Shipment(shipment::evolve(state, event))
+                State::Shipment(Arc::new(shipment::evolve(Arc::unwrap_or_clone(state), event)))
             }
             (state, _) => state,
         }

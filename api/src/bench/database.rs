@@ -1,0 +1,89 @@
+//! Databases that a bench makes and drops; an existing log is never touched.
+
+use super::BenchError;
+use docket_event_store::{MasterKey, Store, StoreConfig, migrate};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+/// A database of the bench's own.
+pub(super) struct BenchDatabase {
+    server: PgConnectOptions,
+    name: String,
+}
+
+impl BenchDatabase {
+    pub(super) async fn create(server: &PgConnectOptions) -> Result<Self, BenchError> {
+        let name = format!("docket_bench_{}", Uuid::now_v7().simple());
+        let mut connection = PgConnection::connect_with(server).await?;
+        // The name is made of letters, digits and underscores.
+        sqlx::query(AssertSqlSafe(format!("create database {name}")))
+            .execute(&mut connection)
+            .await?;
+        connection.close().await?;
+        let database = Self {
+            server: server.clone(),
+            name,
+        };
+        migrate(&database.options(), None).await?;
+        Ok(database)
+    }
+
+    pub(super) fn options(&self) -> PgConnectOptions {
+        self.server.clone().database(&self.name)
+    }
+
+    /// The bench's log, with a cache of so many bytes.
+    pub(super) async fn store(&self, cache_bytes: u64) -> Result<Store, BenchError> {
+        // The data is dropped with the database, and so may its key be a constant.
+        let key =
+            MasterKey::from_hex(&"5a".repeat(32)).map_err(|error| BenchError::Worker(error.to_string()))?;
+        let config = StoreConfig {
+            cache_bytes,
+            ..StoreConfig::new(self.options(), key)
+        };
+        Ok(Store::open(config).await?)
+    }
+
+    /// Offsets are dense: nothing that was acknowledged is missing and nothing is there twice.
+    pub(super) async fn check_log(&self) -> Result<(), BenchError> {
+        let mut connection = PgConnection::connect_with(&self.options()).await?;
+        let (heads, count): (i64, i64) =
+            sqlx::query_as("select (select sum(head)::bigint from heads), (select count(*) from events)")
+                .fetch_one(&mut connection)
+                .await?;
+        connection.close().await?;
+        let (acknowledged, found) = (heads.unsigned_abs(), count.unsigned_abs());
+        if acknowledged == found {
+            Ok(())
+        } else {
+            Err(BenchError::Lost { acknowledged, found })
+        }
+    }
+
+    pub(super) async fn drop(self) -> Result<(), BenchError> {
+        let mut connection = PgConnection::connect_with(&self.server).await?;
+        let statement = format!("drop database {} with (force)", self.name);
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok(())
+    }
+}
+
+/// Refuses a concurrency that the server has no connections for, before anything is made.
+pub(super) async fn check_connections(server: &PgConnectOptions, needed: i64) -> Result<(), BenchError> {
+    let mut connection = PgConnection::connect_with(server).await?;
+    let available: i64 = sqlx::query_scalar(
+        "select current_setting('max_connections')::bigint - count(*)
+              - current_setting('superuser_reserved_connections')::bigint from pg_stat_activity",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    if available >= needed {
+        Ok(())
+    } else {
+        Err(BenchError::Connections { available, needed })
+    }
+}

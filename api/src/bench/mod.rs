@@ -1,0 +1,236 @@
+//! `docket bench`: what the log can do on this server, beside what bare PostgreSQL can do on it.
+//!
+//! Every figure is compared with yardsticks of the same run, because machines are shared and noisy: *single* writes the
+//! rows of one command in one prepared, autocommitted statement through the same driver at the same concurrency, *bulk*
+//! writes a thousand commands a transaction from four connections. Neither checks anything. Both write into tables with
+//! the same columns and indexes. Rounds of each alternate, and the median round counts.
+//!
+//! To compare two commits run the same line on both, one after the other on the same server, and compare the ratios.
+
+mod append;
+mod command;
+mod database;
+mod existing;
+mod latency;
+mod measure;
+mod yardstick;
+
+use clap::{Args, ValueEnum};
+use database::BenchDatabase;
+use measure::{Measured, median_by};
+use serde::Serialize;
+use sqlx::postgres::PgConnectOptions;
+use std::{io, time::Duration};
+use yardstick::Yardstick;
+
+/// Why a bench could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The server did not do what it was asked.
+    #[error("the server refused")]
+    Database(#[from] sqlx::Error),
+    /// The bench's own database could not be made.
+    #[error(transparent)]
+    Migrate(#[from] docket_event_store::OpenError),
+    /// The log could not be opened.
+    #[error(transparent)]
+    Store(#[from] docket_event_store::StoreError),
+    /// The server admits fewer connections than the bench needs.
+    #[error(
+        "the server admits {available} connections and {needed} are needed; raise max_connections or lower --concurrency"
+    )]
+    Connections {
+        /// What is free.
+        available: i64,
+        /// What is needed.
+        needed: i64,
+    },
+    /// An acknowledged event is not in the log.
+    #[error("{acknowledged} events were acknowledged and {found} are in the log")]
+    Lost {
+        /// Acknowledged.
+        acknowledged: u64,
+        /// Found.
+        found: u64,
+    },
+    /// A worker did not get what it asked for.
+    #[error("a worker failed: {0}")]
+    Worker(String),
+    /// The result could not be printed.
+    #[error("the result cannot be printed")]
+    Print(#[source] io::Error),
+}
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Workload {
+    /// A new order stream each, one event of about 300 bytes.
+    Append,
+    /// Writers that meet on 1,000 existing streams.
+    Existing,
+    /// Whole commands, decided over orders of 20 events.
+    Command,
+    /// From the acknowledgement to the read model's row and to a subscriber's message, at 100 commands a second.
+    Latency,
+}
+
+/// `docket bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[arg(value_enum)]
+    workload: Workload,
+    /// Writers at once.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    concurrency: u32,
+    /// Seconds of each round.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=300))]
+    seconds: u64,
+    /// Rounds of each; the median counts.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    rounds: u32,
+    /// Events that the log holds before the clock starts.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=50_000_000))]
+    preload: u64,
+    /// For `command`: read the streams for every command instead of keeping them in memory.
+    #[arg(long)]
+    cold: bool,
+}
+
+/// A bench's result.
+#[derive(Debug, Serialize)]
+struct Report {
+    workload: Workload,
+    concurrency: u32,
+    events: u64,
+    seconds: f64,
+    events_per_s: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    single_per_s: f64,
+    single_p50_ms: f64,
+    bulk_per_s: f64,
+    ratio_single: f64,
+    ratio_bulk: f64,
+    #[serde(flatten)]
+    more: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Runs one bench in databases of its own, which it drops.
+///
+/// # Errors
+/// When the server refuses, or an acknowledged event is not in the log.
+pub async fn run(server: &PgConnectOptions, args: &BenchArgs, json: bool) -> Result<(), BenchError> {
+    database::check_connections(server, i64::from(args.concurrency) + 32).await?;
+    let ours = BenchDatabase::create(server).await?;
+    let bare = BenchDatabase::create(server).await?;
+    let report = measure(&ours, &bare, args).await;
+    // Both are dropped whatever came out.
+    let dropped = (ours.drop().await, bare.drop().await);
+    let report = report?;
+    dropped.0.and(dropped.1)?;
+    print(&report, json).map_err(BenchError::Print)
+}
+
+async fn measure(ours: &BenchDatabase, bare: &BenchDatabase, args: &BenchArgs) -> Result<Report, BenchError> {
+    let length = Duration::from_secs(args.seconds);
+    if args.preload > 0 {
+        for database in [ours, bare] {
+            yardstick::preload(database, args.preload).await?;
+        }
+    }
+    // The latency bench offers little load: its yardstick is a lone writer.
+    let writers = if args.workload == Workload::Latency {
+        1
+    } else {
+        args.concurrency
+    };
+    let mut yardstick = Yardstick::connect(bare, writers).await?;
+    let mut subject = Subject::open(ours, args).await?;
+    let (mut own, mut single, mut bulk) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..args.rounds {
+        single.push(yardstick.single(length).await?);
+        own.push(subject.round(length).await?);
+        bulk.push(yardstick.bulk(length).await?);
+    }
+    let acknowledged: u64 = own.iter().map(|round| round.events).sum();
+    let mut more = subject.finish().await?;
+    ours.check_log().await?;
+    more.insert("rounds".into(), args.rounds.into());
+    more.insert("preload".into(), args.preload.into());
+    more.insert("acknowledged".into(), acknowledged.into());
+
+    let own = median_by(own, Measured::per_second);
+    let single = median_by(single, Measured::per_second);
+    let bulk = median_by(bulk, Measured::per_second);
+    Ok(Report {
+        workload: args.workload,
+        concurrency: args.concurrency,
+        events: own.events,
+        seconds: own.elapsed.as_secs_f64(),
+        events_per_s: own.per_second().round(),
+        p50_ms: own.quantile_ms(0.5),
+        p99_ms: own.quantile_ms(0.99),
+        single_per_s: single.per_second().round(),
+        single_p50_ms: single.quantile_ms(0.5),
+        bulk_per_s: bulk.per_second().round(),
+        ratio_single: own.per_second() / single.per_second(),
+        ratio_bulk: own.per_second() / bulk.per_second(),
+        more,
+    })
+}
+
+/// What is measured.
+enum Subject {
+    Append(append::AppendBench),
+    Existing(existing::ExistingBench),
+    Command(command::CommandBench),
+    Latency(Box<latency::LatencyBench>),
+}
+
+impl Subject {
+    async fn open(database: &BenchDatabase, args: &BenchArgs) -> Result<Self, BenchError> {
+        Ok(match args.workload {
+            Workload::Append => Self::Append(append::AppendBench::open(database, args.concurrency).await?),
+            Workload::Existing => {
+                Self::Existing(existing::ExistingBench::open(database, args.concurrency).await?)
+            }
+            Workload::Command => {
+                Self::Command(command::CommandBench::open(database, args.concurrency, args.cold).await?)
+            }
+            Workload::Latency => Self::Latency(Box::new(latency::LatencyBench::open(database).await?)),
+        })
+    }
+
+    async fn round(&mut self, length: Duration) -> Result<Measured, BenchError> {
+        match self {
+            Self::Append(bench) => bench.round(length).await,
+            Self::Existing(bench) => bench.round(length).await,
+            Self::Command(bench) => bench.round(length).await,
+            Self::Latency(bench) => bench.round(length).await,
+        }
+    }
+
+    async fn finish(self) -> Result<serde_json::Map<String, serde_json::Value>, BenchError> {
+        match self {
+            Self::Append(bench) => bench.finish().await,
+            Self::Existing(bench) => bench.finish().await,
+            Self::Command(bench) => bench.finish().await,
+            Self::Latency(bench) => bench.finish().await,
+        }
+    }
+}
+
+fn print(report: &Report, json: bool) -> io::Result<()> {
+    use io::Write as _;
+    let mut out = io::stdout().lock();
+    if json {
+        return writeln!(out, "{}", serde_json::to_string(report)?);
+    }
+    let value = serde_json::to_value(report)?;
+    for (name, value) in value.as_object().into_iter().flatten() {
+        writeln!(out, "{name:>24}  {value}")?;
+    }
+    Ok(())
+}

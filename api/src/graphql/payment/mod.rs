@@ -1,0 +1,5 @@
+//! Payments.
+
+pub(super) mod inputs;
+pub(super) mod mutations;
+pub(super) mod types;

@@ -1,0 +1,38 @@
+//! The codes of `errors[].extensions.code` that a transport gives by itself, and the HTTP status of each.
+//!
+//! Fields give more of them (NOT_FOUND, STALE, IDEMPOTENCY_KEY_REUSED and so on); those travel inside a result and
+//! never become a status.
+
+use axum::http::StatusCode;
+
+/// No token, or one that does not hold.
+pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+/// The caller, host or origin may not do this.
+pub const FORBIDDEN: &str = "FORBIDDEN";
+/// The request cannot be understood as it is; repeating it changes nothing.
+pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
+/// Too many at once, or a client that does not read; try again later.
+pub const OVERLOADED: &str = "OVERLOADED";
+/// The caller spends more than its rate.
+pub const RATE_LIMITED: &str = "RATE_LIMITED";
+/// The operation costs more than one may.
+pub const COST_LIMIT_EXCEEDED: &str = "COST_LIMIT_EXCEEDED";
+/// Nothing was done; try again.
+pub const UNAVAILABLE: &str = "UNAVAILABLE";
+/// It may have been done; repeat with the same idempotency key.
+pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
+/// A fault of ours, with a trace id and nothing else.
+pub const INTERNAL: &str = "INTERNAL";
+
+/// The status of a request that failed as a whole with `code`.
+pub(super) fn status(code: &str) -> StatusCode {
+    match code {
+        UNAUTHENTICATED => StatusCode::UNAUTHORIZED,
+        FORBIDDEN => StatusCode::FORBIDDEN,
+        RATE_LIMITED => StatusCode::TOO_MANY_REQUESTS,
+        OVERLOADED | UNAVAILABLE => StatusCode::SERVICE_UNAVAILABLE,
+        OUTCOME_UNKNOWN => StatusCode::GATEWAY_TIMEOUT,
+        INTERNAL => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}

@@ -1,0 +1,308 @@
+//! From bytes to an operation that the engine may see: parameters, then the document.
+//!
+//! Both HTTP and WebSocket come through here, so that a limit holds on every transport. The document is measured by
+//! a scanner of our own *before* it is parsed: the parser descends recursively over text that anybody may send, and
+//! half a million open braces would end the process on a full stack.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use async_graphql::{
+    Request, ServerError, Value, Variables,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+};
+use serde::Deserialize;
+
+use super::{
+    answer::{Refusal, coded, internal},
+    code,
+    limits::HttpLimits,
+    trace::Trace,
+};
+
+/// The parameters of a GraphQL request, as the body of a POST and the payload of `subscribe` carry them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Params {
+    query: String,
+    #[serde(default)]
+    operation_name: Option<String>,
+    #[serde(default)]
+    variables: Variables,
+    #[serde(default)]
+    extensions: async_graphql::Extensions,
+}
+
+/// The same in a query string, where maps are JSON text.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct QueryParams {
+    query: String,
+    operation_name: Option<String>,
+    variables: Option<String>,
+    extensions: Option<String>,
+}
+
+impl Params {
+    /// From the body of a POST.
+    pub(super) fn from_json(body: &[u8]) -> Result<Params, Refusal> {
+        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => Err(Refusal::bad_request(
+                "The body is empty; expected a JSON object with \"query\".",
+            )),
+            Some(b'[') => Err(Refusal::bad_request(
+                "Batches are not supported; send one request.",
+            )),
+            Some(_) => serde_json::from_slice(body).map_err(|error| {
+                Refusal::bad_request(format!("The body is not a GraphQL request: {error}."))
+            }),
+        }
+    }
+
+    /// From the query string of a GET.
+    pub(super) fn from_uri(uri: &axum::http::Uri) -> Result<Params, Refusal> {
+        let axum::extract::Query(raw) =
+            axum::extract::Query::<QueryParams>::try_from_uri(uri).map_err(|error| {
+                Refusal::bad_request(format!("The query string is not a GraphQL request: {error}."))
+            })?;
+        Ok(Params {
+            query: raw.query,
+            operation_name: raw.operation_name.filter(|name| !name.is_empty()),
+            variables: from_text("variables", raw.variables)?,
+            extensions: from_text("extensions", raw.extensions)?,
+        })
+    }
+}
+
+fn from_text<T: Default + for<'de> Deserialize<'de>>(name: &str, text: Option<String>) -> Result<T, Refusal> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(T::default());
+    };
+    serde_json::from_str(&text).map_err(|error| Refusal::bad_request(format!("Invalid {name}: {error}.")))
+}
+
+/// What an operation does, which decides how it may travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Reads once.
+    Query,
+    /// Changes something.
+    Mutation,
+    /// A stream of results.
+    Subscription,
+}
+
+/// A request whose document was measured and, where it could be, parsed.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) request: Request,
+    /// A document that does not parse, or names no operation, counts as a query: the engine refuses it with its own
+    /// words and runs nothing.
+    pub(super) kind: Kind,
+}
+
+/// Measures and parses a document, and checks that the variables that it requires are there.
+///
+/// The engine finds a missing variable only when it reaches the field that reads it, which in a mutation is after
+/// the fields before it have run. A request that cannot be carried out as a whole must not begin.
+pub(super) fn prepare(params: Params, limits: &HttpLimits, trace: &Trace) -> Result<Operation, ServerError> {
+    measure(&params.query, limits)?;
+    let mut request = Request::new(params.query).variables(params.variables);
+    request.operation_name = params.operation_name;
+    request.extensions = params.extensions;
+    let (name, variables) = (request.operation_name.clone(), request.variables.clone());
+    let parse = AssertUnwindSafe(|| {
+        let operation = request
+            .parsed_query()
+            .ok()
+            .and_then(|document| selected(document, name.as_deref()));
+        operation.map_or(Ok(Kind::Query), |operation| {
+            required_variables(operation, &variables)?;
+            Ok(kind(operation))
+        })
+    });
+    let kind = catch_unwind(parse).unwrap_or_else(|_| Err(internal(trace, "the parser panicked")))?;
+    Ok(Operation { request, kind })
+}
+
+/// The operation that will run.
+fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
+    let operation = match (&document.operations, name) {
+        (DocumentOperations::Single(operation), _) => Some(operation),
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
+            operations.values().next()
+        }
+        (DocumentOperations::Multiple(_), None) => None,
+    };
+    operation.map(|operation| &operation.node)
+}
+
+fn kind(operation: &OperationDefinition) -> Kind {
+    match operation.ty {
+        OperationType::Query => Kind::Query,
+        OperationType::Mutation => Kind::Mutation,
+        OperationType::Subscription => Kind::Subscription,
+    }
+}
+
+fn required_variables(operation: &OperationDefinition, variables: &Variables) -> Result<(), ServerError> {
+    for definition in &operation.variable_definitions {
+        let variable = &definition.node;
+        let given = variables.get(&variable.name.node);
+        let defaulted = given.is_none() && variable.default_value.is_some();
+        let missing = given.is_none_or(|value| *value == Value::Null);
+        if !variable.var_type.node.nullable && missing && !defaulted {
+            let (name, kind) = (&variable.name.node, &variable.var_type.node);
+            let message = format!("Variable \"${name}\" of required type \"{kind}\" was not provided.");
+            let mut error = coded(code::BAD_USER_INPUT, message);
+            error.locations.push(definition.pos);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a document with too many tokens or too deep brackets, in one pass that allocates nothing.
+///
+/// Where the scanner and the grammar could disagree (a string that does not end) the scanner counts more, never
+/// less, and what follows is a syntax error anyway.
+fn measure(document: &str, limits: &HttpLimits) -> Result<(), ServerError> {
+    let bytes = document.as_bytes();
+    let (mut at, mut tokens, mut depth) = (0, 0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b' ' | b'\t' | b'\r' | b'\n' | b',' | 0xEF | 0xBB | 0xBF => {
+                at += 1;
+                continue;
+            }
+            b'#' => {
+                at += bytes[at..]
+                    .iter()
+                    .position(|byte| matches!(byte, b'\n' | b'\r'))
+                    .unwrap_or(bytes.len() - at);
+                continue;
+            }
+            b'"' => at += string_length(&bytes[at..]),
+            b'{' | b'(' | b'[' => {
+                depth += 1;
+                at += 1;
+            }
+            b'}' | b')' | b']' => {
+                depth = depth.saturating_sub(1);
+                at += 1;
+            }
+            _ if is_word(*byte) => at += bytes[at..].iter().take_while(|byte| is_word(**byte)).count(),
+            _ => at += 1,
+        }
+        tokens += 1;
+        if tokens > limits.max_query_tokens {
+            let message = format!("The document has more than {} tokens.", limits.max_query_tokens);
+            return Err(coded(code::BAD_USER_INPUT, message));
+        }
+        if depth > limits.max_query_nesting {
+            let message = format!(
+                "The document is nested more than {} deep.",
+                limits.max_query_nesting
+            );
+            return Err(coded(code::BAD_USER_INPUT, message));
+        }
+    }
+    Ok(())
+}
+
+/// A letter, digit or sign within a name or number.
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'+' | b'.')
+}
+
+/// The length of the string that starts `bytes`, with its quotes.
+fn string_length(bytes: &[u8]) -> usize {
+    let block = bytes.starts_with(b"\"\"\"");
+    let mut at = if block { 3 } else { 1 };
+    while let Some(byte) = bytes.get(at) {
+        let rest = &bytes[at..];
+        match byte {
+            b'\\' if block => at += if rest.starts_with(b"\\\"\"\"") { 4 } else { 1 },
+            b'\\' => at += 2,
+            b'"' if !block => return at + 1,
+            b'"' if rest.starts_with(b"\"\"\"") => return at + 3,
+            b'\n' | b'\r' if !block => return at,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(tokens: usize, nesting: usize) -> HttpLimits {
+        HttpLimits {
+            max_query_tokens: tokens,
+            max_query_nesting: nesting,
+            ..HttpLimits::default()
+        }
+    }
+
+    #[test]
+    fn tokens_are_counted_and_comments_and_strings_are_not_taken_apart() {
+        for (document, tokens) in [
+            ("{ a }", 3),
+            ("{a(b:\"}}} { \\\" \",c:-1.5e+3)}", 11),
+            ("# {{{{ \n{ a }", 3),
+            ("{ a(b: \"\"\" \\\"\"\" \" {{{ \"\"\") }", 8),
+            ("\u{feff}{ a, b, c }", 5),
+        ] {
+            assert!(measure(document, &limits(tokens, 9)).is_ok(), "{document}");
+            assert!(measure(document, &limits(tokens - 1, 9)).is_err(), "{document}");
+        }
+    }
+
+    #[test]
+    fn a_string_without_an_end_does_not_hide_what_follows() {
+        assert!(measure("{ a(b: \"x\n) { { { {", &limits(99, 4)).is_err());
+    }
+
+    #[test]
+    fn the_deepest_document_that_passes_also_parses_on_a_worker_stack() {
+        let limits = HttpLimits::default();
+        let deep = |open: &str, close: &str, levels: usize| {
+            format!("{{ f(a: {}1{}) }}", open.repeat(levels), close.repeat(levels))
+        };
+        for (open, close) in [("[", "]"), ("{a:", "}")] {
+            let params = |levels| Params {
+                query: deep(open, close, levels),
+                ..Params::default()
+            };
+            let levels = limits.max_query_nesting - 2;
+            assert!(prepare(params(levels), &limits, &Trace::fresh()).is_ok());
+            assert!(prepare(params(levels + 1), &limits, &Trace::fresh()).is_err());
+            assert!(prepare(params(300_000), &limits, &Trace::fresh()).is_err());
+        }
+    }
+
+    #[test]
+    fn the_operation_that_is_named_decides_the_kind() {
+        let both = "query a { x } mutation b { y } subscription c { z }";
+        for (query, name, expected) in [
+            ("{ x }", None, Kind::Query),
+            ("mutation { x }", Some("unknown"), Kind::Mutation),
+            ("subscription s { x }", None, Kind::Subscription),
+            (both, Some("a"), Kind::Query),
+            (both, Some("b"), Kind::Mutation),
+            (both, Some("c"), Kind::Subscription),
+            (both, None, Kind::Query),
+            ("mutation {", None, Kind::Query),
+        ] {
+            let (query, operation_name) = (query.to_owned(), name.map(str::to_owned));
+            let params = Params {
+                query,
+                operation_name,
+                ..Params::default()
+            };
+            let operation = prepare(params, &HttpLimits::default(), &Trace::fresh()).expect("small");
+            assert_eq!(operation.kind, expected);
+        }
+    }
+}

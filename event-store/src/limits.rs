@@ -1,0 +1,71 @@
+//! Every limit of the log, with its unit and where it comes from.
+
+use std::time::Duration;
+
+/// The largest payload of one event, in bytes. Half of Kafka's default record limit leaves room for headers.
+pub const MAX_EVENT_BYTES: usize = 256 * 1024;
+/// The most events of one command: an order of 500 lines may touch each of them once.
+pub const MAX_COMMAND_EVENTS: usize = 1_000;
+/// The most bytes of one command's payloads.
+pub const MAX_COMMAND_BYTES: usize = 1024 * 1024;
+/// The most streams that one command writes or names: an order, its payments and its shipments.
+pub const MAX_COMMAND_STREAMS: usize = 256;
+/// The longest id of an actor, in bytes.
+pub const MAX_ACTOR_ID_BYTES: usize = 255;
+
+/// Commands in one statement. A reply row is about 60 bytes, so that a full batch's reply stays under 64 KiB: a client
+/// that is frozen before it reads cannot keep the database from committing.
+pub const MAX_BATCH_COMMANDS: usize = 512;
+/// Payload bytes in one statement, unless a single command is larger.
+pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// Events in one statement, unless a single command has more.
+pub const MAX_BATCH_EVENTS: usize = 2_048;
+
+/// Commands that may wait for one lane: eight full batches, about 40 ms of work at the measured rate.
+pub const MAX_QUEUED_COMMANDS: usize = 8 * MAX_BATCH_COMMANDS;
+/// Payload bytes that may wait for one lane.
+pub const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
+/// How long a command may wait in a queue before it is answered `Unavailable`; nothing of it was sent.
+pub const MAX_QUEUE_WAIT: Duration = Duration::from_secs(5);
+/// How long the answer to a statement that was sent may take before its callers are told `OutcomeUnknown`.
+pub const MAX_ANSWER_WAIT: Duration = Duration::from_secs(15);
+/// The statement timeout of a lane's connection; below [`MAX_ANSWER_WAIT`], so that a lock held by a stranger ends in a
+/// definite answer.
+pub const LANE_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Streams whose newest version a lane remembers; about 100 bytes each.
+pub const MAX_KNOWN_VERSIONS: usize = 16_384;
+
+/// Lanes of a process, each with one connection.
+pub const DEFAULT_LANES: u16 = 4;
+/// The most lanes of a process: a quarter of the process's connections.
+pub const MAX_LANES: u16 = 8;
+/// Connections of a process for everything but lanes and the wake-up listener; with 4 lanes and the listener, 23.
+pub const POOL_CONNECTIONS: u32 = 18;
+/// The most connections of one process (lanes, listener and pool).
+pub const MAX_CONNECTIONS: u32 = 24;
+/// How long a reader waits for a pooled connection before it is answered `Unavailable`.
+pub const MAX_POOL_WAIT: Duration = Duration::from_secs(3);
+
+/// Times that a command is decided again after a conflict, when its caller named no version.
+pub const MAX_DECISIONS: u32 = 16;
+/// Memory of the cache of folded streams, in bytes.
+pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// A stream gets a new snapshot each time it grows by this many events: the first page of a shorter one is as fast.
+pub const SNAPSHOT_EVERY: i32 = PAGE_EVENTS as i32;
+/// Subjects whose keys a process keeps unwrapped.
+pub const MAX_CACHED_KEYS: usize = 10_000;
+/// How long an unwrapped key may be kept: the longest that another process can still open a forgotten subject.
+pub const KEY_LIFETIME: Duration = Duration::from_secs(60);
+
+/// Events of a page that is read from a partition or a stream.
+pub const PAGE_EVENTS: usize = 256;
+/// Newest events of one partition that the feed keeps decoded, counted.
+pub const TAIL_EVENTS: usize = 2_048;
+/// Newest events of one partition that the feed keeps decoded, in bytes.
+pub const TAIL_BYTES: usize = 1024 * 1024;
+/// Memory of the older pages that catching-up readers share, in bytes.
+pub const PAGE_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// How often the heads are polled when no hint arrives. Polling is the truth; hints only make it faster.
+pub const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The shortest time between two hints to other processes: a NOTIFY serialises commits, so there are at most 100 a second.
+pub const HINT_INTERVAL: Duration = Duration::from_millis(10);

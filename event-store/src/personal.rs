@@ -1,0 +1,317 @@
+//! Personal data under lock: one key a subject, wrapped by a master key, destroyed to forget.
+//!
+//! A sealed value is `version | key id | nonce | ciphertext and tag` (ChaCha20-Poly1305; the header is authenticated).
+//! The nonce is a keyed hash of the value, so that equal values of one subject have equal bytes: that is all that a
+//! decision needs to tell "already done", and all that sealing gives away. A value whose key is gone, or that was not
+//! sealed by this log, opens as the forgotten mark, never as an error.
+
+use crate::limits;
+use docket_domain::{SealedValue, Subject};
+use quick_cache::sync::Cache;
+use ring::{
+    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hmac,
+    rand::{SecureRandom, SystemRandom},
+};
+use sqlx::{PgPool, Row};
+use std::{collections::HashMap, fmt, sync::Arc, time::Instant};
+use uuid::Uuid;
+
+const FORMAT: u8 = 1;
+const KEY_BYTES: usize = 32;
+const HEADER_BYTES: usize = 1 + 16;
+
+/// The key that wraps all subjects' keys: 32 bytes from the environment. Losing it loses every personal value.
+#[derive(Clone)]
+pub struct MasterKey(Arc<[u8; KEY_BYTES]>);
+
+/// A master key's text is not 64 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a master key is 64 hexadecimal digits (32 bytes); `openssl rand -hex 32` makes one")]
+pub struct MasterKeyError;
+
+impl MasterKey {
+    /// Reads 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// When the text is anything else.
+    pub fn from_hex(text: &str) -> Result<Self, MasterKeyError> {
+        let text = text.trim().as_bytes();
+        if text.len() != 2 * KEY_BYTES {
+            return Err(MasterKeyError);
+        }
+        let mut key = [0; KEY_BYTES];
+        for (byte, digits) in key.iter_mut().zip(text.chunks_exact(2)) {
+            let digit = |d: u8| char::from(d).to_digit(16).ok_or(MasterKeyError);
+            // Two hexadecimal digits fit a byte.
+            *byte = (digit(digits[0])? * 16 + digit(digits[1])?) as u8;
+        }
+        Ok(Self(Arc::new(key)))
+    }
+
+    /// A fresh key as 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn generate_hex() -> Result<String, PersonalError> {
+        let key: [u8; KEY_BYTES] = random()?;
+        Ok(key.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey(..)")
+    }
+}
+
+/// Why personal data could not be sealed or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum PersonalError {
+    /// The keys could not be read or written.
+    #[error("the keys of personal data cannot be reached")]
+    Keys(#[source] sqlx::Error),
+    /// A key is there, and the master key does not open it.
+    #[error("the master key does not fit this database's keys of personal data")]
+    WrongMasterKey,
+    /// The system gave no randomness, or the cipher refused.
+    #[error("the cipher failed")]
+    Cipher,
+}
+
+/// A subject's key, unwrapped.
+pub struct SubjectKey {
+    id: Uuid,
+    cipher: LessSafeKey,
+    nonce: hmac::Key,
+}
+
+impl SubjectKey {
+    fn new(id: Uuid, secret: &[u8; KEY_BYTES]) -> Result<Self, PersonalError> {
+        let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let cipher = hmac::sign(&root, b"docket personal cipher");
+        let nonce = hmac::sign(&root, b"docket personal nonce");
+        let cipher =
+            UnboundKey::new(&CHACHA20_POLY1305, cipher.as_ref()).map_err(|_| PersonalError::Cipher)?;
+        let nonce = hmac::Key::new(hmac::HMAC_SHA256, nonce.as_ref());
+        Ok(Self {
+            id,
+            cipher: LessSafeKey::new(cipher),
+            nonce,
+        })
+    }
+
+    /// Seals a value; the same value always has the same bytes.
+    ///
+    /// # Errors
+    /// When the cipher refuses, which it does only past 256 GiB.
+    pub fn seal(&self, clear: &[u8]) -> Result<SealedValue, PersonalError> {
+        let tag = hmac::sign(&self.nonce, clear);
+        let mut nonce = [0; NONCE_LEN];
+        nonce.copy_from_slice(&tag.as_ref()[..NONCE_LEN]);
+        let mut sealed =
+            Vec::with_capacity(HEADER_BYTES + NONCE_LEN + clear.len() + CHACHA20_POLY1305.tag_len());
+        sealed.push(FORMAT);
+        sealed.extend_from_slice(self.id.as_bytes());
+        let header = Aad::from(sealed.clone());
+        sealed.extend_from_slice(&nonce);
+        let mut text = clear.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.cipher
+            .seal_in_place_append_tag(nonce, header, &mut text)
+            .map_err(|_| PersonalError::Cipher)?;
+        sealed.extend_from_slice(&text);
+        Ok(SealedValue::new(sealed))
+    }
+
+    fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+        let (header, rest) = sealed.split_at_checked(HEADER_BYTES)?;
+        let (nonce, text) = rest.split_at_checked(NONCE_LEN)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let mut text = text.to_vec();
+        let length = self
+            .cipher
+            .open_in_place(nonce, Aad::from(header), &mut text)
+            .ok()?
+            .len();
+        text.truncate(length);
+        Some(text)
+    }
+}
+
+fn key_id(sealed: &SealedValue) -> Option<Uuid> {
+    let bytes = sealed.as_bytes();
+    let id = bytes.get(1..HEADER_BYTES).filter(|_| bytes[0] == FORMAT)?;
+    Uuid::from_slice(id).ok()
+}
+
+/// Opens the values whose keys it was made with.
+pub struct Opener(HashMap<Uuid, Arc<SubjectKey>>);
+
+impl Opener {
+    /// The clear bytes; `None` is the forgotten mark.
+    pub fn open(&self, sealed: &SealedValue) -> Option<Vec<u8>> {
+        self.0.get(&key_id(sealed)?)?.open(sealed.as_bytes())
+    }
+}
+
+/// The subjects' keys.
+pub struct Vault {
+    pool: PgPool,
+    master: LessSafeKey,
+    by_subject: Cache<Subject, (Instant, Arc<SubjectKey>)>,
+    by_id: Cache<Uuid, (Instant, Option<Arc<SubjectKey>>)>,
+}
+
+const LIVING_KEY: &str =
+    "select key_id, wrapped_key from personal_keys where subject = $1 and wrapped_key is not null";
+const NEW_KEY: &str =
+    "insert into personal_keys (key_id, subject, wrapped_key) values ($1, $2, $3) on conflict do nothing";
+const KEYS: &str = "select key_id, wrapped_key from personal_keys where key_id = any ($1)";
+const DESTROY: &str = "update personal_keys set wrapped_key = null, destroyed_at = now() \
+                       where subject = $1 and wrapped_key is not null";
+
+impl Vault {
+    /// A vault over the database's keys.
+    ///
+    /// # Errors
+    /// When the cipher refuses the master key.
+    pub fn new(pool: PgPool, master: &MasterKey) -> Result<Self, PersonalError> {
+        let key =
+            UnboundKey::new(&CHACHA20_POLY1305, master.0.as_slice()).map_err(|_| PersonalError::Cipher)?;
+        Ok(Self {
+            pool,
+            master: LessSafeKey::new(key),
+            by_subject: Cache::new(limits::MAX_CACHED_KEYS),
+            by_id: Cache::new(limits::MAX_CACHED_KEYS),
+        })
+    }
+
+    /// The living key of a subject, made where there is none.
+    ///
+    /// # Errors
+    /// When the keys cannot be reached, or the master key does not fit.
+    pub async fn key_of(&self, subject: &Subject) -> Result<Arc<SubjectKey>, PersonalError> {
+        if let Some((_, key)) = self.by_subject.get(subject).filter(|(since, _)| fresh(*since)) {
+            return Ok(key);
+        }
+        // Someone else may make it in between, or destroy it: a few rounds settle it.
+        for _ in 0..3 {
+            let living = sqlx::query(LIVING_KEY)
+                .bind(subject.to_string())
+                .fetch_optional(&self.pool)
+                .await;
+            if let Some(row) = living.map_err(PersonalError::Keys)? {
+                let id = row.try_get(0).map_err(PersonalError::Keys)?;
+                let key = self.unwrap(id, row.try_get(1).map_err(PersonalError::Keys)?)?;
+                self.by_subject
+                    .insert(subject.clone(), (Instant::now(), Arc::clone(&key)));
+                return Ok(key);
+            }
+            let id = Uuid::now_v7();
+            sqlx::query(NEW_KEY)
+                .bind(id)
+                .bind(subject.to_string())
+                .bind(self.wrap(id, &random()?)?)
+                .execute(&self.pool)
+                .await
+                .map_err(PersonalError::Keys)?;
+        }
+        Err(PersonalError::Keys(sqlx::Error::RowNotFound))
+    }
+
+    /// An opener for these values; one statement at most.
+    ///
+    /// # Errors
+    /// When the keys cannot be reached, or the master key does not fit.
+    pub async fn opener<'a>(
+        &self,
+        sealed: impl IntoIterator<Item = &'a SealedValue>,
+    ) -> Result<Opener, PersonalError> {
+        let mut keys = HashMap::new();
+        let mut missing = Vec::new();
+        for id in sealed.into_iter().filter_map(key_id) {
+            match self.by_id.get(&id).filter(|(since, _)| fresh(*since)) {
+                Some((_, Some(key))) => drop(keys.insert(id, key)),
+                Some((_, None)) => {}
+                None if missing.contains(&id) => {}
+                None => missing.push(id),
+            }
+        }
+        if !missing.is_empty() {
+            let rows = sqlx::query(KEYS)
+                .bind(&missing)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(PersonalError::Keys)?;
+            for row in rows {
+                let id: Uuid = row.try_get(0).map_err(PersonalError::Keys)?;
+                let wrapped: Option<&[u8]> = row.try_get(1).map_err(PersonalError::Keys)?;
+                let key = wrapped.map(|wrapped| self.unwrap(id, wrapped)).transpose()?;
+                self.by_id.insert(id, (Instant::now(), key.clone()));
+                keys.extend(key.map(|key| (id, key)));
+            }
+        }
+        Ok(Opener(keys))
+    }
+
+    /// Destroys a subject's key: what was sealed with it is unreadable for ever, here at once and in other processes
+    /// within [`limits::KEY_LIFETIME`]. `false` where there was no living key.
+    ///
+    /// # Errors
+    /// When the keys cannot be reached.
+    pub async fn destroy(&self, subject: &Subject) -> Result<bool, PersonalError> {
+        let done = sqlx::query(DESTROY)
+            .bind(subject.to_string())
+            .execute(&self.pool)
+            .await;
+        let destroyed = done.map_err(PersonalError::Keys)?.rows_affected() > 0;
+        self.drop_keys();
+        Ok(destroyed)
+    }
+
+    /// Forgets every unwrapped key; they are read again when needed.
+    pub(crate) fn drop_keys(&self) {
+        self.by_subject.clear();
+        self.by_id.clear();
+    }
+
+    fn wrap(&self, id: Uuid, secret: &[u8; KEY_BYTES]) -> Result<Vec<u8>, PersonalError> {
+        let nonce: [u8; NONCE_LEN] = random()?;
+        let mut text = secret.to_vec();
+        let sealed = self.master.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(id.as_bytes()),
+            &mut text,
+        );
+        sealed.map_err(|_| PersonalError::Cipher)?;
+        Ok([nonce.as_slice(), &text].concat())
+    }
+
+    fn unwrap(&self, id: Uuid, wrapped: &[u8]) -> Result<Arc<SubjectKey>, PersonalError> {
+        let open = || {
+            let (nonce, text) = wrapped.split_at_checked(NONCE_LEN)?;
+            let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+            let mut text = text.to_vec();
+            let secret = self
+                .master
+                .open_in_place(nonce, Aad::from(id.as_bytes()), &mut text)
+                .ok()?;
+            <[u8; KEY_BYTES]>::try_from(&*secret).ok()
+        };
+        let secret = open().ok_or(PersonalError::WrongMasterKey)?;
+        SubjectKey::new(id, &secret).map(Arc::new)
+    }
+}
+
+fn fresh(since: Instant) -> bool {
+    since.elapsed() < limits::KEY_LIFETIME
+}
+
+fn random<const N: usize>() -> Result<[u8; N], PersonalError> {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| PersonalError::Cipher)?;
+    Ok(bytes)
+}

@@ -1,0 +1,144 @@
+//! Reading the log: a partition from any offset, a stream from any version. Every predicate names the partition.
+
+use super::{stream_kind_code, stream_kind_of};
+use crate::{
+    envelope::{CommandEnvelope, Origin, RecordedEvent},
+    position::Position,
+};
+use docket_domain::{CommandId, Event, OrderId, StreamId, Version};
+use sqlx::{PgExecutor, Row, postgres::PgRow};
+use std::{borrow::Cow, sync::Arc};
+use uuid::Uuid;
+
+const PARTITION: &str = r#"
+select "offset", occurred_at, recorded_at, event_id, order_id, command_id, version, stream_number, schema_version,
+       stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text
+  from events where partition = $1 and "offset" > $2 and "offset" <= $3 order by "offset""#;
+
+const STREAM: &str = r#"
+select "offset", occurred_at, recorded_at, event_id, order_id, command_id, version, stream_number, schema_version,
+       stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text
+  from events
+ where partition = $1 and order_id = $2 and stream_kind = $3 and stream_number = $4 and version > $5
+ order by version limit $6"#;
+
+/// The events of a partition in (after, after + limit], in order. Offsets are dense, so the range needs no LIMIT.
+pub(crate) async fn partition(
+    executor: impl PgExecutor<'_>,
+    partition: u16,
+    after: i64,
+    limit: usize,
+) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
+    let rows = sqlx::query(PARTITION)
+        .bind(partition as i16)
+        .bind(after)
+        .bind(after.saturating_add(limit as i64))
+        .fetch_all(executor)
+        .await?;
+    decode(partition, rows)
+}
+
+/// Up to `limit` events of a stream after a version, in order.
+pub(crate) async fn stream(
+    executor: impl PgExecutor<'_>,
+    partition: u16,
+    stream: StreamId,
+    after: Version,
+    limit: usize,
+) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
+    let rows = sqlx::query(STREAM)
+        .bind(partition as i16)
+        .bind(stream.order.0)
+        .bind(stream_kind_code(stream.kind))
+        .bind(stream.number as i16)
+        .bind(after.0)
+        .bind(limit as i64)
+        .fetch_all(executor)
+        .await?;
+    decode(partition, rows)
+}
+
+/// The newest offset of each partition, ascending.
+pub(crate) async fn heads(executor: impl PgExecutor<'_>) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar("select head from heads order by partition")
+        .fetch_all(executor)
+        .await
+}
+
+/// The id of the event at a position, where the log holds one.
+pub(crate) async fn event_id(
+    executor: impl PgExecutor<'_>,
+    position: Position,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    sqlx::query_scalar(r#"select event_id from events where partition = $1 and "offset" = $2"#)
+        .bind(position.partition as i16)
+        .bind(position.offset)
+        .fetch_optional(executor)
+        .await
+}
+
+fn decode(partition: u16, rows: Vec<PgRow>) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
+    let mut events: Vec<Arc<RecordedEvent>> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let command_id = CommandId(row.try_get(5)?);
+        let shared = events
+            .last()
+            .map(|e| &e.command)
+            .filter(|c| c.command_id == command_id)
+            .cloned();
+        let command = match shared {
+            Some(command) => command,
+            None => Arc::new(envelope(&row, command_id)?),
+        };
+        events.push(Arc::new(event(partition, &row, command)?));
+    }
+    Ok(events)
+}
+
+fn envelope(row: &PgRow, command_id: CommandId) -> Result<CommandEnvelope, sqlx::Error> {
+    let kind: &str = row.try_get(12)?;
+    Ok(CommandEnvelope {
+        command_id,
+        origin: Origin::from_code(row.try_get(10)?),
+        occurred_at: row.try_get(1)?,
+        causation_id: row.try_get(14)?,
+        // Only this crate writes the column, from the same table.
+        actor_kind: kind
+            .parse()
+            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        actor_id: Arc::from(row.try_get::<&str, _>(13)?),
+        traceparent: row.try_get::<Option<&str>, _>(15)?.map(Arc::from),
+    })
+}
+
+fn event(partition: u16, row: &PgRow, command: Arc<CommandEnvelope>) -> Result<RecordedEvent, sqlx::Error> {
+    let event_type: &str = row.try_get(11)?;
+    let payload: &str = row.try_get(16)?;
+    let schema_version = row.try_get::<i16, _>(8)? as u16;
+    let event = Event::from_payload(event_type, schema_version, payload).map_err(Arc::new);
+    let event_type = match &event {
+        Ok(event) => Cow::Borrowed(event.event_type()),
+        Err(_) => Cow::Owned(event_type.to_owned()),
+    };
+    let stream = StreamId {
+        order: OrderId(row.try_get(4)?),
+        kind: stream_kind_of(row.try_get(9)?),
+        number: row.try_get::<i16, _>(7)? as u16,
+    };
+    let position = Position {
+        partition,
+        offset: row.try_get(0)?,
+    };
+    Ok(RecordedEvent {
+        position,
+        event_id: row.try_get(3)?,
+        stream,
+        version: Version(row.try_get(6)?),
+        event_type,
+        schema_version,
+        recorded_at: row.try_get(2)?,
+        command,
+        payload: payload.into(),
+        event,
+    })
+}

@@ -1,0 +1,72 @@
+//! One statement before a refusal, a conflict or *not found* is passed on: is an answer stored for the command, and are
+//! the versions that the decision was taken on still the newest?
+
+use super::stream_kind_code;
+use crate::{
+    append::{RequestHash, StoredAnswer},
+    position::Position,
+};
+use docket_domain::{CommandId, StreamId, Version};
+use sqlx::{PgExecutor, Row};
+
+const SETTLE: &str = r#"
+select k."offset", k.version, k.partition, k.events, k.request_hash = $6 as same_request, s.versions
+  from (select array_agg(coalesce((
+                    select max(e.version) from events e
+                     where e.partition = $5 and e.order_id = $2 and e.stream_kind = x.kind
+                       and e.stream_number = x.number), 0) order by x.i) as versions
+          from unnest($3::"char"[], $4::smallint[]) with ordinality x (kind, number, i)) s
+  left join command_ids k on k.id = $1"#;
+
+/// What the log holds.
+pub(crate) struct Settled {
+    /// The command's stored answer and whether it was given to the same request.
+    pub(crate) stored: Option<(StoredAnswer, bool)>,
+    /// The newest version of each stream asked for.
+    pub(crate) versions: Vec<Version>,
+}
+
+/// Asks for a command's stored answer and the newest versions of streams, all of one order.
+pub(crate) async fn settle(
+    executor: impl PgExecutor<'_>,
+    partition: u16,
+    command: CommandId,
+    hash: &RequestHash,
+    streams: &[StreamId],
+) -> Result<Settled, sqlx::Error> {
+    let order = streams.first().map(|stream| stream.order.0);
+    let kinds: Vec<i8> = streams
+        .iter()
+        .map(|stream| stream_kind_code(stream.kind))
+        .collect();
+    let numbers: Vec<i16> = streams.iter().map(|stream| stream.number as i16).collect();
+    let row = sqlx::query(SETTLE)
+        .bind(command.0)
+        .bind(order)
+        .bind(kinds)
+        .bind(numbers)
+        .bind(partition as i16)
+        .bind(hash.bytes())
+        .fetch_one(executor)
+        .await?;
+    let versions: Option<Vec<i32>> = row.try_get("versions")?;
+    let stored = match row.try_get::<Option<i64>, _>("offset")? {
+        None => None,
+        Some(offset) => {
+            let partition: i16 = row.try_get("partition")?;
+            let answer = StoredAnswer {
+                position: Position {
+                    partition: partition as u16,
+                    offset,
+                },
+                events: row.try_get::<i16, _>("events")? as u16,
+                version: Version(row.try_get("version")?),
+            };
+            Some((answer, row.try_get("same_request")?))
+        }
+    };
+    Ok(Settled {
+        stored,
+        versions: versions.unwrap_or_default().into_iter().map(Version).collect(),
+    })
+}

@@ -1,0 +1,224 @@
+//! A process's access to one log: its lanes, its feed, its cache and its keys.
+
+use crate::{
+    append::{Append, AppendError, AppendOutcome},
+    cache::{Folded, StateCache},
+    envelope::RecordedEvent,
+    feed::{Feed, FeedError},
+    lane::{LaneContext, Lanes},
+    limits,
+    partition::Partitions,
+    personal::{MasterKey, PersonalError, Vault},
+    postgres::{
+        migrate::{self, OpenError},
+        read,
+        snapshot::{self, LoadError},
+    },
+    wakeup::{self, Hints},
+};
+use docket_domain::{OrderId, OrderNumber, StreamId, Version};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+/// How a process opens a log.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// The database.
+    pub database: PgConnectOptions,
+    /// The key that wraps the keys of personal data.
+    pub master_key: MasterKey,
+    /// P, where it is configured; it must be what the log was created with.
+    pub partitions: Option<u16>,
+    /// Lanes, from 1 to [`limits::MAX_LANES`].
+    pub lanes: u16,
+    /// The state cache's memory, in bytes; 0 makes every command read its streams.
+    pub cache_bytes: u64,
+}
+
+impl StoreConfig {
+    /// The defaults for a database.
+    pub fn new(database: PgConnectOptions, master_key: MasterKey) -> Self {
+        Self {
+            database,
+            master_key,
+            partitions: None,
+            lanes: limits::DEFAULT_LANES,
+            cache_bytes: limits::CACHE_BYTES,
+        }
+    }
+}
+
+/// Why a log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database is not usable.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The heads could not be read.
+    #[error("the log's heads cannot be read")]
+    Heads(#[source] sqlx::Error),
+    /// The master key is not usable.
+    #[error(transparent)]
+    Personal(#[from] PersonalError),
+}
+
+/// A process's access to one log; clones share everything.
+#[derive(Clone)]
+pub struct Store(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) pool: PgPool,
+    pub(crate) partitions: Partitions,
+    pub(crate) cache: Arc<StateCache>,
+    lanes: Lanes,
+    feed: Feed,
+    vault: Arc<Vault>,
+    stop: CancellationToken,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Store {
+    /// Opens a log that is migrated and of this binary's version.
+    ///
+    /// # Errors
+    /// When the database does not answer, is not migrated, or has another number of partitions.
+    pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
+        let database = config.database.application_name("docket");
+        let pool = PgPoolOptions::new()
+            .max_connections(limits::POOL_CONNECTIONS)
+            .acquire_timeout(limits::MAX_POOL_WAIT)
+            .connect_with(database.clone())
+            .await
+            .map_err(OpenError::Connect)?;
+        let mut connection = pool.acquire().await.map_err(OpenError::Connect)?;
+        let partitions = migrate::check(&mut connection, config.partitions).await?;
+        drop(connection);
+
+        let vault = Arc::new(Vault::new(pool.clone(), &config.master_key)?);
+        let feed = Feed::open(pool.clone(), partitions, Arc::clone(&vault))
+            .await
+            .map_err(StoreError::Heads)?;
+        let cache = Arc::new(StateCache::new(config.cache_bytes));
+        let hints = Hints::new();
+        let timeout = limits::LANE_STATEMENT_TIMEOUT.as_millis().to_string();
+        let context = LaneContext {
+            // An append is always planned for any batch: a plan for the arrays at hand costs more than it saves.
+            options: database.options([
+                ("statement_timeout", timeout.as_str()),
+                ("plan_cache_mode", "force_generic_plan"),
+            ]),
+            partitions,
+            feed: feed.clone(),
+            cache: Arc::clone(&cache),
+            hints: hints.clone(),
+        };
+        let lanes = Lanes::start(config.lanes, &context);
+        let stop = CancellationToken::new();
+        tokio::spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
+        tokio::spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
+        Ok(Self(Arc::new(Inner {
+            pool,
+            partitions,
+            cache,
+            lanes,
+            feed,
+            vault,
+            stop,
+        })))
+    }
+
+    /// Appends one command's events: all of them durably, or none.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub async fn append(&self, append: Append) -> Result<AppendOutcome, AppendError> {
+        self.0.lanes.append(append).await
+    }
+
+    /// The events of every partition, in order, caught up and live.
+    pub fn feed(&self) -> &Feed {
+        &self.0.feed
+    }
+
+    /// The keys of personal data.
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
+    }
+
+    /// The connections for everything that is not an append.
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    /// P.
+    pub fn partitions(&self) -> Partitions {
+        self.0.partitions
+    }
+
+    /// Commands that wait in the lanes' queues.
+    pub fn queued(&self) -> usize {
+        self.0.lanes.queued()
+    }
+
+    /// Up to `limit` (at most [`limits::PAGE_EVENTS`]) events of a stream after a version, in order.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn read_stream(
+        &self,
+        stream: StreamId,
+        after: Version,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, FeedError> {
+        let partition = self.0.partitions.of(stream.order);
+        let limit = limit.min(limits::PAGE_EVENTS);
+        read::stream(&self.0.pool, partition, stream, after, limit)
+            .await
+            .map_err(FeedError::Read)
+    }
+
+    /// A stream folded to a version, or to its newest; version 0 where it does not exist.
+    ///
+    /// # Errors
+    /// When the database does not answer or an event cannot be decoded.
+    pub async fn fold_stream(&self, stream: StreamId, until: Option<Version>) -> Result<Folded, LoadError> {
+        snapshot::load(&self.0.pool, self.0.partitions.of(stream.order), stream, until).await
+    }
+
+    /// The partition of everything about an order.
+    pub fn partition_of(&self, order: OrderId) -> u16 {
+        self.0.partitions.of(order)
+    }
+
+    /// The next order number; a number that is drawn and not used leaves a hole.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn next_order_number(&self) -> Result<OrderNumber, sqlx::Error> {
+        sqlx::query_scalar("select nextval('order_number')")
+            .fetch_one(&self.0.pool)
+            .await
+            .map(OrderNumber)
+    }
+
+    /// Whether the log answers now, within `wait`.
+    pub async fn is_reachable(&self, wait: Duration) -> bool {
+        let asked = sqlx::query("select 1").execute(&self.0.pool);
+        matches!(tokio::time::timeout(wait, asked).await, Ok(Ok(_)))
+    }
+
+    /// Stops the background tasks and closes the connections; queued appends are answered first.
+    pub async fn close(self) {
+        self.0.stop.cancel();
+        self.0.pool.close().await;
+    }
+}

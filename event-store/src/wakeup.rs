@@ -1,0 +1,113 @@
+//! Waking other processes: one coalesced NOTIFY outside the append, and the task that listens and polls.
+//!
+//! A NOTIFY inside every append would take an instance-wide lock at each commit. A hint carries nothing: whoever hears it
+//! polls the heads, and whoever misses it polls a little later.
+
+use crate::{feed::Feed, limits};
+use sqlx::{PgPool, postgres::PgListener};
+use std::sync::Arc;
+use tokio::{
+    sync::Notify,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+const CHANNEL: &str = "docket_log";
+/// Not asked for durability: nothing is lost when a hint is.
+const HINT: &str = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
+
+/// Raised by lanes when they committed something.
+#[derive(Clone)]
+pub(crate) struct Hints {
+    raised: Arc<Notify>,
+    /// Tells this process's hints from others': it knows what it appended itself.
+    sender: Uuid,
+}
+
+impl Hints {
+    pub(crate) fn new() -> Self {
+        Self {
+            raised: Arc::default(),
+            sender: Uuid::new_v4(),
+        }
+    }
+
+    pub(crate) fn raise(&self) {
+        self.raised.notify_one();
+    }
+}
+
+/// Sends at most one hint each [`limits::HINT_INTERVAL`], until cancelled.
+pub(crate) async fn send_hints(pool: PgPool, hints: Hints, stop: CancellationToken) {
+    let sender = hints.sender.to_string();
+    let work = async {
+        loop {
+            hints.raised.notified().await;
+            let sent = sqlx::query(HINT).bind(CHANNEL).bind(&sender).execute(&pool).await;
+            if let Err(error) = sent {
+                tracing::debug!(error = %error, "a hint was not sent; other processes poll");
+            }
+            sleep(limits::HINT_INTERVAL).await;
+        }
+    };
+    stop.run_until_cancelled(work).await;
+}
+
+/// Keeps the feed at the log's heads: listens first, then polls, then waits for a hint, a gap or the interval.
+pub(crate) async fn follow(pool: PgPool, feed: Feed, hints: Hints, stop: CancellationToken) {
+    let own = hints.sender.to_string();
+    let work = async {
+        let mut listener = None;
+        let mut healthy = true;
+        loop {
+            if listener.is_none() {
+                listener = listen(&pool).await;
+            }
+            match feed.poll().await {
+                Ok(()) => healthy = true,
+                Err(error) if healthy => {
+                    healthy = false;
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the log cannot be followed; trying again"
+                    );
+                }
+                Err(_) => {}
+            }
+            if wait(&mut listener, &feed, &own).await.is_err() {
+                listener = None;
+            }
+        }
+    };
+    stop.run_until_cancelled(work).await;
+}
+
+async fn listen(pool: &PgPool) -> Option<PgListener> {
+    let mut listener = PgListener::connect_with(pool).await.ok()?;
+    listener.listen(CHANNEL).await.ok()?;
+    Some(listener)
+}
+
+/// Waits for a reason to poll; an error means that the listener is gone.
+async fn wait(listener: &mut Option<PgListener>, feed: &Feed, own: &str) -> Result<(), sqlx::Error> {
+    let hint = async {
+        let Some(listener) = listener else {
+            return std::future::pending().await;
+        };
+        loop {
+            match listener.try_recv().await? {
+                Some(hint) if hint.payload() == own => {}
+                // Another process's hint, or a connection that was made anew and may have missed one.
+                _ => return Ok(()),
+            }
+        }
+    };
+    let reason = async {
+        tokio::select! {
+            hint = hint => hint,
+            () = feed.gap() => Ok(()),
+        }
+    };
+    timeout(limits::POLL_INTERVAL, reason).await.unwrap_or(Ok(()))
+}

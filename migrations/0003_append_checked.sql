@@ -1,0 +1,115 @@
+-- The append's checking path: for a batch that names streams which it only reads, and for one that violated a unique
+-- index on the fast path. Each statement of a VOLATILE function has its own snapshot, so what is read after the head
+-- rows are locked is the newest. Lock order everywhere: heads ascending, then command ids ascending.
+--
+-- c_*: the commands. x_*: the versions that they expect, also of streams only read. e_*: their events.
+-- A row a command: outcome 0 appended, 1 stored before (its answer), 2 conflict (x_index and the actual version).
+create function append_checked(
+    c_id uuid[], c_hash bytea[], c_partition smallint[], c_events smallint[], c_version integer[],
+    x_command integer[], x_order uuid[], x_kind "char"[], x_number smallint[], x_version integer[],
+    e_command integer[], e_seq bigint[], e_order uuid[], e_kind "char"[], e_number smallint[], e_version integer[],
+    e_id uuid[], e_type text[], e_schema smallint[], e_origin "char"[], e_occurred timestamptz[],
+    e_causation uuid[], e_actor_kind text[], e_actor_id text[], e_traceparent text[], e_payload text[]
+) returns table (
+    command integer, outcome smallint, "offset" bigint, partition smallint, events smallint, version integer,
+    same_request boolean, recorded_at timestamptz, x_index integer
+) language plpgsql volatile as $$
+#variable_conflict use_column
+declare
+    -- A command: the offset before its first event, and the time; null where it does not pass.
+    n_base     bigint[];
+    n_time     timestamptz[];
+    violated   text;
+begin
+    perform from heads h where h.partition = any (c_partition) order by h.partition for update;
+
+    -- Another lane may commit one of these command ids between the look and the insert, which then waits for it and is
+    -- refused; the next round sees its answer. An id is claimed once, so the rounds are bounded by the commands.
+    for round in 0 .. cardinality(c_id) loop
+        begin
+            select array_agg(n.base order by n.i), array_agg(n.time order by n.i)
+              into n_base, n_time
+              from (
+                select c.i,
+                       case when p.passes then h.head + sum(case when p.passes then c.events else 0 end)
+                           over (partition by c.partition order by c.i) - c.events end as base,
+                       case when p.passes then greatest(h.recorded_at, clock_timestamp()) end as time
+                  from unnest(c_id, c_partition, c_events) with ordinality c (id, partition, events, i)
+                  join heads h on h.partition = c.partition
+                 cross join lateral (
+                    select not exists (select from command_ids k where k.id = c.id)
+                       and not exists (
+                        select from unnest(x_command, x_order, x_kind, x_number, x_version)
+                               x (command, order_id, kind, number, version)
+                         where x.command = c.i
+                           and x.version <> coalesce((
+                                select max(e.version) from events e
+                                 where e.partition = c.partition and e.order_id = x.order_id
+                                   and e.stream_kind = x.kind and e.stream_number = x.number), 0)
+                       ) as passes) p
+              ) n;
+
+            insert into events (partition, "offset", order_id, stream_kind, stream_number, version, event_id, event_type,
+                                schema_version, origin, occurred_at, recorded_at, command_id, causation_id, actor_kind,
+                                actor_id, traceparent, payload)
+            select c_partition[e.command], n_base[e.command] + e.seq, e.order_id, e.kind, e.number, e.version, e.id, e.type,
+                   e.schema, e.origin, e.occurred, n_time[e.command], c_id[e.command], e.causation, e.actor_kind,
+                   e.actor_id, e.traceparent, e.payload::json
+              from unnest(e_command, e_seq, e_order, e_kind, e_number, e_version, e_id, e_type, e_schema, e_origin,
+                          e_occurred, e_causation, e_actor_kind, e_actor_id, e_traceparent, e_payload)
+                   e (command, seq, order_id, kind, number, version, id, type, schema, origin,
+                      occurred, causation, actor_kind, actor_id, traceparent, payload)
+             where n_base[e.command] is not null;
+
+            insert into command_ids (id, "offset", version, partition, events, request_hash)
+            select c.id, n_base[c.i] + c.events, c.version, c.partition, c.events, c.hash
+              from unnest(c_id, c_hash, c_partition, c_events, c_version)
+                   with ordinality c (id, hash, partition, events, version, i)
+             where n_base[c.i] is not null
+             order by c.id;
+
+            update heads h set head = g.head, recorded_at = g.time
+              from (select c.partition, max(n_base[c.i] + c.events) as head, max(n_time[c.i]) as time
+                      from unnest(c_partition, c_events) with ordinality c (partition, events, i)
+                     where n_base[c.i] is not null and c.events > 0
+                     group by c.partition) g
+             where h.partition = g.partition;
+            exit;
+        exception when unique_violation then
+            get stacked diagnostics violated = constraint_name;
+            if violated <> 'command_ids_pkey' then
+                raise;
+            end if;
+        end;
+    end loop;
+
+    return query
+    select c.i::integer, 0::smallint, n_base[c.i] + c.events, c.partition, c.events, c.version, true, n_time[c.i], null::integer
+      from unnest(c_partition, c_events, c_version) with ordinality c (partition, events, version, i)
+     where n_base[c.i] is not null;
+
+    if array_position(n_base, null) is null then
+        return;
+    end if;
+
+    return query
+    select c.i::integer, 1::smallint, k."offset", k.partition, k.events, k.version, k.request_hash = c.hash,
+           null::timestamptz, null::integer
+      from unnest(c_id, c_hash) with ordinality c (id, hash, i)
+      join command_ids k on k.id = c.id
+     where n_base[c.i] is null;
+
+    return query
+    select distinct on (c.i) c.i::integer, 2::smallint, null::bigint, c.partition, 0::smallint, a.actual, null::boolean,
+           null::timestamptz, x.i::integer
+      from unnest(c_id, c_partition) with ordinality c (id, partition, i)
+      join unnest(x_command, x_order, x_kind, x_number, x_version)
+           with ordinality x (command, order_id, kind, number, version, i) on x.command = c.i
+     cross join lateral (
+        select coalesce((select max(e.version) from events e
+                          where e.partition = c.partition and e.order_id = x.order_id
+                            and e.stream_kind = x.kind and e.stream_number = x.number), 0) as actual) a
+     where n_base[c.i] is null and a.actual <> x.version
+       and not exists (select from command_ids k where k.id = c.id)
+     order by c.i, x.i;
+end $$;
