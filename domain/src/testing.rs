@@ -46,7 +46,6 @@ pub fn seal(command: impl Into<Command>) -> Command {
 
 /// What has happened before.
 #[derive(Debug, Clone, Default)]
-#[must_use]
 pub struct Given {
     case: Case,
 }
