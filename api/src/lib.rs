@@ -5,3 +5,4 @@ pub mod bench;
 pub mod embedded;
 pub mod graphql;
 pub mod http;
+pub mod server;
