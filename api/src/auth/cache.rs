@@ -47,11 +47,16 @@ impl Verified {
 impl Tokens {
     /// Over the table in this database.
     pub fn new(pool: PgPool) -> Tokens {
-        Tokens { pool, verified: Arc::new(Cache::new(MAX_REMEMBERED)) }
+        Tokens {
+            pool,
+            verified: Arc::new(Cache::new(MAX_REMEMBERED)),
+        }
     }
 
     async fn verify(&self, text: &str) -> Result<Option<(Arc<Actor>, Duration)>, TokenError> {
-        let Some(hash) = TokenHash::of(text) else { return Ok(None) };
+        let Some(hash) = TokenHash::of(text) else {
+            return Ok(None);
+        };
         if let Some(known) = self.verified.get(&hash)
             && let Some(left) = known.left()
         {
@@ -63,7 +68,14 @@ impl Tokens {
             return Ok(None);
         };
         let actor = Arc::new(actor);
-        self.verified.insert(hash, Verified { actor: Arc::clone(&actor), since, holds_for });
+        self.verified.insert(
+            hash,
+            Verified {
+                actor: Arc::clone(&actor),
+                since,
+                holds_for,
+            },
+        );
         Ok(Some((actor, holds_for)))
     }
 }
@@ -73,10 +85,16 @@ impl Authenticate for Tokens {
 
     async fn authenticate(&self, bearer: Option<&str>) -> Result<Session<Caller>, AuthError> {
         let Some(text) = bearer else {
-            return Ok(Session { caller: Caller::Anonymous, valid_for: None });
+            return Ok(Session {
+                caller: Caller::Anonymous,
+                valid_for: None,
+            });
         };
         match self.verify(text).await {
-            Ok(Some((actor, left))) => Ok(Session { caller: Caller::Known(actor), valid_for: Some(left) }),
+            Ok(Some((actor, left))) => Ok(Session {
+                caller: Caller::Known(actor),
+                valid_for: Some(left),
+            }),
             Ok(None) => Err(AuthError::Invalid),
             Err(error) => Err(AuthError::Unavailable(Box::new(error))),
         }

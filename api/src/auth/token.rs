@@ -94,7 +94,9 @@ pub async fn create_token(
         return Err(TokenError::Lifetime);
     }
     let mut secret = [0; SECRET_BYTES];
-    SystemRandom::new().fill(&mut secret).map_err(|_| TokenError::Randomness)?;
+    SystemRandom::new()
+        .fill(&mut secret)
+        .map_err(|_| TokenError::Randomness)?;
     let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(secret));
     let hash = TokenHash::of(&text).ok_or(TokenError::Randomness)?;
     let id = sqlx::query_scalar(
@@ -116,10 +118,11 @@ pub async fn create_token(
 /// # Errors
 /// When the table of tokens cannot be reached.
 pub async fn revoke_token(pool: &PgPool, id: Uuid) -> Result<bool, TokenError> {
-    let revoked = sqlx::query("update api_tokens set revoked_at = now() where token_id = $1 and revoked_at is null")
-        .bind(id)
-        .execute(pool)
-        .await?;
+    let revoked =
+        sqlx::query("update api_tokens set revoked_at = now() where token_id = $1 and revoked_at is null")
+            .bind(id)
+            .execute(pool)
+            .await?;
     Ok(revoked.rows_affected() > 0)
 }
 
@@ -133,7 +136,10 @@ pub(super) async fn find(pool: &PgPool, hash: TokenHash) -> Result<Option<(Actor
     .fetch_optional(pool)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let role: Role = row.try_get::<&str, _>(0)?.parse().map_err(|_| TokenError::UnknownRole)?;
+    let role: Role = row
+        .try_get::<&str, _>(0)?
+        .parse()
+        .map_err(|_| TokenError::UnknownRole)?;
     let left = Duration::try_from_secs_f64(row.try_get(2)?).unwrap_or_default();
     Ok(Some((Actor::new(role, row.try_get::<String, _>(1)?), left)))
 }

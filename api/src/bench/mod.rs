@@ -96,9 +96,6 @@ pub struct BenchArgs {
     /// For `command`: read the streams for every command instead of keeping them in memory.
     #[arg(long)]
     cold: bool,
-    /// One line of JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// A bench's result.
@@ -124,7 +121,7 @@ struct Report {
 ///
 /// # Errors
 /// When the server refuses, or an acknowledged event is not in the log.
-pub async fn run(server: &PgConnectOptions, args: &BenchArgs) -> Result<(), BenchError> {
+pub async fn run(server: &PgConnectOptions, args: &BenchArgs, json: bool) -> Result<(), BenchError> {
     database::check_connections(server, i64::from(args.concurrency) + 32).await?;
     let ours = BenchDatabase::create(server).await?;
     let bare = BenchDatabase::create(server).await?;
@@ -133,7 +130,7 @@ pub async fn run(server: &PgConnectOptions, args: &BenchArgs) -> Result<(), Benc
     let dropped = (ours.drop().await, bare.drop().await);
     let report = report?;
     dropped.0.and(dropped.1)?;
-    print(&report, args.json).map_err(BenchError::Print)
+    print(&report, json).map_err(BenchError::Print)
 }
 
 async fn measure(ours: &BenchDatabase, bare: &BenchDatabase, args: &BenchArgs) -> Result<Report, BenchError> {

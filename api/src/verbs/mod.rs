@@ -1,0 +1,11 @@
+//! One file a verb.
+
+pub mod bench;
+pub mod events;
+pub mod forget;
+pub mod import;
+pub mod migrate;
+//SERVE
+mod demo;
+pub mod token;
+pub mod verify;
