@@ -43,6 +43,11 @@ impl Cell {
         });
     }
 
+    /// Its owner tries again: who waits may hope. The table keeps the reason until the checkpoint moves.
+    pub(crate) fn hopeful(&self) {
+        self.progress.send_modify(|progress| progress.stopped = None);
+    }
+
     /// The owner cannot go on.
     pub(crate) fn stopped(&self, stopped: Stopped) {
         self.progress

@@ -183,7 +183,6 @@ impl Projections {
             health: Health::default(),
             waiters: AtomicUsize::new(0),
             waiting: Notify::new(),
-            hurry: Notify::new(),
             store,
             config,
         });
@@ -246,7 +245,11 @@ impl Projections {
     /// When the database does not answer.
     pub async fn resume(&self, projection: &str, partition: u16) -> Result<bool, sqlx::Error> {
         let resumed = checkpoint::resume(self.0.shared.store.pool(), projection, partition).await?;
-        self.0.shared.hurry.notify_one();
+        if resumed && let Some(cell) = self.0.shared.board.cell(projection, partition) {
+            // Here at once; an owner in another process sees it at its next tick.
+            cell.hopeful();
+            cell.retry.notify_one();
+        }
         Ok(resumed)
     }
 

@@ -44,8 +44,6 @@ pub(crate) struct Shared {
     pub(crate) waiters: AtomicUsize,
     /// Somebody waits for a position.
     pub(crate) waiting: Notify,
-    /// Something happened that a tick should see at once.
-    pub(crate) hurry: Notify,
 }
 
 /// Whether the database answers; logged when it changes, not each time.
@@ -142,7 +140,6 @@ impl Supervisor {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 _ = tick.tick() => self.tick().await,
-                () = shared.hurry.notified() => self.tick().await,
                 Some(end) = self.owners.join_next_with_id() => self.ended(end).await,
                 () = somebody_waits(&shared), if elsewhere => self.poll().await,
             }
@@ -212,6 +209,9 @@ impl Supervisor {
             epoch = held.epoch,
             "claimed"
         );
+        if let Some(cell) = self.shared.board.cell(held.projection, held.partition) {
+            cell.hopeful();
+        }
         let cancel = CancellationToken::new();
         let shared = Arc::clone(&self.shared);
         let start = Assignment {

@@ -312,7 +312,7 @@ impl<P: Projector> Worker<P> {
                     "a partition of a read model tries again"
                 );
                 self.fold.clear();
-                cell.reached(self.offset);
+                cell.hopeful();
             }
         }
         true

@@ -23,25 +23,30 @@ select order_id, stream_kind, stream_number, "offset", version, number
  where version <> number
  order by "offset" limit 1"#;
 
-/// Every command's events lie side by side and end where its answer says; every answer has its events.
+/// Every command's events lie side by side and end where its answer says, and the version that it names is one that a
+/// stream of the order had by then (the target may be a stream that was only read); every answer has its events.
 const COMMANDS: &str = r#"
-select coalesce(e.command_id, k.id),
-       case when k.id is null then 'its events have no stored answer'
-            when k.partition <> $1 then 'its stored answer names partition ' || k.partition
-            when e.command_id is null then 'its stored answer names ' || k.events || ' events and there are none'
-            when k.events <> e.events then 'its stored answer names ' || k.events || ' events and there are ' || e.events
-            when k."offset" <> e.newest then 'its stored answer names offset ' || k."offset" || ' and its events end at '
-                                           || e.newest
-            when e.newest - e.oldest + 1 <> e.events then 'its events do not lie side by side'
-            when not e.has_version then 'its stored answer names version ' || k.version || ', which it gave no stream'
-       end as what
-  from (select e.command_id, count(*) as events, min(e."offset") as oldest, max(e."offset") as newest,
-               bool_or(e.version = k.version) as has_version
-          from events e left join command_ids k on k.id = e.command_id
-         where e.partition = $1 group by e.command_id) e
-  full join (select * from command_ids where events > 0 and partition = $1) k on k.id = e.command_id
- where k.id is null or e.command_id is null or k.events <> e.events or k."offset" <> e.newest
-    or e.newest - e.oldest + 1 <> e.events or not e.has_version
+select id, what
+  from (select coalesce(e.command_id, k.id) as id,
+               case when k.id is null then 'its events have no stored answer'
+                    when k.partition <> $1 then 'its stored answer names partition ' || k.partition
+                    when e.command_id is null or k.events <> e.events
+                    then 'its stored answer names ' || k.events || ' events and there are ' || coalesce(e.events, 0)
+                    when k."offset" <> e.newest
+                    then 'its stored answer names offset ' || k."offset" || ' and its events end at ' || e.newest
+                    when e.newest - e.oldest + 1 <> e.events then 'its events do not lie side by side'
+                    when not exists (select from events s where s.partition = $1 and s.order_id = e.order_id
+                                        and s.version = k.version and s."offset" <= e.newest)
+                    then 'its stored answer names version ' || k.version || ', which no stream of its order had'
+               end as what
+          from (select e.command_id, count(*) as events, min(e."offset") as oldest, max(e."offset") as newest,
+                       (array_agg(e.order_id))[1] as order_id
+                  from events e where e.partition = $1 group by e.command_id) e
+          full join (select k.* from command_ids k
+                      where (k.partition = $1 and k.events > 0)
+                         or exists (select from events e where e.partition = $1 and e.command_id = k.id)) k
+            on k.id = e.command_id) c
+ where what is not null
  limit 1"#;
 
 const ANSWERS: &str = r#"

@@ -1,0 +1,9 @@
+//! The read models: rows and checkpoint together, one owner at a time, nothing skipped, nothing old passed off as new.
+
+mod history;
+mod list;
+mod live;
+mod owners;
+mod poison;
+mod shop;
+mod verify;
