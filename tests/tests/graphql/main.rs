@@ -1,0 +1,14 @@
+//! The GraphQL door over a real database: what it does, what it refuses, and how it tells.
+
+mod cursors;
+mod desk;
+mod guards;
+mod happy_path;
+mod idempotency;
+mod limits;
+mod lists;
+mod refusals;
+mod schema;
+mod subscriptions;
+mod time_travel;
+mod tokens;
