@@ -90,7 +90,11 @@ fn request<I: CommandInput>(ctx: &Context<'_>, input: &I) -> async_graphql::Resu
     };
     let expected_version = input.expected_version().map(|version| {
         let negative = || Refused::bad_input(format!("A version of {version} is negative."));
-        if version < 0 { Err(negative()) } else { Ok(Version(version)) }
+        if version < 0 {
+            Err(negative())
+        } else {
+            Ok(Version(version))
+        }
     });
     let received = command_id::canonical_json(&received(ctx)?);
     Ok(Request {
@@ -109,8 +113,14 @@ fn request<I: CommandInput>(ctx: &Context<'_>, input: &I) -> async_graphql::Resu
 /// The input as it was received, with variables filled in. An absent field and a null are the same to us, so they are
 /// the same here.
 fn received(ctx: &Context<'_>) -> async_graphql::Result<serde_json::Value> {
-    let arguments = ctx.field().arguments().map_err(|error| Refused::bad_input(error.message))?;
-    let input = arguments.into_iter().find(|(name, _)| name == "input").map(|(_, value)| value);
+    let arguments = ctx
+        .field()
+        .arguments()
+        .map_err(|error| Refused::bad_input(error.message))?;
+    let input = arguments
+        .into_iter()
+        .find(|(name, _)| name == "input")
+        .map(|(_, value)| value);
     let json = without_nulls(input.unwrap_or_default()).into_json();
     // A value of GraphQL without uploads is JSON.
     Ok(json.map_err(|error| Refused::internal(&error))?)

@@ -65,9 +65,14 @@ fn field_code(field: SortField) -> u8 {
 }
 
 fn field_of(code: u8) -> Option<SortField> {
-    [SortField::CreatedAt, SortField::PlacedAt, SortField::Number, SortField::Total]
-        .into_iter()
-        .find(|field| field_code(*field) == code)
+    [
+        SortField::CreatedAt,
+        SortField::PlacedAt,
+        SortField::Number,
+        SortField::Total,
+    ]
+    .into_iter()
+    .find(|field| field_code(*field) == code)
 }
 
 /// A place in a list of orders.
@@ -92,7 +97,11 @@ pub(super) fn to_keyset(text: &str, argument: &str) -> Result<Keyset, Refused> {
             _ => return None,
         };
         reader.0.is_empty().then_some(())?;
-        Some(Keyset { field: field_of(code)?, value, id })
+        Some(Keyset {
+            field: field_of(code)?,
+            value,
+            id,
+        })
     };
     read().ok_or_else(|| bad(format_args!("`{argument}`")))
 }
@@ -124,7 +133,10 @@ pub(super) struct Mark {
 
 impl Mark {
     fn position(&self) -> Position {
-        Position { partition: self.partition, offset: self.offset }
+        Position {
+            partition: self.partition,
+            offset: self.offset,
+        }
     }
 }
 
@@ -155,7 +167,11 @@ impl LogCursor {
             // Offset 0 has no event to prove it, and every log has been there.
             let whole = offset >= 0 && (offset == 0) == event_id.is_nil();
             (ascending && whole).then_some(())?;
-            marks.push(Mark { partition, offset, event_id });
+            marks.push(Mark {
+                partition,
+                offset,
+                event_id,
+            });
         }
         Some(LogCursor(marks))
     }
@@ -172,7 +188,11 @@ impl LogCursor {
             };
             // The head was committed, so the log holds it; unless it went back, which the feed reports by itself.
             let event_id = event_id.ok_or_else(Refused::unavailable)?;
-            marks.push(Mark { partition, offset, event_id });
+            marks.push(Mark {
+                partition,
+                offset,
+                event_id,
+            });
         }
         Ok(LogCursor(marks))
     }
@@ -188,7 +208,9 @@ impl LogCursor {
         for mark in &marks {
             prove(feed, mark).await?;
         }
-        let behind = marks.iter().map(|mark| feed.head(mark.partition).saturating_sub(mark.offset).max(0));
+        let behind = marks
+            .iter()
+            .map(|mark| feed.head(mark.partition).saturating_sub(mark.offset).max(0));
         let behind = behind.fold(0_i64, i64::saturating_add);
         if behind > limits::MAX_REPLAYED_EVENTS {
             let limit = limits::MAX_REPLAYED_EVENTS;
@@ -206,18 +228,24 @@ async fn prove(feed: &Feed, mark: &Mark) -> Result<(), Refused> {
     if mark.offset == 0 {
         return Ok(());
     }
-    let Mark { partition, offset, .. } = *mark;
+    let Mark {
+        partition, offset, ..
+    } = *mark;
     if let Some(mut head) = feed.watch(partition) {
         let there = head.wait_for(|head| *head >= offset);
         let _ = tokio::time::timeout(limits::MAX_CURSOR_WAIT, there).await;
     }
     let head = feed.head(partition);
     if offset > head {
-        return Err(restored(format!("The cursor is at offset {offset} of partition {partition}, which ends at {head}")));
+        return Err(restored(format!(
+            "The cursor is at offset {offset} of partition {partition}, which ends at {head}"
+        )));
     }
     match feed.event_id(mark.position()).await? {
         Some(id) if id == mark.event_id => Ok(()),
-        _ => Err(restored(format!("The log holds another event at offset {offset} of partition {partition}"))),
+        _ => Err(restored(format!(
+            "The log holds another event at offset {offset} of partition {partition}"
+        ))),
     }
 }
 
@@ -233,8 +261,16 @@ mod tests {
     use super::*;
 
     fn mark(partition: u16, offset: i64) -> Mark {
-        let event_id = if offset == 0 { Uuid::nil() } else { Uuid::from_u128(7) };
-        Mark { partition, offset, event_id }
+        let event_id = if offset == 0 {
+            Uuid::nil()
+        } else {
+            Uuid::from_u128(7)
+        };
+        Mark {
+            partition,
+            offset,
+            event_id,
+        }
     }
 
     #[test]
@@ -242,8 +278,17 @@ mod tests {
         let cursor = LogCursor(vec![mark(0, 0), mark(3, i64::MAX), mark(1_023, 1)]);
         assert_eq!(LogCursor::decode(&cursor.encode()), Some(cursor));
         for value in [None, Some(0), Some(-1), Some(i64::MAX)] {
-            for field in [SortField::CreatedAt, SortField::PlacedAt, SortField::Number, SortField::Total] {
-                let place = Keyset { field, value, id: Uuid::from_u128(9) };
+            for field in [
+                SortField::CreatedAt,
+                SortField::PlacedAt,
+                SortField::Number,
+                SortField::Total,
+            ] {
+                let place = Keyset {
+                    field,
+                    value,
+                    id: Uuid::from_u128(9),
+                };
                 assert_eq!(to_keyset(&of_keyset(&place), "after").ok(), Some(place));
             }
         }
@@ -253,13 +298,28 @@ mod tests {
     #[test]
     fn what_is_not_a_cursor_is_refused() {
         let log = LogCursor(vec![mark(0, 1), mark(1, 2)]).encode();
-        for wrong in ["", "!", "AA", &log[..log.len() - 1], &format!("{log}AA"), &of_event(1), &"A".repeat(50_000)] {
+        for wrong in [
+            "",
+            "!",
+            "AA",
+            &log[..log.len() - 1],
+            &format!("{log}AA"),
+            &of_event(1),
+            &"A".repeat(50_000),
+        ] {
             assert_eq!(LogCursor::decode(wrong), None, "{wrong:.20}");
         }
-        for unordered in [vec![mark(1, 1), mark(0, 1)], vec![mark(0, 1), mark(0, 1)], vec![mark(0, -1)]] {
+        for unordered in [
+            vec![mark(1, 1), mark(0, 1)],
+            vec![mark(0, 1), mark(0, 1)],
+            vec![mark(0, -1)],
+        ] {
             assert_eq!(LogCursor::decode(&LogCursor(unordered).encode()), None);
         }
-        let unproved = Mark { event_id: Uuid::nil(), ..mark(0, 5) };
+        let unproved = Mark {
+            event_id: Uuid::nil(),
+            ..mark(0, 5)
+        };
         assert_eq!(LogCursor::decode(&LogCursor(vec![unproved]).encode()), None);
         assert!(to_keyset(&log, "after").is_err());
         assert!(to_event(&log).is_err());

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use async_graphql::{
     Name, Positioned, Value, Variables,
     parser::types::{
-        DocumentOperations, ExecutableDocument, Field as AskedField, OperationDefinition, OperationType, Selection,
-        SelectionSet,
+        DocumentOperations, ExecutableDocument, Field as AskedField, OperationDefinition, OperationType,
+        Selection, SelectionSet, TypeCondition,
     },
 };
 use docket_domain::Role;
@@ -69,10 +69,16 @@ impl Measure {
             ("aliases", self.aliases, limits::MAX_ALIASES),
             ("directives", self.directives, limits::MAX_DIRECTIVES),
             ("levels", u64::from(self.depth), u64::from(limits::MAX_DEPTH)),
-            ("nested lists of the type system", u64::from(self.introspection_lists), u64::from(limits::MAX_INTROSPECTION_LISTS)),
+            (
+                "nested lists of the type system",
+                u64::from(self.introspection_lists),
+                u64::from(limits::MAX_INTROSPECTION_LISTS),
+            ),
         ] {
             if asked > limit {
-                return Err(Refused::bad_input(format!("The document has {asked} {what}; {limit} are allowed.")));
+                return Err(Refused::bad_input(format!(
+                    "The document has {asked} {what}; {limit} are allowed."
+                )));
             }
         }
         if self.cost > limits::MAX_COST {
@@ -90,8 +96,17 @@ pub(super) fn check(
     variables: &Variables,
     role: Option<Role>,
 ) -> Result<Option<Measure>, Refused> {
-    let Some(operation) = chosen(document, operation) else { return Ok(None) };
-    let mut check = Check { guards, document, operation, variables, role, fragments: HashMap::new() };
+    let Some(operation) = chosen(document, operation) else {
+        return Ok(None);
+    };
+    let mut check = Check {
+        guards,
+        document,
+        operation,
+        variables,
+        role,
+        fragments: HashMap::new(),
+    };
     check.root().map(Some)
 }
 
@@ -101,7 +116,9 @@ fn chosen<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'
         (DocumentOperations::Single(operation), None) => Some(operation),
         (DocumentOperations::Single(_), Some(_)) => None,
         (DocumentOperations::Multiple(operations), Some(name)) => operations.get(name),
-        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => operations.values().next(),
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
+            operations.values().next()
+        }
         (DocumentOperations::Multiple(_), None) => None,
     };
     chosen.map(|operation| &operation.node)
@@ -124,16 +141,22 @@ impl<'a> Check<'a> {
             // The engine would run several at once and pass over fragments.
             let one = matches!(set.items.as_slice(), [item] if matches!(item.node, Selection::Field(_)));
             if !one {
-                return Err(Refused::bad_input("A subscription selects exactly one field, by its name."));
+                return Err(Refused::bad_input(
+                    "A subscription selects exactly one field, by its name.",
+                ));
             }
         }
         let roots = self.root_fields(set, 0)?;
         if roots > limits::MAX_ROOT_FIELDS {
             let limit = limits::MAX_ROOT_FIELDS;
-            return Err(Refused::bad_input(format!("The operation begins with more than {limit} fields.")));
+            return Err(Refused::bad_input(format!(
+                "The operation begins with more than {limit} fields."
+            )));
         }
         let mut measure = self.set(parent, set)?;
-        measure.directives = measure.directives.saturating_add(self.operation.directives.len() as u64);
+        measure.directives = measure
+            .directives
+            .saturating_add(self.operation.directives.len() as u64);
         measure.check()?;
         Ok(measure)
     }
@@ -155,11 +178,15 @@ impl<'a> Check<'a> {
             count = match &item.node {
                 Selection::Field(_) => count + 1,
                 // A fragment counts for itself as well: an endless chain of empty ones ends here.
-                Selection::InlineFragment(inline) => self.root_fields(&inline.node.selection_set.node, count + 1)?,
-                Selection::FragmentSpread(spread) => match self.document.fragments.get(&spread.node.fragment_name.node) {
-                    Some(fragment) => self.root_fields(&fragment.node.selection_set.node, count + 1)?,
-                    None => count,
-                },
+                Selection::InlineFragment(inline) => {
+                    self.root_fields(&inline.node.selection_set.node, count + 1)?
+                }
+                Selection::FragmentSpread(spread) => {
+                    match self.document.fragments.get(&spread.node.fragment_name.node) {
+                        Some(fragment) => self.root_fields(&fragment.node.selection_set.node, count + 1)?,
+                        None => count,
+                    }
+                }
             };
         }
         Ok(count)
@@ -169,15 +196,19 @@ impl<'a> Check<'a> {
         let mut sum = Measure::default();
         for item in &set.items {
             let (measure, directives) = match &item.node {
-                Selection::Field(field) => (self.field(parent, &field.node)?, field.node.directives.len()),
+                Selection::Field(field) => (self.field(parent, field)?, field.node.directives.len()),
                 Selection::InlineFragment(inline) => {
                     let condition = inline.node.type_condition.as_ref();
-                    let parent = condition.map_or(parent, |condition| condition.node.on.node.as_str());
-                    (self.set(parent, &inline.node.selection_set.node)?, inline.node.directives.len())
+                    let parent = condition.map_or(Ok(parent), |condition| self.condition(condition))?;
+                    (
+                        self.set(parent, &inline.node.selection_set.node)?,
+                        inline.node.directives.len(),
+                    )
                 }
-                Selection::FragmentSpread(spread) => {
-                    (self.fragment(&spread.node.fragment_name)?, spread.node.directives.len())
-                }
+                Selection::FragmentSpread(spread) => (
+                    self.fragment(&spread.node.fragment_name)?,
+                    spread.node.directives.len(),
+                ),
             };
             sum = sum.and(measure);
             sum.directives = sum.directives.saturating_add(directives as u64);
@@ -193,17 +224,39 @@ impl<'a> Check<'a> {
             None => {}
         }
         // A fragment that is not there is for the engine to refuse.
-        let Some(fragment) = self.document.fragments.get(name) else { return Ok(Measure::default()) };
+        let Some(fragment) = self.document.fragments.get(name) else {
+            return Ok(Measure::default());
+        };
         self.fragments.insert(name, None);
-        let parent = fragment.node.type_condition.node.on.node.as_str();
+        let parent = self.condition(&fragment.node.type_condition)?;
         let measure = self.set(parent, &fragment.node.selection_set.node)?;
         self.fragments.insert(name, Some(measure));
         Ok(measure)
     }
 
-    fn field(&mut self, parent: &'a str, asked: &'a AskedField) -> Result<Measure, Refused> {
+    /// The type that a fragment is on. One that the guards do not know is refused here, so that nothing under it could
+    /// pass them by.
+    fn condition(&self, condition: &'a Positioned<TypeCondition>) -> Result<&'a str, Refused> {
+        let name = &condition.node.on;
+        if self.guards.knows(&name.node) || name.node.starts_with("__") {
+            return Ok(&name.node);
+        }
+        Err(
+            Refused::bad_input(format!("There is no type {:?} with fields.", name.node.as_str()))
+                .at(name.pos),
+        )
+    }
+
+    fn field(&mut self, parent: &'a str, asked: &'a Positioned<AskedField>) -> Result<Measure, Refused> {
+        let (at, asked) = (asked.pos, &asked.node);
         let name = asked.name.node.as_str();
-        let own = Measure { cost: 1, fields: 1, aliases: u64::from(asked.alias.is_some()), depth: 1, ..Measure::default() };
+        let own = Measure {
+            cost: 1,
+            fields: 1,
+            aliases: u64::from(asked.alias.is_some()),
+            depth: 1,
+            ..Measure::default()
+        };
         if name == "__typename" {
             return Ok(own);
         }
@@ -214,11 +267,10 @@ impl<'a> Check<'a> {
             return Ok(own.above(below, 1, lists));
         }
         let Some(field) = self.guards.field(parent, name) else {
-            // A field that the schema does not have: the engine refuses it.
-            return Ok(own);
+            return Err(Refused::bad_input(format!("There is no field {name:?} in {parent}.")).at(at));
         };
         if !field.roles.admit(self.role) {
-            return Err(Refused::denied(self.role, parent, name));
+            return Err(Refused::denied(self.role, parent, name).at(at));
         }
         let below = self.set(&field.leads_to, &asked.selection_set.node)?;
         Ok(own.above(below, self.items(parent, field, asked), 0))
@@ -227,22 +279,44 @@ impl<'a> Check<'a> {
     /// How many items a field is taken to have.
     fn items(&self, parent: &str, field: &Field, asked: &AskedField) -> u64 {
         if field.is_paged {
-            let size = |name: &str| match asked.get_argument(name)?.node.clone().into_const_with(|name| self.variable(&name)) {
+            let size = |name: &str| match asked
+                .get_argument(name)?
+                .node
+                .clone()
+                .into_const_with(|name| self.variable(&name))
+            {
                 Ok(Value::Number(number)) => number.as_u64(),
                 Ok(_) | Err(Unset) => None,
             };
             let named = size("first").or_else(|| size("last"));
-            return named.unwrap_or(u64::from(limits::DEFAULT_PAGE)).min(u64::from(limits::MAX_PAGE));
+            return named
+                .unwrap_or(u64::from(limits::DEFAULT_PAGE))
+                .min(u64::from(limits::MAX_PAGE));
         }
         // The items of a page were counted where the page was asked for.
         let counted = parent.ends_with("Connection") || parent.ends_with("Page");
-        if field.is_list && !counted { limits::ESTIMATED_ITEMS } else { 1 }
+        if field.is_list && !counted {
+            limits::ESTIMATED_ITEMS
+        } else {
+            1
+        }
     }
 
     /// A variable's value, or its default.
     fn variable(&self, name: &Name) -> Result<Value, Unset> {
-        let declared = || self.operation.variable_definitions.iter().find(|declared| declared.node.name.node == *name);
-        let default = || declared()?.node.default_value.as_ref().map(|value| value.node.clone());
+        let declared = || {
+            self.operation
+                .variable_definitions
+                .iter()
+                .find(|declared| declared.node.name.node == *name)
+        };
+        let default = || {
+            declared()?
+                .node
+                .default_value
+                .as_ref()
+                .map(|value| value.node.clone())
+        };
         self.variables.get(name).cloned().or_else(default).ok_or(Unset)
     }
 }

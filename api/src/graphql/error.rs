@@ -6,7 +6,7 @@
 
 use std::fmt::Display;
 
-use async_graphql::{Error, ErrorExtensionValues, ServerError, Value};
+use async_graphql::{Error, ErrorExtensionValues, Pos, ServerError, Value};
 use docket_domain::{InvalidError, Refusal, Role};
 use docket_event_store::{
     AppendError, ExecuteError, FeedError, LoadError, PersonalError, command_id::MAX_KEY_BYTES,
@@ -30,12 +30,18 @@ pub const PARKED: &str = "PARKED";
 pub struct Refused {
     code: &'static str,
     message: String,
+    at: Option<Pos>,
     extensions: Vec<(&'static str, Value)>,
 }
 
 impl Refused {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Refused {
-        Refused { code, message: message.into(), extensions: Vec::new() }
+        Refused {
+            code,
+            message: message.into(),
+            at: None,
+            extensions: Vec::new(),
+        }
     }
 
     pub(super) fn bad_input(message: impl Into<String>) -> Refused {
@@ -47,19 +53,29 @@ impl Refused {
     }
 
     pub(super) fn unavailable() -> Refused {
-        Refused::new(code::UNAVAILABLE, "The database does not answer; nothing was done. Try again.")
+        Refused::new(
+            code::UNAVAILABLE,
+            "The database does not answer; nothing was done. Try again.",
+        )
     }
 
     pub(super) fn too_costly(cost: u64, limit: u64) -> Refused {
-        let message = format!("The operation costs {cost}; {limit} are allowed. Ask for fewer fields or smaller pages.");
-        Refused::new(code::COST_LIMIT_EXCEEDED, message).with("cost", cost).with("limit", limit)
+        let message = format!(
+            "The operation costs {cost}; {limit} are allowed. Ask for fewer fields or smaller pages."
+        );
+        Refused::new(code::COST_LIMIT_EXCEEDED, message)
+            .with("cost", cost)
+            .with("limit", limit)
     }
 
     /// Nobody, or somebody whose role does not have this field.
     pub(super) fn denied(role: Option<Role>, parent: &str, field: &str) -> Refused {
         match role {
             None => Refused::new(code::UNAUTHENTICATED, format!("{parent}.{field} needs a token.")),
-            Some(role) => Refused::new(code::FORBIDDEN, format!("The role {role} may not use {parent}.{field}.")),
+            Some(role) => Refused::new(
+                code::FORBIDDEN,
+                format!("The role {role} may not use {parent}.{field}."),
+            ),
         }
     }
 
@@ -73,6 +89,11 @@ impl Refused {
         }
         tracing::error!(causes, "a field failed for a fault of ours");
         Refused::new(code::INTERNAL, "Something went wrong on our side.")
+    }
+
+    /// Where in the document.
+    pub(super) fn at(self, at: Pos) -> Refused {
+        Refused { at: Some(at), ..self }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Refused {
@@ -92,7 +113,7 @@ impl Refused {
     /// As an answer to a request that did not begin.
     pub(super) fn into_server_error(self) -> ServerError {
         let extensions = Some(self.values());
-        let mut error = ServerError::new(self.message, None);
+        let mut error = ServerError::new(self.message, self.at);
         error.extensions = extensions;
         error
     }
@@ -114,7 +135,10 @@ impl From<sqlx::Error> for Refused {
             Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => true,
             // Connection exceptions, insufficient resources, operator intervention, system errors, read-only.
             sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-                ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || code == "25006"
+                ["08", "53", "57", "58"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+                    || code == "25006"
             }),
             _ => false,
         };
@@ -182,12 +206,17 @@ impl From<AppendError> for Refused {
 pub(super) fn of_command(error: ExecuteError) -> Result<UserError, Refused> {
     Err(match error {
         ExecuteError::Refused(refusal) => return of_refusal(refusal),
-        ExecuteError::VersionConflict { stream, expected, actual } => {
+        ExecuteError::VersionConflict {
+            stream,
+            expected,
+            actual,
+        } => {
             return Ok(UserError::version_conflict(stream, expected, actual));
         }
-        ExecuteError::IdReused => {
-            Refused::new(IDEMPOTENCY_KEY_REUSED, "The idempotency key was used for another request; nothing was done.")
-        }
+        ExecuteError::IdReused => Refused::new(
+            IDEMPOTENCY_KEY_REUSED,
+            "The idempotency key was used for another request; nothing was done.",
+        ),
         ExecuteError::Append(error) => error.into(),
         ExecuteError::Load(error) => error.into(),
         ExecuteError::Personal(error) => error.into(),
@@ -196,7 +225,10 @@ pub(super) fn of_command(error: ExecuteError) -> Result<UserError, Refused> {
         // It was done by an earlier try; only its answer could not be told.
         ExecuteError::Read(error) => {
             tracing::warn!(%error, "a stored answer could not be read");
-            Refused::new(code::OUTCOME_UNKNOWN, "It was done before, but cannot be read now. Repeat with the same key.")
+            Refused::new(
+                code::OUTCOME_UNKNOWN,
+                "It was done before, but cannot be read now. Repeat with the same key.",
+            )
         }
     })
 }
@@ -230,5 +262,8 @@ pub(super) fn check_key(key: &str) -> Result<(), Refused> {
     if (1..=MAX_KEY_BYTES).contains(&key.len()) {
         return Ok(());
     }
-    Err(Refused::bad_input(format!("An idempotency key has 1 to {MAX_KEY_BYTES} bytes, not {}.", key.len())))
+    Err(Refused::bad_input(format!(
+        "An idempotency key has 1 to {MAX_KEY_BYTES} bytes, not {}.",
+        key.len()
+    )))
 }

@@ -53,7 +53,10 @@ impl Roles {
 
 /// Every field of the root types.
 const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
-    ("Query", &[("order", READERS), ("orders", READERS), ("events", DESK)]),
+    (
+        "Query",
+        &[("order", READERS), ("orders", READERS), ("events", DESK)],
+    ),
     (
         "Mutation",
         &[
@@ -82,7 +85,10 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("cancelShipment", SHOP),
         ],
     ),
-    ("Subscription", &[("orderUpdated", READERS), ("ordersChanged", READERS)]),
+    (
+        "Subscription",
+        &[("orderUpdated", READERS), ("ordersChanged", READERS)],
+    ),
 ];
 
 /// Every other type, as a whole. A type ends with where it can be reached from.
@@ -201,14 +207,27 @@ impl Guards {
             if types.contains_key(name) {
                 continue;
             }
-            let Some(meta) = registry.types.get(name) else { continue };
-            if let MetaType::Interface { possible_types, .. } | MetaType::Union { possible_types, .. } = meta {
+            let Some(meta) = registry.types.get(name) else {
+                continue;
+            };
+            if let MetaType::Interface { possible_types, .. } | MetaType::Union { possible_types, .. } = meta
+            {
                 found.extend(possible_types.iter().map(String::as_str));
             }
-            let Some(fields) = composite_fields(meta) else { continue };
-            found.extend(fields.values().map(|field| MetaTypeName::concrete_typename(&field.ty)));
+            let Some(fields) = composite_fields(meta) else {
+                continue;
+            };
+            found.extend(
+                fields
+                    .values()
+                    .map(|field| MetaTypeName::concrete_typename(&field.ty)),
+            );
             let guarded = fields.iter().map(|(field, meta)| {
-                let roles = if root(name) { of_root_field(name, field) } else { of_type(name) };
+                let roles = if root(name) {
+                    of_root_field(name, field)
+                } else {
+                    of_type(name)
+                };
                 let is_list = MetaTypeName::create(&meta.ty).is_list();
                 let guarded = Field {
                     roles,
@@ -220,7 +239,12 @@ impl Guards {
             });
             types.insert(name.to_owned(), guarded.collect());
         }
-        Guards { types, query: query.to_owned(), mutation: mutation.to_owned(), subscription: subscription.to_owned() }
+        Guards {
+            types,
+            query: query.to_owned(),
+            mutation: mutation.to_owned(),
+            subscription: subscription.to_owned(),
+        }
     }
 
     /// A field of a type, where the schema has it.
@@ -228,11 +252,21 @@ impl Guards {
         self.types.get(parent)?.get(field)
     }
 
+    /// Whether the schema has a type with fields of this name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.types.contains_key(name)
+    }
+
     /// Every field that nobody may ask for, because the table does not know it: `Type.field`.
     pub fn unguarded(&self) -> Vec<String> {
-        let fields = self.types.iter().flat_map(|(name, fields)| fields.iter().map(move |field| (name, field)));
+        let fields = self
+            .types
+            .iter()
+            .flat_map(|(name, fields)| fields.iter().map(move |field| (name, field)));
         let closed = fields.filter(|(_, (_, field))| field.roles == Roles(0));
-        let mut closed: Vec<_> = closed.map(|(name, (field, _))| format!("{name}.{field}")).collect();
+        let mut closed: Vec<_> = closed
+            .map(|(name, (field, _))| format!("{name}.{field}"))
+            .collect();
         closed.sort();
         closed
     }
@@ -240,10 +274,16 @@ impl Guards {
     /// Every entry of the table that the schema does not have.
     pub fn stale(&self) -> Vec<String> {
         let known = |parent: &str, field: &str| self.field(parent, field).is_some();
-        let roots = ROOT_FIELDS.iter().flat_map(|(parent, fields)| fields.iter().map(move |(field, _)| (*parent, *field)));
-        let fields = roots.filter(|(parent, field)| !known(parent, field)).map(|(parent, field)| format!("{parent}.{field}"));
+        let roots = ROOT_FIELDS
+            .iter()
+            .flat_map(|(parent, fields)| fields.iter().map(move |(field, _)| (*parent, *field)));
+        let fields = roots
+            .filter(|(parent, field)| !known(parent, field))
+            .map(|(parent, field)| format!("{parent}.{field}"));
         let names = TYPES.iter().flat_map(|(_, names)| names.iter());
-        let types = names.filter(|name| !self.types.contains_key(**name)).map(|name| (*name).to_owned());
+        let types = names
+            .filter(|name| !self.types.contains_key(**name))
+            .map(|name| (*name).to_owned());
         fields.chain(types).collect()
     }
 
@@ -264,15 +304,27 @@ fn composite_fields(
 ) -> Option<&async_graphql::indexmap::IndexMap<String, async_graphql::registry::MetaField>> {
     match meta {
         MetaType::Object { fields, .. } | MetaType::Interface { fields, .. } => Some(fields),
-        MetaType::Scalar { .. } | MetaType::Union { .. } | MetaType::Enum { .. } | MetaType::InputObject { .. } => None,
+        MetaType::Scalar { .. }
+        | MetaType::Union { .. }
+        | MetaType::Enum { .. }
+        | MetaType::InputObject { .. } => None,
     }
 }
 
 fn of_root_field(parent: &str, field: &str) -> Roles {
-    let fields = ROOT_FIELDS.iter().filter(|(name, _)| *name == parent).flat_map(|(_, fields)| fields.iter());
-    fields.clone().find(|(name, _)| *name == field).map_or(Roles(0), |(_, roles)| *roles)
+    let fields = ROOT_FIELDS
+        .iter()
+        .filter(|(name, _)| *name == parent)
+        .flat_map(|(_, fields)| fields.iter());
+    fields
+        .clone()
+        .find(|(name, _)| *name == field)
+        .map_or(Roles(0), |(_, roles)| *roles)
 }
 
 fn of_type(name: &str) -> Roles {
-    TYPES.iter().find(|(_, names)| names.contains(&name)).map_or(Roles(0), |(roles, _)| *roles)
+    TYPES
+        .iter()
+        .find(|(_, names)| names.contains(&name))
+        .map_or(Roles(0), |(roles, _)| *roles)
 }

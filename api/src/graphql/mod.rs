@@ -21,11 +21,11 @@ mod scalars;
 mod shipment;
 mod user_error;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use async_graphql::{
-    Context, Data, Executor, MergedObject, MergedSubscription, OutputType, Request, Response, SDLExportOptions, Schema,
-    ServerError, SubscriptionType, Value, registry::Registry,
+    Context, Data, Executor, MergedObject, MergedSubscription, OutputType, Request, Response,
+    SDLExportOptions, Schema, ServerError, SubscriptionType, Value, registry::Registry,
 };
 use docket_domain::Actor;
 use docket_event_store::Store;
@@ -38,7 +38,8 @@ use self::{
     event::queries::EventQueries,
     guard::Guards,
     order::{
-        facts::OrderFacts, mutations::OrderMutations, queries::OrderQueries, subscriptions::OrderSubscriptions,
+        facts::OrderFacts, mutations::OrderMutations, queries::OrderQueries,
+        subscriptions::OrderSubscriptions,
     },
     payment::mutations::PaymentMutations,
     shipment::mutations::ShipmentMutations,
@@ -68,7 +69,9 @@ pub(crate) struct Services {
 
 /// The services, in a resolver.
 fn services<'a>(ctx: &Context<'a>) -> Result<&'a Services, Refused> {
-    ctx.data::<Arc<Services>>().map(Arc::as_ref).map_err(|_| Refused::unavailable())
+    ctx.data::<Arc<Services>>()
+        .map(Arc::as_ref)
+        .map_err(|_| Refused::unavailable())
 }
 
 /// Who asks, in a resolver. The guards let nobody through without a token; this holds even so.
@@ -86,7 +89,9 @@ fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
 
 /// The schema as text; needs no database.
 pub fn sdl() -> String {
-    builder().finish().sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions())
+    builder()
+        .finish()
+        .sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions())
 }
 
 /// The table of who may ask for what, joined with the schema's types.
@@ -97,7 +102,12 @@ pub fn guards() -> Guards {
     <Subscription as SubscriptionType>::create_type_info(&mut registry);
     let query = <Query as OutputType>::type_name();
     let mutation = <Mutation as OutputType>::type_name();
-    Guards::new(&registry, &query, &mutation, &<Subscription as SubscriptionType>::type_name())
+    Guards::new(
+        &registry,
+        &query,
+        &mutation,
+        &<Subscription as SubscriptionType>::type_name(),
+    )
 }
 
 /// The schema behind its guards and limits; clones share everything. Give it to [`crate::http::router`].
@@ -112,8 +122,15 @@ pub struct Api {
 impl Api {
     /// Over a log and its read models.
     pub fn new(store: Store, projections: Projections) -> Api {
-        let services = Services { facts: OrderFacts::new(store.clone()), store, projections };
-        Api { schema: builder().data(Arc::new(services)).finish(), guards: Arc::new(guards()) }
+        let services = Services {
+            facts: OrderFacts::new(store.clone()),
+            store,
+            projections,
+        };
+        Api {
+            schema: builder().data(Arc::new(services)).finish(),
+            guards: Arc::new(guards()),
+        }
     }
 
     /// Who asks, for what, and how much of it: refused here, or measured.
@@ -128,7 +145,8 @@ impl Api {
 
 /// The caller in a request's data.
 fn caller(data: &Data) -> Option<&Caller> {
-    data.get(&std::any::TypeId::of::<Caller>()).and_then(|caller| caller.downcast_ref())
+    data.get(&std::any::TypeId::of::<Caller>())
+        .and_then(|caller| caller.downcast_ref())
 }
 
 impl Executor for Api {
@@ -136,20 +154,69 @@ impl Executor for Api {
         let caller = caller(&request.data).cloned();
         let admitted = self.admit(&mut request, caller.as_ref());
         async move {
-            match admitted {
+            let began = Instant::now();
+            let response = match admitted {
                 Ok(measure) => with_cost(self.schema.execute(request).await, measure),
                 Err(error) => Response::from_errors(vec![error]),
-            }
+            };
+            metrics::histogram!("docket_graphql_seconds").record(began.elapsed());
+            count_errors(&response);
+            response
         }
     }
 
-    fn execute_stream(&self, mut request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
+    fn execute_stream(
+        &self,
+        mut request: Request,
+        session: Option<Arc<Data>>,
+    ) -> BoxStream<'static, Response> {
         let session = session.unwrap_or_default();
         let caller = caller(&request.data).or_else(|| caller(&session)).cloned();
         match self.admit(&mut request, caller.as_ref()) {
-            Ok(_) => self.schema.execute_stream_with_session_data(request, session),
-            Err(error) => stream::iter([Response::from_errors(vec![error])]).boxed(),
+            Ok(_) => {
+                let open = Open::new();
+                let stream = self.schema.execute_stream_with_session_data(request, session);
+                stream.inspect(move |response| open.sent(response)).boxed()
+            }
+            Err(error) => {
+                let response = Response::from_errors(vec![error]);
+                count_errors(&response);
+                stream::iter([response]).boxed()
+            }
         }
+    }
+}
+
+/// A subscription, counted as long as it lives.
+struct Open;
+
+impl Open {
+    fn new() -> Open {
+        metrics::gauge!("docket_graphql_subscriptions").increment(1);
+        Open
+    }
+
+    fn sent(&self, response: &Response) {
+        metrics::counter!("docket_graphql_messages_total").increment(1);
+        count_errors(response);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!("docket_graphql_subscriptions").decrement(1);
+    }
+}
+
+/// Counts errors by their codes, of which there are a dozen; one of the engine's has none and is bad input.
+fn count_errors(response: &Response) {
+    for error in &response.errors {
+        let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+        let code = match code {
+            Some(Value::String(code)) => code.clone(),
+            _ => code::BAD_USER_INPUT.to_owned(),
+        };
+        metrics::counter!("docket_graphql_errors_total", "code" => code).increment(1);
     }
 }
 
@@ -157,6 +224,8 @@ impl Executor for Api {
 fn with_cost(response: Response, measure: Option<Measure>) -> Response {
     let Some(measure) = measure else { return response };
     let cost = [("requested", measure.cost), ("limit", limits::MAX_COST)];
-    let cost = cost.into_iter().map(|(name, number)| (async_graphql::Name::new(name), Value::from(number)));
+    let cost = cost
+        .into_iter()
+        .map(|(name, number)| (async_graphql::Name::new(name), Value::from(number)));
     response.extension("cost", Value::Object(cost.collect()))
 }

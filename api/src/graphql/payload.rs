@@ -33,7 +33,10 @@ struct Answer {
 
 impl Answer {
     fn new(outcome: Outcome) -> Self {
-        Self { outcome, view: OnceCell::new() }
+        Self {
+            outcome,
+            view: OnceCell::new(),
+        }
     }
 
     fn executed(&self) -> Option<&Executed> {
@@ -41,12 +44,18 @@ impl Answer {
     }
 
     async fn view(&self, ctx: &Context<'_>) -> Result<Option<Arc<OrderView>>> {
-        let Some(executed) = self.executed() else { return Ok(None) };
+        let Some(executed) = self.executed() else {
+            return Ok(None);
+        };
         let read = || async {
             let services = services(ctx)?;
             let until = Until::AtLeast(executed.position.offset);
             let detail = load(&services.store, executed.target.order, until).await?;
-            Ok::<_, Refused>(OrderView::open_all(services, detail.into_iter().collect()).await?.pop())
+            Ok::<_, Refused>(
+                OrderView::open_all(services, detail.into_iter().collect())
+                    .await?
+                    .pop(),
+            )
         };
         Ok(self.view.get_or_try_init(read).await?.clone())
     }
@@ -57,11 +66,18 @@ impl Answer {
         if executed.target.kind == kind {
             return Some(executed.target.number);
         }
-        executed.events.iter().find(|event| event.stream.kind == kind).map(|event| event.stream.number)
+        executed
+            .events
+            .iter()
+            .find(|event| event.stream.kind == kind)
+            .map(|event| event.stream.number)
     }
 
     fn facts(&self) -> impl Iterator<Item = &Event> {
-        self.executed().into_iter().flat_map(|executed| &executed.events).filter_map(|event| event.event.as_ref().ok())
+        self.executed()
+            .into_iter()
+            .flat_map(|executed| &executed.events)
+            .filter_map(|event| event.event.as_ref().ok())
     }
 
     fn version(&self) -> Option<i32> {

@@ -23,7 +23,10 @@ pub struct Position {
 
 impl From<docket_event_store::Position> for Position {
     fn from(position: docket_event_store::Position) -> Self {
-        Self { partition: i32::from(position.partition), offset: BigInt(position.offset) }
+        Self {
+            partition: i32::from(position.partition),
+            offset: BigInt(position.offset),
+        }
     }
 }
 
@@ -40,15 +43,24 @@ pub struct PositionInput {
 fn checked(named: &[PositionInput]) -> Result<Vec<docket_event_store::Position>, Refused> {
     if named.len() > limits::MAX_MIN_POSITIONS {
         let limit = limits::MAX_MIN_POSITIONS;
-        return Err(Refused::bad_input(format!("A query names at most {limit} positions, not {}.", named.len())));
+        return Err(Refused::bad_input(format!(
+            "A query names at most {limit} positions, not {}.",
+            named.len()
+        )));
     }
     let position = |named: &PositionInput| {
         let partition = u16::try_from(named.partition);
         let partition = partition.map_err(|_| no_such_partition(named.partition))?;
         if named.offset.0 < 0 {
-            return Err(Refused::bad_input(format!("An offset of {} is negative.", named.offset.0)));
+            return Err(Refused::bad_input(format!(
+                "An offset of {} is negative.",
+                named.offset.0
+            )));
         }
-        Ok(docket_event_store::Position { partition, offset: named.offset.0 })
+        Ok(docket_event_store::Position {
+            partition,
+            offset: named.offset.0,
+        })
     };
     named.iter().map(position).collect()
 }
@@ -76,21 +88,33 @@ pub(super) async fn wait_for(
     read_models: &[&'static str],
     positions: &[docket_event_store::Position],
 ) -> Result<(), Refused> {
-    projections.wait_for(read_models, positions).await.map_err(|error| match &error {
-        WaitError::Stale { projection, partition, reached, wanted, .. } => Refused::new(STALE, sentence(&error))
-            .with("readModel", *projection)
-            .with("partition", i32::from(*partition))
-            .with("reached", reached.to_string())
-            .with("wanted", wanted.to_string()),
-        WaitError::Parked { projection, position } => Refused::new(PARKED, sentence(&error))
-            .with("readModel", *projection)
-            .with("partition", i32::from(position.partition))
-            .with("offset", position.offset.to_string()),
-        WaitError::Overloaded => Refused::new(code::OVERLOADED, "Too many queries wait for read models. Try again later."),
-        WaitError::TooMany(_) => Refused::bad_input(sentence(&error)),
-        WaitError::NoSuchPartition(partition) => no_such_partition(i32::from(*partition)),
-        WaitError::NoSuchReadModel(_) => Refused::internal(&error),
-    })
+    projections
+        .wait_for(read_models, positions)
+        .await
+        .map_err(|error| match &error {
+            WaitError::Stale {
+                projection,
+                partition,
+                reached,
+                wanted,
+                ..
+            } => Refused::new(STALE, sentence(&error))
+                .with("readModel", *projection)
+                .with("partition", i32::from(*partition))
+                .with("reached", reached.to_string())
+                .with("wanted", wanted.to_string()),
+            WaitError::Parked { projection, position } => Refused::new(PARKED, sentence(&error))
+                .with("readModel", *projection)
+                .with("partition", i32::from(position.partition))
+                .with("offset", position.offset.to_string()),
+            WaitError::Overloaded => Refused::new(
+                code::OVERLOADED,
+                "Too many queries wait for read models. Try again later.",
+            ),
+            WaitError::TooMany(_) => Refused::bad_input(sentence(&error)),
+            WaitError::NoSuchPartition(partition) => no_such_partition(i32::from(*partition)),
+            WaitError::NoSuchReadModel(_) => Refused::internal(&error),
+        })
 }
 
 /// Waits until this process knows the log up to every position that a query names; what another process appended
@@ -99,13 +123,16 @@ pub(super) async fn wait_for_log(feed: &Feed, named: Option<&[PositionInput]>) -
     let until = tokio::time::Instant::now() + limits::MAX_CURSOR_WAIT;
     for position in checked(named.unwrap_or_default())? {
         let docket_event_store::Position { partition, offset } = position;
-        let head = feed.watch(partition).ok_or_else(|| no_such_partition(i32::from(partition)));
+        let head = feed
+            .watch(partition)
+            .ok_or_else(|| no_such_partition(i32::from(partition)));
         let mut head = head?;
         // An error means that the feed is gone with its process.
         let _ = tokio::time::timeout_at(until, head.wait_for(|head| *head >= offset)).await;
         let reached = feed.head(partition);
         if reached < offset {
-            let message = format!("The log is known up to offset {reached} of partition {partition}, not {offset}.");
+            let message =
+                format!("The log is known up to offset {reached} of partition {partition}, not {offset}.");
             return Err(Refused::new(STALE, message)
                 .with("partition", i32::from(partition))
                 .with("reached", reached.to_string())

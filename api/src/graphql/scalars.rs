@@ -1,7 +1,9 @@
 //! Scalars. What does not fit a JavaScript number travels as text: GraphQL's `Int` has 32 bits, and the library would
 //! print a larger number as one without a word.
 
-use async_graphql::{ComplexObject, InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
+use async_graphql::{
+    ComplexObject, InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
+};
 use docket_domain::{CountryCode, Currency, Money};
 use serde::{Serialize, Serializer};
 
@@ -17,7 +19,9 @@ impl ScalarType for BigInt {
             Value::Number(number) => number.as_i64(),
             _ => return Err(InputValueError::expected_type(value)),
         };
-        parsed.map(BigInt).ok_or_else(|| InputValueError::custom("a whole number of 64 bits is expected"))
+        parsed
+            .map(BigInt)
+            .ok_or_else(|| InputValueError::custom("a whole number of 64 bits is expected"))
     }
 
     fn to_value(&self) -> Value {
@@ -38,11 +42,17 @@ pub struct Decimal(pub String);
 #[Scalar(name = "Decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
-        let Value::String(text) = value else { return Err(InputValueError::expected_type(value)) };
+        let Value::String(text) = value else {
+            return Err(InputValueError::expected_type(value));
+        };
         let digits = text.strip_prefix('-').unwrap_or(&text);
         let plain = digits.bytes().all(|b| b.is_ascii_digit() || b == b'.') && digits.len() <= 40;
         let ends_in_digits = digits.split('.').count() <= 2 && digits.split('.').all(|part| !part.is_empty());
-        if plain && ends_in_digits { Ok(Decimal(text)) } else { Err(InputValueError::custom("a decimal number is expected")) }
+        if plain && ends_in_digits {
+            Ok(Decimal(text))
+        } else {
+            Err(InputValueError::custom("a decimal number is expected"))
+        }
     }
 
     fn to_value(&self) -> Value {
@@ -55,7 +65,10 @@ impl ScalarType for Decimal {
 #[serde(transparent)]
 pub struct CurrencyScalar(pub Currency);
 
-#[Scalar(name = "Currency", specified_by_url = "https://www.iso.org/iso-4217-currency-codes.html")]
+#[Scalar(
+    name = "Currency",
+    specified_by_url = "https://www.iso.org/iso-4217-currency-codes.html"
+)]
 impl ScalarType for CurrencyScalar {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
@@ -74,7 +87,10 @@ impl ScalarType for CurrencyScalar {
 #[serde(transparent)]
 pub struct CountryScalar(pub CountryCode);
 
-#[Scalar(name = "CountryCode", specified_by_url = "https://www.iso.org/iso-3166-country-codes.html")]
+#[Scalar(
+    name = "CountryCode",
+    specified_by_url = "https://www.iso.org/iso-3166-country-codes.html"
+)]
 impl ScalarType for CountryScalar {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
@@ -111,7 +127,10 @@ impl MoneyValue {
 impl MoneyValue {
     /// `amount_minor` minor units of `currency`.
     pub fn new(amount_minor: i64, currency: Currency) -> Self {
-        Self { amount_minor: BigInt(amount_minor), currency: CurrencyScalar(currency) }
+        Self {
+            amount_minor: BigInt(amount_minor),
+            currency: CurrencyScalar(currency),
+        }
     }
 }
 
@@ -138,9 +157,18 @@ mod tests {
     #[test]
     fn a_big_integer_is_text_and_never_a_float() {
         assert_eq!(BigInt(5_000_000_000).to_value(), Value::from("5000000000"));
-        assert_eq!(BigInt::parse(Value::from("-9223372036854775808")).unwrap(), BigInt(i64::MIN));
+        assert_eq!(
+            BigInt::parse(Value::from("-9223372036854775808")).unwrap(),
+            BigInt(i64::MIN)
+        );
         assert_eq!(BigInt::parse(Value::from(7)).unwrap(), BigInt(7));
-        for wrong in [Value::from("9223372036854775808"), Value::from(1.5), Value::from("1e3"), Value::from(""), Value::Null] {
+        for wrong in [
+            Value::from("9223372036854775808"),
+            Value::from(1.5),
+            Value::from("1e3"),
+            Value::from(""),
+            Value::Null,
+        ] {
             assert!(BigInt::parse(wrong.clone()).is_err(), "{wrong}");
         }
     }

@@ -34,35 +34,52 @@ pub(crate) fn eur(amount: i64) -> Value {
 
 /// The first error's code.
 pub(crate) fn code(answer: &Value) -> &str {
-    answer["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("no coded error in {answer}"))
+    answer["errors"][0]["extensions"]["code"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no coded error in {answer}"))
 }
 
 impl Desk {
     pub(crate) async fn open() -> Desk {
+        Self::open_waiting(Duration::from_secs(10)).await
+    }
+
+    /// One whose queries wait so long for a position.
+    pub(crate) async fn open_waiting(wait: Duration) -> Desk {
         let db = database().await;
         migrate(&db.connect_options(), None).await.unwrap();
-        Self::over(Arc::new(db)).await
+        Self::over(Arc::new(db), wait).await
     }
 
     /// Another process on the same log.
     pub(crate) async fn another(&self) -> Desk {
-        Self::over(Arc::clone(&self.db)).await
+        Self::over(Arc::clone(&self.db), Duration::from_secs(10)).await
     }
 
-    async fn over(db: Arc<TestDatabase>) -> Desk {
+    async fn over(db: Arc<TestDatabase>, wait: Duration) -> Desk {
         let key = MasterKey::from_hex(&"5a".repeat(32)).unwrap();
         // Reported, so that a test can count statements.
         let options = db.connect_options().log_statements("debug".parse().unwrap());
         let store = Store::open(StoreConfig::new(options, key)).await.unwrap();
-        let config = ProjectionsConfig { wait: Duration::from_secs(10), ..ProjectionsConfig::default() };
+        let config = ProjectionsConfig {
+            wait,
+            ..ProjectionsConfig::default()
+        };
         let projections = Projections::start(store.clone(), config).await.unwrap();
         let api = Api::new(store.clone(), projections.clone());
-        Desk { store, _projections: projections, api, db }
+        Desk {
+            store,
+            _projections: projections,
+            api,
+            db,
+        }
     }
 
     /// The whole answer.
     pub(crate) async fn ask(&self, caller: &Caller, query: &str, variables: Value) -> Value {
-        let request = Request::new(query).variables(Variables::from_json(variables)).data(caller.clone());
+        let request = Request::new(query)
+            .variables(Variables::from_json(variables))
+            .data(caller.clone());
         serde_json::to_value(self.api.execute(request).await).unwrap()
     }
 
@@ -95,9 +112,14 @@ impl Desk {
     pub(crate) async fn draft(&self, customer: &str, key: &str) -> String {
         let input = json!({"customer": customer, "email": "ada@example.org", "name": "Ada", "channel": "web",
                            "currency": "EUR", "locale": "de-DE", "idempotencyKey": key});
-        let order = self.done("createOrder", input, "").await["order"]["id"].as_str().unwrap().to_owned();
-        let line = json!({"sku": "tea", "name": "Tea", "quantity": 2, "unitPrice": eur(1_000), "weightG": 100});
-        self.done("addLine", json!({"order": order, "line": line}), "").await;
+        let order = self.done("createOrder", input, "").await["order"]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let line =
+            json!({"sku": "tea", "name": "Tea", "quantity": 2, "unitPrice": eur(1_000), "weightG": 100});
+        self.done("addLine", json!({"order": order, "line": line}), "")
+            .await;
         order
     }
 
@@ -109,7 +131,12 @@ impl Desk {
         let method = json!({"code": "parcel", "price": eur(500)});
         let details = json!({"order": order, "shippingAddress": address, "shippingMethod": method});
         self.done("setDetails", details, "").await;
-        self.done("placeOrder", json!({"order": order, "idempotencyKey": format!("{key}-place")}), "").await;
+        self.done(
+            "placeOrder",
+            json!({"order": order, "idempotencyKey": format!("{key}-place")}),
+            "",
+        )
+        .await;
         order
     }
 
@@ -127,16 +154,22 @@ impl Desk {
 
     /// A stream of messages, as JSON.
     pub(crate) fn follow(&self, caller: &Caller, query: &str, variables: Value) -> Messages {
-        let request = Request::new(query).variables(Variables::from_json(variables)).data(caller.clone());
+        let request = Request::new(query)
+            .variables(Variables::from_json(variables))
+            .data(caller.clone());
         let stream = self.api.execute_stream(request, None);
-        Messages(Box::pin(stream.map(|response| serde_json::to_value(response).unwrap())))
+        Messages(Box::pin(
+            stream.map(|response| serde_json::to_value(response).unwrap()),
+        ))
     }
 
     /// The position of everything so far, for `minPosition`.
     pub(crate) fn now(&self) -> Value {
         let heads = self.store.feed().heads();
         let positions = heads.iter().enumerate();
-        positions.map(|(partition, head)| json!({"partition": partition, "offset": head.to_string()})).collect()
+        positions
+            .map(|(partition, head)| json!({"partition": partition, "offset": head.to_string()}))
+            .collect()
     }
 }
 
@@ -147,20 +180,25 @@ impl Messages {
     /// The next answer.
     pub(crate) async fn answer(&mut self) -> Value {
         let next = tokio::time::timeout(DEADLINE, self.0.next()).await;
-        next.expect("a message within the deadline").expect("the stream goes on")
+        next.expect("a message within the deadline")
+            .expect("the stream goes on")
     }
 
     /// The next message without errors: what the one field holds.
     pub(crate) async fn next(&mut self) -> Value {
         let mut answer = self.answer().await;
         assert!(answer.get("errors").is_none(), "{answer:#}");
-        let data = answer["data"].as_object_mut().and_then(|data| data.values_mut().next());
+        let data = answer["data"]
+            .as_object_mut()
+            .and_then(|data| data.values_mut().next());
         data.unwrap_or_else(|| panic!("a message has one field")).take()
     }
 
     /// Nothing comes within a moment.
     pub(crate) async fn is_silent(&mut self) -> bool {
-        tokio::time::timeout(Duration::from_millis(200), self.0.next()).await.is_err()
+        tokio::time::timeout(Duration::from_millis(200), self.0.next())
+            .await
+            .is_err()
     }
 
     /// The stream is over.

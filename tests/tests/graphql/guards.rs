@@ -5,8 +5,14 @@ use docket::{auth::Caller, graphql};
 use docket_domain::Role;
 use serde_json::{Value, json};
 
-const ROLES: [Option<Role>; 6] =
-    [None, Some(Role::Customer), Some(Role::Staff), Some(Role::Operator), Some(Role::Service), Some(Role::Gateway)];
+const ROLES: [Option<Role>; 6] = [
+    None,
+    Some(Role::Customer),
+    Some(Role::Staff),
+    Some(Role::Operator),
+    Some(Role::Service),
+    Some(Role::Gateway),
+];
 
 /// The table as a person reads it: field, then one letter for each role that may.
 const EXPECTED: &str = "
@@ -49,7 +55,10 @@ fn the_table_of_guards_is_what_people_agreed_on() {
         fields.sort_unstable();
         for field in fields {
             let roles = guards.roles(parent, field).expect("a field has roles");
-            assert!(!roles.admit(None), "{parent}.{field} is open to nobody in particular");
+            assert!(
+                !roles.admit(None),
+                "{parent}.{field} is open to nobody in particular"
+            );
             let letters = ["C", "S", "O", "V", "G"].into_iter().zip(&ROLES[1..]);
             let letters = letters.map(|(letter, role)| if roles.admit(*role) { letter } else { "-" });
             lines.push(format!("{parent} {field} {}", letters.collect::<String>()));
@@ -75,8 +84,16 @@ async fn a_field_that_a_role_does_not_have_is_refused_before_anything_runs() {
                 };
                 let code = answer["errors"][0]["extensions"]["code"].as_str();
                 let admitted = guards.roles(parent, field).is_some_and(|roles| roles.admit(role));
-                let denied = if role.is_none() { "UNAUTHENTICATED" } else { "FORBIDDEN" };
-                assert_eq!(code == Some(denied), !admitted, "{role:?} {parent}.{field}: {answer}");
+                let denied = if role.is_none() {
+                    "UNAUTHENTICATED"
+                } else {
+                    "FORBIDDEN"
+                };
+                assert_eq!(
+                    code == Some(denied),
+                    !admitted,
+                    "{role:?} {parent}.{field}: {answer}"
+                );
             }
         }
     }
@@ -98,7 +115,9 @@ async fn a_guard_is_not_passed_by_an_alias_a_fragment_or_a_second_operation() {
         assert_eq!(answer["data"], Value::Null, "{query}");
     }
     // What is not run is not asked for.
-    let two = async_graphql::Request::new("query a { orders { pageInfo { hasNextPage } } } query b { events { endCursor } }");
+    let two = async_graphql::Request::new(
+        "query a { orders { pageInfo { hasNextPage } } } query b { events { endCursor } }",
+    );
     let answer = async_graphql::Executor::execute(&desk.api, two.operation_name("a").data(customer)).await;
     assert!(answer.errors.is_empty(), "{:?}", answer.errors);
 }
@@ -114,7 +133,10 @@ async fn a_gateway_sees_its_payment_and_never_the_order_behind_it() {
     let input = json!({"input": {"payment": payment, "reference": "a-1", "at": chrono::Utc::now()}});
     let with_order = "mutation($input: RecordAuthorizationInput!) {
         recordAuthorization(input: $input) { order { name } version } }";
-    assert_eq!(code(&desk.ask(&acme, with_order, input.clone()).await), "FORBIDDEN");
+    assert_eq!(
+        code(&desk.ask(&acme, with_order, input.clone()).await),
+        "FORBIDDEN"
+    );
     let with_payment = "mutation($input: RecordAuthorizationInput!) { recordAuthorization(input: $input) {
         payment { status method { type last4 } authorized { amount } } userErrors { message } } }";
     let answer = desk.data(&acme, with_payment, input.clone()).await;
@@ -122,7 +144,11 @@ async fn a_gateway_sees_its_payment_and_never_the_order_behind_it() {
     let expected = json!({"status": "AUTHORIZED", "method": method, "authorized": {"amount": "25.00"}});
     assert_eq!(answer["recordAuthorization"]["payment"], expected);
     let staff = desk.ask(&crate::desk::staff(), with_payment, input).await;
-    assert_eq!(code(&staff), "FORBIDDEN", "the desk does not speak for a gateway: {staff}");
+    assert_eq!(
+        code(&staff),
+        "FORBIDDEN",
+        "the desk does not speak for a gateway: {staff}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,8 +34,13 @@ async fn a_key_is_not_used_for_two_requests() {
     assert_eq!(code(&answer), "IDEMPOTENCY_KEY_REUSED");
     let order = &first["createOrder"]["order"]["id"];
     let cancel = "mutation($input: CancelOrderInput!) { cancelOrder(input: $input) { version } }";
-    let answer =
-        desk.ask(&staff(), cancel, json!({"input": {"order": order, "reason": "x", "idempotencyKey": "once"}})).await;
+    let answer = desk
+        .ask(
+            &staff(),
+            cancel,
+            json!({"input": {"order": order, "reason": "x", "idempotencyKey": "once"}}),
+        )
+        .await;
     assert_eq!(code(&answer), "IDEMPOTENCY_KEY_REUSED");
     assert_eq!(desk.store.feed().heads().iter().sum::<i64>(), 1);
 }
@@ -44,13 +49,18 @@ async fn a_key_is_not_used_for_two_requests() {
 async fn a_refusal_is_not_stored_and_is_decided_again() {
     let desk = Desk::open().await;
     let input = json!({"channel": "web", "currency": "EUR", "locale": "de", "idempotencyKey": "c"});
-    let order = desk.data(&staff(), CREATE, json!({"input": input})).await["createOrder"]["order"]["id"].take();
+    let order =
+        desk.data(&staff(), CREATE, json!({"input": input})).await["createOrder"]["order"]["id"].take();
     let place = json!({"order": order, "idempotencyKey": "p"});
     let refused = desk.change(&staff(), "placeOrder", place.clone(), "").await;
     assert_eq!(refused["userErrors"][0]["code"], "EMPTY");
     let line = json!({"sku": "a", "name": "A", "quantity": 1, "requiresShipping": false, "unitPrice": crate::desk::eur(1)});
-    desk.done("addLine", json!({"order": order, "line": line}), "").await;
+    desk.done("addLine", json!({"order": order, "line": line}), "")
+        .await;
     let placed = desk.done("placeOrder", place.clone(), "").await;
     assert_eq!(placed["order"]["status"], "PLACED");
-    assert_eq!(desk.done("placeOrder", place, "").await["version"], placed["version"]);
+    assert_eq!(
+        desk.done("placeOrder", place, "").await["version"],
+        placed["version"]
+    );
 }

@@ -9,7 +9,11 @@ async fn refused(desk: &Desk, mutation: &str, input: Value, fields: &str) -> Val
     let more = format!("details: userErrors {{ {fields} }}");
     let payload = desk.change(&staff(), mutation, input, &more).await;
     assert_eq!(payload["order"], json!(null));
-    assert_eq!(payload["userErrors"].as_array().map(Vec::len), Some(1), "{payload}");
+    assert_eq!(
+        payload["userErrors"].as_array().map(Vec::len),
+        Some(1),
+        "{payload}"
+    );
     payload
 }
 
@@ -19,18 +23,43 @@ async fn each_rule_refuses_with_its_type_and_its_numbers() {
     let order = desk.placed("c-1", "k").await;
 
     let late = json!({"order": order, "line": {"sku": "a", "name": "A", "quantity": 1, "unitPrice": eur(1)}});
-    let payload = refused(&desk, "addLine", late, "... on IllegalTransition { from allowed }").await;
+    let payload = refused(
+        &desk,
+        "addLine",
+        late,
+        "... on IllegalTransition { from allowed }",
+    )
+    .await;
     assert_eq!(payload["userErrors"][0]["code"], "ILLEGAL_TRANSITION");
-    assert_eq!(payload["details"][0], json!({"from": "placed", "allowed": ["draft"]}));
+    assert_eq!(
+        payload["details"][0],
+        json!({"from": "placed", "allowed": ["draft"]})
+    );
 
     let named = json!({"order": order, "reason": "no", "expectedVersion": 99});
-    let payload = refused(&desk, "cancelOrder", named, "... on VersionConflict { stream expected actual }").await;
-    assert_eq!(payload["details"][0], json!({"stream": order, "expected": 99, "actual": 4}));
-    assert_eq!(payload["userErrors"][0]["field"], json!(["input", "expectedVersion"]));
+    let payload = refused(
+        &desk,
+        "cancelOrder",
+        named,
+        "... on VersionConflict { stream expected actual }",
+    )
+    .await;
+    assert_eq!(
+        payload["details"][0],
+        json!({"stream": order, "expected": 99, "actual": 4})
+    );
+    assert_eq!(
+        payload["userErrors"][0]["field"],
+        json!(["input", "expectedVersion"])
+    );
 
-    let payload =
-        refused(&desk, "confirmOrder", json!({"order": order, "mode": "AUTOMATIC"}), "... on NotCovered { authorized total }")
-            .await;
+    let payload = refused(
+        &desk,
+        "confirmOrder",
+        json!({"order": order, "mode": "AUTOMATIC"}),
+        "... on NotCovered { authorized total }",
+    )
+    .await;
     assert_eq!(payload["details"][0], json!({"authorized": "0", "total": "2500"}));
 
     let payment = desk.authorized(&order, "MANUAL_MULTIPLE").await;
@@ -43,9 +72,19 @@ async fn each_rule_refuses_with_its_type_and_its_numbers() {
     let too_much = json!({"payment": payment, "amount": eur(1), "reason": "x", "idempotencyKey": "r1"});
     let payload = desk.change(&staff(), "refundPayment", too_much, "").await;
     assert_eq!(payload["userErrors"].as_array().map(Vec::len), Some(1));
-    desk.done("capturePayment", json!({"payment": payment, "amount": eur(1_000), "idempotencyKey": "c2"}), "").await;
+    desk.done(
+        "capturePayment",
+        json!({"payment": payment, "amount": eur(1_000), "idempotencyKey": "c2"}),
+        "",
+    )
+    .await;
     let at = chrono::Utc::now();
-    desk.done("recordCapture", json!({"payment": payment, "capture": 1, "reference": "x", "at": at}), "").await;
+    desk.done(
+        "recordCapture",
+        json!({"payment": payment, "capture": 1, "reference": "x", "at": at}),
+        "",
+    )
+    .await;
     let too_much = json!({"payment": payment, "amount": eur(1_001), "reason": "x", "idempotencyKey": "r2"});
     let fields = "... on RefundExceedsCaptured { captured refunded pending requested }";
     let payload = refused(&desk, "refundPayment", too_much, fields).await;
@@ -56,20 +95,43 @@ async fn each_rule_refuses_with_its_type_and_its_numbers() {
     let wrong = json!({"payment": payment, "amount": dollars, "idempotencyKey": "c3"});
     let fields = "... on InvalidAmount { expectedCurrency foundCurrency }";
     let payload = refused(&desk, "capturePayment", wrong, fields).await;
-    assert_eq!(payload["details"][0], json!({"expectedCurrency": "EUR", "foundCurrency": "USD"}));
+    assert_eq!(
+        payload["details"][0],
+        json!({"expectedCurrency": "EUR", "foundCurrency": "USD"})
+    );
     for amount in [0, -5] {
-        let input = json!({"payment": payment, "amount": eur(amount), "idempotencyKey": format!("c{amount}")});
-        refused(&desk, "capturePayment", input, "... on InvalidAmount { amountMinor }").await;
+        let input =
+            json!({"payment": payment, "amount": eur(amount), "idempotencyKey": format!("c{amount}")});
+        refused(
+            &desk,
+            "capturePayment",
+            input,
+            "... on InvalidAmount { amountMinor }",
+        )
+        .await;
     }
 
     let lines = json!([{"line": 1, "quantity": 3}]);
-    desk.done("confirmOrder", json!({"order": order, "mode": "AUTOMATIC"}), "").await;
+    desk.done("confirmOrder", json!({"order": order, "mode": "AUTOMATIC"}), "")
+        .await;
     let fields = "... on QuantityExceedsOpen { line ordered cancelled allocated requested }";
-    let payload = refused(&desk, "allocateFulfillment", json!({"order": order, "lines": lines}), fields).await;
+    let payload = refused(
+        &desk,
+        "allocateFulfillment",
+        json!({"order": order, "lines": lines}),
+        fields,
+    )
+    .await;
     let numbers = json!({"line": 1, "ordered": 2, "cancelled": 0, "allocated": 0, "requested": 3});
     assert_eq!(payload["details"][0], numbers);
     let missing = json!({"shipment": format!("{order}-s7"), "location": "x", "idempotencyKey": "s"});
-    let payload = refused(&desk, "createShipment", missing, "... on UnknownReference { reference }").await;
+    let payload = refused(
+        &desk,
+        "createShipment",
+        missing,
+        "... on UnknownReference { reference }",
+    )
+    .await;
     assert_eq!(payload["details"][0]["reference"], format!("{order}-s7"));
 }
 
@@ -108,8 +170,17 @@ async fn bad_input_is_an_error_that_names_its_field_and_changes_nothing() {
         (line, of_line("quantity", json!(1_000_001))),
         (line, of_line("quantity", json!(5_000_000_000_i64))),
         (line, of_line("quantity", json!("one"))),
-        (line, of_line("unitPrice", json!({"amountMinor": "9223372036854775808", "currency": "EUR"}))),
-        (line, of_line("unitPrice", json!({"amountMinor": 1.5, "currency": "EUR"}))),
+        (
+            line,
+            of_line(
+                "unitPrice",
+                json!({"amountMinor": "9223372036854775808", "currency": "EUR"}),
+            ),
+        ),
+        (
+            line,
+            of_line("unitPrice", json!({"amountMinor": 1.5, "currency": "EUR"})),
+        ),
         (line, of_line("weightG", json!(-1))),
         ("mutation { createOrder { version } }", json!({})),
         ("{ order(id: \"x\") { id } }", json!({})),
@@ -117,8 +188,14 @@ async fn bad_input_is_an_error_that_names_its_field_and_changes_nothing() {
         ("{ orders(first: 101) { edges { cursor } } }", json!({})),
         ("{ orders(first: -1) { edges { cursor } } }", json!({})),
         ("{ orders(first: 1, last: 1) { edges { cursor } } }", json!({})),
-        ("{ orders(minPosition: [{partition: 99, offset: \"1\"}]) { edges { cursor } } }", json!({})),
-        ("{ orders(minPosition: [{partition: 0, offset: \"-1\"}]) { edges { cursor } } }", json!({})),
+        (
+            "{ orders(minPosition: [{partition: 99, offset: \"1\"}]) { edges { cursor } } }",
+            json!({}),
+        ),
+        (
+            "{ orders(minPosition: [{partition: 0, offset: \"-1\"}]) { edges { cursor } } }",
+            json!({}),
+        ),
         ("{ events(partition: 99) { endCursor } }", json!({})),
         ("{ events { endCursor } }", json!({})),
         ("{ nothing }", json!({})),
@@ -128,11 +205,19 @@ async fn bad_input_is_an_error_that_names_its_field_and_changes_nothing() {
         let error = &answer["errors"][0];
         let code = error["extensions"]["code"].as_str();
         // The engine's own errors get their code from the transport.
-        assert!(code.is_none_or(|code| code == "BAD_USER_INPUT"), "{variables} {answer}");
+        assert!(
+            code.is_none_or(|code| code == "BAD_USER_INPUT"),
+            "{variables} {answer}"
+        );
         assert!(error["message"].is_string(), "{query} {variables} {answer}");
     }
-    let answer = desk.ask(&staff(), line, of_line("sku", json!("x".repeat(65)))).await;
-    assert_eq!(answer["errors"][0]["extensions"]["field"], json!(["input", "line", "sku"]));
+    let answer = desk
+        .ask(&staff(), line, of_line("sku", json!("x".repeat(65))))
+        .await;
+    assert_eq!(
+        answer["errors"][0]["extensions"]["field"],
+        json!(["input", "line", "sku"])
+    );
     assert_eq!(desk.store.feed().heads(), heads);
 }
 
@@ -150,9 +235,13 @@ async fn what_is_not_there_or_not_theirs_is_not_found() {
     let payment = desk.authorized(&order, "MANUAL").await;
     let input = json!({"payment": payment, "capture": 1, "reference": "x", "at": chrono::Utc::now()});
     let gateway = Caller::known(Role::Gateway, "stripe");
-    assert_eq!(code(&desk.ask(&gateway, capture, json!({"input": input})).await), "NOT_FOUND");
+    assert_eq!(
+        code(&desk.ask(&gateway, capture, json!({"input": input})).await),
+        "NOT_FOUND"
+    );
     // A customer may call off what is placed, and may not once the shop has committed to it.
-    desk.done("confirmOrder", json!({"order": order, "mode": "AUTOMATIC"}), "").await;
+    desk.done("confirmOrder", json!({"order": order, "mode": "AUTOMATIC"}), "")
+        .await;
     let own = Caller::known(Role::Customer, "c-1");
     assert_eq!(code(&desk.ask(&own, cancel, theirs).await), "FORBIDDEN");
 }

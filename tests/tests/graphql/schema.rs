@@ -21,7 +21,11 @@ fn the_committed_schema_is_the_schema() {
 #[test]
 fn every_field_is_in_the_table_of_guards_and_every_entry_is_a_field() {
     let guards = graphql::guards();
-    assert_eq!(guards.unguarded(), [""; 0], "nobody may ask for these fields; enter them in graphql/guard.rs");
+    assert_eq!(
+        guards.unguarded(),
+        [""; 0],
+        "nobody may ask for these fields; enter them in graphql/guard.rs"
+    );
     assert_eq!(guards.stale(), [""; 0], "the schema does not have these");
 }
 
@@ -45,9 +49,15 @@ fn the_guards_know_every_field_that_the_text_has() {
             ["}"] => parent = None,
             [field, ..] if line.starts_with('\t') && !line.starts_with("\t\t") => {
                 let Some(parent) = &parent else { continue };
-                let name: String = field.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let name: String = field
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
                 if !name.is_empty() {
-                    assert!(guards.roles(parent, &name).is_some(), "{parent}.{name} is unknown to the guards");
+                    assert!(
+                        guards.roles(parent, &name).is_some(),
+                        "{parent}.{name} is unknown to the guards"
+                    );
                     fields += 1;
                 }
             }

@@ -20,17 +20,25 @@ async fn an_orders_stream_shows_its_changes_with_the_order_as_new_as_each() {
     assert_eq!((&first["event"], &first["order"]), (&Value::Null, &Value::Null));
     assert!(stream.is_silent().await);
     let line = json!({"sku": "b", "name": "B", "quantity": 1, "unitPrice": eur(1)});
-    desk.done("addLine", json!({"order": other, "line": line}), "").await;
-    desk.done("addLine", json!({"order": order, "line": line}), "").await;
+    desk.done("addLine", json!({"order": other, "line": line}), "")
+        .await;
+    desk.done("addLine", json!({"order": order, "line": line}), "")
+        .await;
     let message = stream.next().await;
-    assert_eq!(message["event"], json!({"type": "order.line_added", "version": 3}));
+    assert_eq!(
+        message["event"],
+        json!({"type": "order.line_added", "version": 3})
+    );
     assert_eq!(message["order"], json!({"version": 3, "status": "DRAFT"}));
     assert!(stream.is_silent().await);
 
     let mut stranger = desk.follow(&customer("bob"), UPDATED, json!({"id": order}));
     assert_eq!(code(&stranger.answer().await), "NOT_FOUND");
     assert!(stranger.is_over().await);
-    let nobody = desk.follow(&staff(), UPDATED, json!({"id": uuid::Uuid::new_v4()})).answer().await;
+    let nobody = desk
+        .follow(&staff(), UPDATED, json!({"id": uuid::Uuid::new_v4()}))
+        .answer()
+        .await;
     assert_eq!(code(&nobody), "NOT_FOUND");
 }
 
@@ -43,12 +51,18 @@ async fn a_stream_filters_by_what_never_changes() {
     for (caller, filter) in [
         (customer("ada"), json!({"types": ["order.placed"]})),
         (staff(), json!({"customer": "ada", "types": ["order.placed"]})),
-        (staff(), json!({"customer": "ada", "channel": "web", "currency": "EUR", "types": ["order.placed"]})),
+        (
+            staff(),
+            json!({"customer": "ada", "channel": "web", "currency": "EUR", "types": ["order.placed"]}),
+        ),
     ] {
         let mut stream = desk.follow(&caller, CHANGED, json!({"after": start, "filter": filter}));
         assert_eq!(stream.next().await["event"], Value::Null);
         let message = stream.next().await;
-        assert_eq!((&message["event"]["type"], &message["orderId"]), (&json!("order.placed"), &json!(own)));
+        assert_eq!(
+            (&message["event"]["type"], &message["orderId"]),
+            (&json!("order.placed"), &json!(own))
+        );
         assert!(stream.is_silent().await, "{filter}");
     }
     for (caller, filter, expected) in [
@@ -56,7 +70,10 @@ async fn a_stream_filters_by_what_never_changes() {
         (staff(), json!({"types": ["order.exploded"]}), "BAD_USER_INPUT"),
         (staff(), json!({"channel": "x".repeat(100)}), "BAD_USER_INPUT"),
     ] {
-        let answer = desk.follow(&caller, CHANGED, json!({"filter": filter})).answer().await;
+        let answer = desk
+            .follow(&caller, CHANGED, json!({"filter": filter}))
+            .answer()
+            .await;
         assert_eq!(code(&answer), expected);
     }
 }
@@ -86,9 +103,14 @@ async fn a_stream_that_is_resumed_misses_nothing_and_repeats_nothing() {
         while ids.len() < 2 * ORDERS {
             let message = stream.next().await;
             cursor = message["cursor"].clone();
-            let Some(partition) = message["position"]["partition"].as_u64() else { continue };
+            let Some(partition) = message["position"]["partition"].as_u64() else {
+                continue;
+            };
             let offset = message["position"]["offset"].as_str().unwrap().parse().unwrap();
-            assert!(ids.insert(message["event"]["id"].as_str().unwrap().to_owned()), "{message} came twice");
+            assert!(
+                ids.insert(message["event"]["id"].as_str().unwrap().to_owned()),
+                "{message} came twice"
+            );
             seen.entry(partition).or_default().push(offset);
             until_break -= 1;
             if until_break == 0 {
@@ -101,9 +123,16 @@ async fn a_stream_that_is_resumed_misses_nothing_and_repeats_nothing() {
         (seen, breaks)
     };
     let (_, (seen, breaks)) = futures::join!(write, read);
-    assert!(breaks > 10 && seen.len() > 8, "{breaks} breaks over {} partitions", seen.len());
+    assert!(
+        breaks > 10 && seen.len() > 8,
+        "{breaks} breaks over {} partitions",
+        seen.len()
+    );
     for offsets in seen.values() {
-        assert!(offsets.windows(2).all(|pair| pair[1] == pair[0] + 1), "{offsets:?}");
+        assert!(
+            offsets.windows(2).all(|pair| pair[1] == pair[0] + 1),
+            "{offsets:?}"
+        );
     }
     let heads: i64 = desk.store.feed().heads().iter().sum();
     assert_eq!(heads - before, 2 * ORDERS as i64);

@@ -27,7 +27,10 @@ pub(in crate::graphql) struct OrderFacts {
 
 impl OrderFacts {
     pub(in crate::graphql) fn new(store: Store) -> Self {
-        Self { store, known: Cache::new(limits::MAX_REMEMBERED_FACTS) }
+        Self {
+            store,
+            known: Cache::new(limits::MAX_REMEMBERED_FACTS),
+        }
     }
 
     /// Of an order; `None` where it does not exist.
@@ -35,12 +38,18 @@ impl OrderFacts {
         if let Some(known) = self.known.get(&order) {
             return Ok(Some(known));
         }
-        let first = self.store.read_stream(StreamId::order(order), Version::NONE, 1).await?;
+        let first = self
+            .store
+            .read_stream(StreamId::order(order), Version::NONE, 1)
+            .await?;
         Ok(first.first().and_then(|event| self.learn(event)))
     }
 
     /// Of the order of an event, which may be the one that says it.
-    pub(in crate::graphql) async fn of_event(&self, event: &RecordedEvent) -> Result<Option<Arc<Facts>>, Refused> {
+    pub(in crate::graphql) async fn of_event(
+        &self,
+        event: &RecordedEvent,
+    ) -> Result<Option<Arc<Facts>>, Refused> {
         match self.learn(event) {
             Some(facts) => Ok(Some(facts)),
             None => self.of(event.stream.order).await,
@@ -48,7 +57,9 @@ impl OrderFacts {
     }
 
     fn learn(&self, event: &RecordedEvent) -> Option<Arc<Facts>> {
-        let Ok(Event::Order(OrderEvent::Drafted(drafted))) = &event.event else { return None };
+        let Ok(Event::Order(OrderEvent::Drafted(drafted))) = &event.event else {
+            return None;
+        };
         let facts = Arc::new(Facts {
             customer: drafted.customer.clone(),
             channel: drafted.channel.clone(),

@@ -23,22 +23,36 @@ pub(super) enum Scope {
     /// All of one order.
     Order(OrderId),
     /// Those of orders for which all that is given holds.
-    Orders { customer: Option<CustomerId>, channel: Option<Code>, currency: Option<Currency>, types: Vec<&'static str> },
+    Orders {
+        customer: Option<CustomerId>,
+        channel: Option<Code>,
+        currency: Option<Currency>,
+        types: Vec<&'static str>,
+    },
 }
 
 impl Scope {
     async fn shows(&self, services: &Services, event: &RecordedEvent) -> Result<bool, Refused> {
         match self {
             Scope::Order(order) => Ok(event.stream.order == *order),
-            Scope::Orders { customer, channel, currency, types } => {
+            Scope::Orders {
+                customer,
+                channel,
+                currency,
+                types,
+            } => {
                 if !types.is_empty() && !types.contains(&event.event_type.as_ref()) {
                     return Ok(false);
                 }
                 if customer.is_none() && channel.is_none() && currency.is_none() {
                     return Ok(true);
                 }
-                let Some(facts) = services.facts.of_event(event).await? else { return Ok(false) };
-                Ok(customer.as_ref().is_none_or(|customer| facts.customer.as_ref() == Some(customer))
+                let Some(facts) = services.facts.of_event(event).await? else {
+                    return Ok(false);
+                };
+                Ok(customer
+                    .as_ref()
+                    .is_none_or(|customer| facts.customer.as_ref() == Some(customer))
                     && channel.as_ref().is_none_or(|channel| facts.channel == *channel)
                     && currency.is_none_or(|currency| facts.currency == currency))
             }
@@ -84,7 +98,15 @@ pub(super) fn follow(
         _ => None,
     };
     let wake = wake.unwrap_or_else(|| Wake::Any(feed.moved()));
-    let follow = Follow { scope, cursor, turn: 0, page: VecDeque::new(), wake, spoke: None, services };
+    let follow = Follow {
+        scope,
+        cursor,
+        turn: 0,
+        page: VecDeque::new(),
+        wake,
+        spoke: None,
+        services,
+    };
     stream::unfold(Some(follow), |follow| async move {
         let mut follow = follow?;
         match follow.next().await {
@@ -130,14 +152,24 @@ impl Follow {
 
     fn say(&mut self, event: Option<Arc<RecordedEvent>>) -> Message {
         self.spoke = Some(Instant::now());
-        Message { cursor: self.cursor.encode(), event }
+        Message {
+            cursor: self.cursor.encode(),
+            event,
+        }
     }
 
     /// Moves the mark of the event's partition onto it.
     fn pass(&mut self, event: &RecordedEvent) {
         let marks = &mut self.cursor.0;
-        if let Some(mark) = marks.iter_mut().find(|mark| mark.partition == event.position.partition) {
-            *mark = Mark { offset: event.position.offset, event_id: event.event_id, ..*mark };
+        if let Some(mark) = marks
+            .iter_mut()
+            .find(|mark| mark.partition == event.position.partition)
+        {
+            *mark = Mark {
+                offset: event.position.offset,
+                event_id: event.event_id,
+                ..*mark
+            };
         }
     }
 
@@ -146,11 +178,19 @@ impl Follow {
         let count = self.cursor.0.len();
         for step in 0..count {
             let at = (self.turn + step) % count;
-            let Some(&Mark { partition, offset, .. }) = self.cursor.0.get(at) else { continue };
+            let Some(&Mark {
+                partition, offset, ..
+            }) = self.cursor.0.get(at)
+            else {
+                continue;
+            };
             if self.feed().head(partition) <= offset {
                 continue;
             }
-            let page = self.feed().read(partition, offset, limits::SUBSCRIPTION_PAGE).await?;
+            let page = self
+                .feed()
+                .read(partition, offset, limits::SUBSCRIPTION_PAGE)
+                .await?;
             if !page.is_empty() {
                 self.page = page.into();
                 self.turn = at + 1;

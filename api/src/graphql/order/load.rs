@@ -46,11 +46,17 @@ pub(in crate::graphql) async fn load(
             // What one command did happened at once: its events stand beside each other.
             let command = at.command.command_id;
             let of_command = events.iter().filter(|event| event.command.command_id == command);
-            of_command.map(|event| event.position.offset).max().unwrap_or(at.position.offset)
+            of_command
+                .map(|event| event.position.offset)
+                .max()
+                .unwrap_or(at.position.offset)
         }
     };
     let command = match until {
-        Until::Version(version) => events.iter().find(|event| event.version == version).map(|e| e.command.command_id),
+        Until::Version(version) => events
+            .iter()
+            .find(|event| event.version == version)
+            .map(|e| e.command.command_id),
         Until::AtLeast(_) | Until::Instant(_) => None,
     };
     let of_others: Vec<_> = stream::iter(streams_of(order, &events))
@@ -61,7 +67,9 @@ pub(in crate::graphql) async fn load(
     events.extend(of_others.into_iter().flatten());
     if events.len() > limits::MAX_FOLDED_EVENTS {
         let limit = limits::MAX_FOLDED_EVENTS;
-        return Err(Refused::bad_input(format!("The order has more than {limit} events; read them with `events`.")));
+        return Err(Refused::bad_input(format!(
+            "The order has more than {limit} events; read them with `events`."
+        )));
     }
     events.retain(|event| {
         let is_in_time = match until {
@@ -78,14 +86,18 @@ pub(in crate::graphql) async fn load(
 fn no_such_version(version: Version, versions: usize) -> Refused {
     match versions {
         0 => Refused::not_found("The order"),
-        _ => Refused::bad_input(format!("The order has the versions 1 to {versions}, not {version}.")),
+        _ => Refused::bad_input(format!(
+            "The order has the versions 1 to {versions}, not {version}."
+        )),
     }
 }
 
 /// The payments and shipments that an order lists. A shipment's stream may not have begun.
 fn streams_of(order: OrderId, events: &[Arc<RecordedEvent>]) -> Vec<StreamId> {
     let listed = events.iter().filter_map(|event| match &event.event {
-        Ok(Event::Order(OrderEvent::PaymentAttached(attached))) => Some(StreamId::payment(order, attached.payment)),
+        Ok(Event::Order(OrderEvent::PaymentAttached(attached))) => {
+            Some(StreamId::payment(order, attached.payment))
+        }
         Ok(Event::Order(OrderEvent::FulfillmentAllocated(allocated))) => {
             Some(StreamId::shipment(order, allocated.shipment))
         }

@@ -3,8 +3,8 @@
 use async_graphql::{Context, Object, Result};
 
 use super::inputs::{
-    AddLineInput, AllocateFulfillmentInput, CancelOrderInput, ConfirmOrderInput, CreateOrderInput, PlaceOrderInput,
-    SetDetailsInput, SetLineQuantityInput,
+    AddLineInput, AllocateFulfillmentInput, CancelOrderInput, ConfirmOrderInput, CreateOrderInput,
+    PlaceOrderInput, SetDetailsInput, SetLineQuantityInput,
 };
 use crate::graphql::{
     command::run,
@@ -49,7 +49,11 @@ impl OrderMutations {
     }
 
     /// Commits the shop to a placed order.
-    async fn confirm_order(&self, ctx: &Context<'_>, input: ConfirmOrderInput) -> Answered<ConfirmOrderInput> {
+    async fn confirm_order(
+        &self,
+        ctx: &Context<'_>,
+        input: ConfirmOrderInput,
+    ) -> Answered<ConfirmOrderInput> {
         Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
     }
 

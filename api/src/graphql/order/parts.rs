@@ -243,8 +243,15 @@ impl Address {
         Self {
             name: text(lines.as_ref().and_then(|lines| lines.name.as_ref())),
             company: text(lines.as_ref().and_then(|lines| lines.company.as_ref())),
-            street: lines.iter().flat_map(|lines| &lines.street).map(ToString::to_string).collect(),
-            postal_code: lines.as_ref().and_then(|lines| lines.postal_code.as_ref()).map(ToString::to_string),
+            street: lines
+                .iter()
+                .flat_map(|lines| &lines.street)
+                .map(ToString::to_string)
+                .collect(),
+            postal_code: lines
+                .as_ref()
+                .and_then(|lines| lines.postal_code.as_ref())
+                .map(ToString::to_string),
             city: text(lines.as_ref().map(|lines| &lines.city)),
             region: text(lines.as_ref().and_then(|lines| lines.region.as_ref())),
             country: CountryScalar(address.country),
@@ -275,7 +282,10 @@ pub struct LineQuantity {
 
 impl From<&docket_domain::quantity::LineQuantity> for LineQuantity {
     fn from(pieces: &docket_domain::quantity::LineQuantity) -> Self {
-        Self { line: i32::from(pieces.line.0), quantity: count(pieces.quantity.get()) }
+        Self {
+            line: i32::from(pieces.line.0),
+            quantity: count(pieces.quantity.get()),
+        }
     }
 }
 

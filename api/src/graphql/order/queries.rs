@@ -1,9 +1,6 @@
 //! Queries of orders.
 
-use async_graphql::{
-    Context, Enum, ID, InputObject, Object, Result, SimpleObject,
-    connection::PageInfo,
-};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo};
 use chrono::{DateTime, Utc};
 use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
@@ -89,20 +86,28 @@ pub struct OrderFilter {
 impl OrderFilter {
     /// What the read model is asked; `None` where nothing can match, because a customer asks for somebody else's.
     fn into_rows(self, actor: &Actor) -> Result<Option<Filter>, Refused> {
-        let named = self.customer.map(|id| CustomerId::try_new(id).map_err(|e| Refused::bad_input(sentence(&e))));
+        let named = self
+            .customer
+            .map(|id| CustomerId::try_new(id).map_err(|e| Refused::bad_input(sentence(&e))));
         let mut customer = named.transpose()?;
         if let Some(own) = only_customer(actor) {
             if customer.as_ref().is_some_and(|customer| customer.as_str() != own) {
                 return Ok(None);
             }
-            let Ok(own) = CustomerId::try_new(own) else { return Ok(None) };
+            let Ok(own) = CustomerId::try_new(own) else {
+                return Ok(None);
+            };
             customer = Some(own);
         }
         fn all<T, U: From<T>>(values: Option<Vec<T>>) -> Vec<U> {
             values.into_iter().flatten().map(Into::into).collect()
         }
         // A NUL byte is in no channel, and the database refuses it.
-        if self.channel.as_ref().is_some_and(|channel| channel.contains('\0')) {
+        if self
+            .channel
+            .as_ref()
+            .is_some_and(|channel| channel.contains('\0'))
+        {
             return Ok(None);
         }
         Ok(Some(Filter {
@@ -116,7 +121,10 @@ impl OrderFilter {
             on_hold: self.on_hold,
             created: (self.created_from, self.created_before),
             placed: (self.placed_from, self.placed_before),
-            total: (self.total_from.map(|total| total.0), self.total_to.map(|total| total.0)),
+            total: (
+                self.total_from.map(|total| total.0),
+                self.total_to.map(|total| total.0),
+            ),
         }))
     }
 }
@@ -147,9 +155,16 @@ struct Window {
 }
 
 impl Window {
-    fn of(first: Option<i32>, after: Option<&str>, last: Option<i32>, before: Option<&str>) -> Result<Window, Refused> {
+    fn of(
+        first: Option<i32>,
+        after: Option<&str>,
+        last: Option<i32>,
+        before: Option<&str>,
+    ) -> Result<Window, Refused> {
         if (first.is_some() || after.is_some()) && (last.is_some() || before.is_some()) {
-            return Err(Refused::bad_input("Page forward with `first` and `after`, or backward with `last` and `before`."));
+            return Err(Refused::bad_input(
+                "Page forward with `first` and `after`, or backward with `last` and `before`.",
+            ));
         }
         let backward = last.is_some() || before.is_some();
         let named = if backward { last } else { first };
@@ -159,7 +174,11 @@ impl Window {
             (None, Some(before)) => Some(cursor::to_keyset(before, "before")?),
             (None, None) => None,
         };
-        Ok(Window { from, limit, backward })
+        Ok(Window {
+            from,
+            limit,
+            backward,
+        })
     }
 }
 
@@ -170,7 +189,10 @@ pub(in crate::graphql) fn page_size(named: Option<i32>, argument: &str) -> Resul
         Some(size) if size <= limits::MAX_PAGE => Ok(size as usize),
         _ => {
             let limit = limits::MAX_PAGE;
-            Err(Refused::bad_input(format!("`{argument}` is between 0 and {limit}, not {}.", named.unwrap_or_default())))
+            Err(Refused::bad_input(format!(
+                "`{argument}` is between 0 and {limit}, not {}.",
+                named.unwrap_or_default()
+            )))
         }
     }
 }
@@ -205,16 +227,17 @@ impl OrderQueries {
         #[graphql(desc = "Its id, a UUID.")] id: ID,
         #[graphql(desc = "As its own stream was at this version, from 1.")] at_version: Option<i32>,
         #[graphql(desc = "As it was recorded at this instant.")] as_of: Option<DateTime<Utc>>,
-        #[graphql(desc = "Not before what is read is at or past each of these positions.")] min_position: Option<
-            Vec<PositionInput>,
-        >,
+        #[graphql(desc = "Not before what is read is at or past each of these positions.")]
+        min_position: Option<Vec<PositionInput>>,
     ) -> Result<Option<Order>> {
         let (services, order) = (services(ctx)?, order_id(&id)?);
         let until = match (at_version, as_of) {
             (None, None) => None,
             (Some(version), None) => Some(Until::Version(Version(version))),
             (None, Some(instant)) => Some(Until::Instant(instant)),
-            (Some(_), Some(_)) => return Err(Refused::bad_input("Give `atVersion` or `asOf`, not both.").into()),
+            (Some(_), Some(_)) => {
+                return Err(Refused::bad_input("Give `atVersion` or `asOf`, not both.").into());
+            }
         };
         let view = match until {
             None => {
@@ -224,36 +247,45 @@ impl OrderQueries {
             // The log itself is read, and it holds every position that a mutation ever gave.
             Some(until) => {
                 let detail = load(&services.store, order, until).await?;
-                OrderView::open_all(services, detail.into_iter().collect()).await?.pop()
+                OrderView::open_all(services, detail.into_iter().collect())
+                    .await?
+                    .pop()
             }
         };
         let actor = actor(ctx)?;
         Ok(view.filter(|view| view.is_for(actor)).map(Order::of))
     }
 
-    /// A list of orders, 20 on a page unless you say otherwise, at most 100. A cursor belongs to its sort.
+    /// A list of orders. A cursor belongs to its sort.
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn orders(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-        filter: Option<OrderFilter>,
-        sort: Option<OrderSort>,
-        #[graphql(desc = "Not before what is read is at or past each of these positions.")] min_position: Option<
-            Vec<PositionInput>,
-        >,
+        #[graphql(desc = "How many, forward; 20 where nothing is said, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "After this place.")] after: Option<String>,
+        #[graphql(desc = "How many, backward; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this place.")] before: Option<String>,
+        #[graphql(desc = "Which; all where nothing is said.")] filter: Option<OrderFilter>,
+        #[graphql(desc = "In which order; the newest first where nothing is said.")] sort: Option<OrderSort>,
+        #[graphql(desc = "Not before what is read is at or past each of these positions.")]
+        min_position: Option<Vec<PositionInput>>,
     ) -> Result<Option<OrderConnection>> {
         let window = Window::of(first, after.as_deref(), last, before.as_deref())?;
-        let sort = sort.map_or_else(Sort::default, |sort| Sort { field: sort.field.into(), descending: sort.descending });
+        let sort = sort.map_or_else(Sort::default, |sort| Sort {
+            field: sort.field.into(),
+            descending: sort.descending,
+        });
         let Some(filter) = filter.unwrap_or_default().into_rows(actor(ctx)?)? else {
             return Ok(Some(connection(Vec::new(), &window, false)));
         };
         let with_details = wants_details(ctx);
         let both = [order_summary::NAME, order_detail::NAME];
-        position::wait(ctx, if with_details { &both } else { &both[..1] }, min_position.as_deref()).await?;
+        position::wait(
+            ctx,
+            if with_details { &both } else { &both[..1] },
+            min_position.as_deref(),
+        )
+        .await?;
         let services = services(ctx)?;
         let page = order_summary::page(
             services.store.pool(),
@@ -264,9 +296,17 @@ impl OrderQueries {
             window.backward,
         );
         let page = page.await.map_err(Refused::from)?;
-        let cursors = page.rows.iter().map(|row| cursor::of_keyset(&row.keyset(sort.field))).collect::<Vec<_>>();
+        let cursors = page
+            .rows
+            .iter()
+            .map(|row| cursor::of_keyset(&row.keyset(sort.field)))
+            .collect::<Vec<_>>();
         let orders = nodes(services, page.rows, with_details).await?;
-        let edges = cursors.into_iter().zip(orders).map(|(cursor, node)| OrderEdge { cursor, node }).collect();
+        let edges = cursors
+            .into_iter()
+            .zip(orders)
+            .map(|(cursor, node)| OrderEdge { cursor, node })
+            .collect();
         Ok(Some(connection(edges, &window, page.has_more)))
     }
 }
@@ -279,14 +319,21 @@ fn wants_details(ctx: &Context<'_>) -> bool {
 }
 
 /// The orders of a page: one more statement, and one for keys, where documents are asked for.
-async fn nodes(services: &Services, rows: Vec<OrderSummary>, with_details: bool) -> Result<Vec<Order>, Refused> {
+async fn nodes(
+    services: &Services,
+    rows: Vec<OrderSummary>,
+    with_details: bool,
+) -> Result<Vec<Order>, Refused> {
     if !with_details || rows.is_empty() {
         return Ok(rows.into_iter().map(Order::of_summary).collect());
     }
     // Documents and summaries are folded apart; a document must not be older than the row that stands for it.
     let mut newest: Vec<Position> = Vec::new();
     for row in &rows {
-        match newest.iter_mut().find(|known| known.partition == row.position.partition) {
+        match newest
+            .iter_mut()
+            .find(|known| known.partition == row.position.partition)
+        {
             Some(known) => known.offset = known.offset.max(row.position.offset),
             None => newest.push(row.position),
         }
@@ -304,8 +351,16 @@ async fn nodes(services: &Services, rows: Vec<OrderSummary>, with_details: bool)
 fn connection(edges: Vec<OrderEdge>, window: &Window, has_more: bool) -> OrderConnection {
     let page_info = PageInfo {
         // There is something behind a cursor that was given: what it was taken from.
-        has_previous_page: if window.backward { has_more } else { window.from.is_some() },
-        has_next_page: if window.backward { window.from.is_some() } else { has_more },
+        has_previous_page: if window.backward {
+            has_more
+        } else {
+            window.from.is_some()
+        },
+        has_next_page: if window.backward {
+            window.from.is_some()
+        } else {
+            has_more
+        },
         start_cursor: edges.first().map(|edge| edge.cursor.clone()),
         end_cursor: edges.last().map(|edge| edge.cursor.clone()),
     };

@@ -46,10 +46,23 @@ impl OrderChangesFilter {
             known.ok_or_else(|| Refused::bad_input(format!("There is no type of event {name:.80?}.")))
         };
         Ok(Scope::Orders {
-            customer: self.customer.map(CustomerId::try_new).transpose().map_err(|error| bad(&error))?,
-            channel: self.channel.map(Code::try_new).transpose().map_err(|error| bad(&error))?,
+            customer: self
+                .customer
+                .map(CustomerId::try_new)
+                .transpose()
+                .map_err(|error| bad(&error))?,
+            channel: self
+                .channel
+                .map(Code::try_new)
+                .transpose()
+                .map_err(|error| bad(&error))?,
             currency: self.currency.map(|currency| currency.0),
-            types: self.types.into_iter().flatten().map(known).collect::<Result<_, _>>()?,
+            types: self
+                .types
+                .into_iter()
+                .flatten()
+                .map(known)
+                .collect::<Result<_, _>>()?,
         })
     }
 }
@@ -77,12 +90,17 @@ impl OrderMessage {
 
     /// The id of the order that it happened to.
     async fn order_id(&self) -> Option<ID> {
-        self.0.event.as_ref().map(|event| ID(event.stream.order.to_string()))
+        self.0
+            .event
+            .as_ref()
+            .map(|event| ID(event.stream.order.to_string()))
     }
 
     /// The order, with this in it; it may hold later changes too.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
-        let Some(event) = &self.0.event else { return Ok(None) };
+        let Some(event) = &self.0.event else {
+            return Ok(None);
+        };
         let (services, order) = (services(ctx)?, event.stream.order);
         position::wait_for(&services.projections, &[order_detail::NAME], &[event.position]).await?;
         let view = OrderView::find(services, &[order]).await?.remove(&order);
@@ -96,16 +114,25 @@ impl OrderMessage {
 pub struct OrderSubscriptions;
 
 fn shared(ctx: &Context<'_>) -> Result<Arc<Services>, Refused> {
-    ctx.data::<Arc<Services>>().cloned().map_err(|_| Refused::unavailable())
+    ctx.data::<Arc<Services>>()
+        .cloned()
+        .map_err(|_| Refused::unavailable())
 }
 
-async fn start(services: Arc<Services>, scope: Scope, partitions: &[u16], after: Option<&str>) -> Result<Messages, Refused> {
+async fn start(
+    services: Arc<Services>,
+    scope: Scope,
+    partitions: &[u16],
+    after: Option<&str>,
+) -> Result<Messages, Refused> {
     let feed = services.store.feed();
     let cursor = match after {
         Some(after) => LogCursor::resume(feed, after, partitions).await?,
         None => LogCursor::now(feed, partitions).await?,
     };
-    Ok(follow(services, scope, cursor).map(|message| message.map(OrderMessage)).boxed())
+    Ok(follow(services, scope, cursor)
+        .map(|message| message.map(OrderMessage))
+        .boxed())
 }
 
 type Messages = futures::stream::BoxStream<'static, Result<OrderMessage>>;
@@ -121,7 +148,11 @@ impl OrderSubscriptions {
     ) -> Result<impl Stream<Item = Result<OrderMessage>> + use<>> {
         let services = shared(ctx)?;
         let order: OrderId = order_id(&id)?;
-        let facts = services.facts.of(order).await?.ok_or_else(|| Refused::not_found(order))?;
+        let facts = services
+            .facts
+            .of(order)
+            .await?
+            .ok_or_else(|| Refused::not_found(order))?;
         if let Some(own) = only_customer(actor(ctx)?)
             && facts.customer.as_ref().map(CustomerId::as_str) != Some(own)
         {
@@ -136,14 +167,16 @@ impl OrderSubscriptions {
     async fn orders_changed(
         &self,
         ctx: &Context<'_>,
-        filter: Option<OrderChangesFilter>,
+        #[graphql(desc = "Which changes; all where nothing is said.")] filter: Option<OrderChangesFilter>,
         #[graphql(desc = "Go on after the message with this cursor.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderMessage>> + use<>> {
         let services = shared(ctx)?;
         let mut scope = filter.unwrap_or_default().into_scope()?;
         if let (Some(own), Scope::Orders { customer, .. }) = (only_customer(actor(ctx)?), &mut scope) {
             if customer.as_ref().is_some_and(|customer| customer.as_str() != own) {
-                return Err(Refused::new(crate::http::code::FORBIDDEN, "Customers follow their own orders.").into());
+                return Err(
+                    Refused::new(crate::http::code::FORBIDDEN, "Customers follow their own orders.").into(),
+                );
             }
             // A token's actor is not always a customer's id that could have an order; then nothing is theirs.
             let own = CustomerId::try_new(own).map_err(|error| Refused::bad_input(sentence(&error)))?;

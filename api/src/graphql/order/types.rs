@@ -10,8 +10,8 @@ use docket_projections::read_models::order_summary::OrderSummary;
 
 use super::{
     parts::{
-        Address, Allocation, FulfillmentStatus, HoldReason, LineQuantity, OrderLine, OrderPaymentStatus, OrderStatus,
-        OrderTotals, ShippingMethod,
+        Address, Allocation, FulfillmentStatus, HoldReason, LineQuantity, OrderLine, OrderPaymentStatus,
+        OrderStatus, OrderTotals, ShippingMethod,
     },
     view::OrderView,
 };
@@ -92,7 +92,11 @@ impl Order {
         }
     }
 
-    async fn state<T>(&self, ctx: &Context<'_>, read: impl FnOnce(&OrderView, &domain::Order) -> T) -> Result<T> {
+    async fn state<T>(
+        &self,
+        ctx: &Context<'_>,
+        read: impl FnOnce(&OrderView, &domain::Order) -> T,
+    ) -> Result<T> {
         let view = self.view(ctx).await?;
         Ok(read(&view, view.detail.order()))
     }
@@ -262,7 +266,14 @@ impl Order {
 
     /// Why it was called off.
     async fn cancel_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        Ok(self.view(ctx).await?.detail.document.cancel_reason.as_ref().map(ToString::to_string))
+        Ok(self
+            .view(ctx)
+            .await?
+            .detail
+            .document
+            .cancel_reason
+            .as_ref()
+            .map(ToString::to_string))
     }
 
     /// When it expired.
@@ -277,27 +288,40 @@ impl Order {
 
     /// The customer's language.
     async fn locale(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        self.state(ctx, |_, order| order.locale.as_ref().map(ToString::to_string)).await
+        self.state(ctx, |_, order| order.locale.as_ref().map(ToString::to_string))
+            .await
     }
 
     /// What the customer is called; none where they are forgotten.
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        self.state(ctx, |view, order| view.open(order.name.as_ref()).map(|name| name.to_string())).await
+        self.state(ctx, |view, order| {
+            view.open(order.name.as_ref()).map(|name| name.to_string())
+        })
+        .await
     }
 
     /// Where mail reaches the customer; none where they are forgotten.
     async fn email(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        self.state(ctx, |view, order| view.open(order.email.as_ref()).map(|email| email.to_string())).await
+        self.state(ctx, |view, order| {
+            view.open(order.email.as_ref()).map(|email| email.to_string())
+        })
+        .await
     }
 
     /// Where a call reaches the customer; none where they are forgotten.
     async fn phone(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        self.state(ctx, |view, order| view.open(order.phone.as_ref()).map(|phone| phone.to_string())).await
+        self.state(ctx, |view, order| {
+            view.open(order.phone.as_ref()).map(|phone| phone.to_string())
+        })
+        .await
     }
 
     /// What the customer wishes; none where they are forgotten.
     async fn note(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        self.state(ctx, |view, order| view.open(order.note.as_ref()).map(|note| note.to_string())).await
+        self.state(ctx, |view, order| {
+            view.open(order.note.as_ref()).map(|note| note.to_string())
+        })
+        .await
     }
 
     /// Something personal in it can no longer be read, because the person is forgotten.
@@ -307,12 +331,24 @@ impl Order {
 
     /// Where the goods go.
     async fn shipping_address(&self, ctx: &Context<'_>) -> Result<Option<Address>> {
-        self.state(ctx, |view, order| order.shipping_address.as_ref().map(|address| Address::of(view, address))).await
+        self.state(ctx, |view, order| {
+            order
+                .shipping_address
+                .as_ref()
+                .map(|address| Address::of(view, address))
+        })
+        .await
     }
 
     /// Where the bill goes.
     async fn billing_address(&self, ctx: &Context<'_>) -> Result<Option<Address>> {
-        self.state(ctx, |view, order| order.billing_address.as_ref().map(|address| Address::of(view, address))).await
+        self.state(ctx, |view, order| {
+            order
+                .billing_address
+                .as_ref()
+                .map(|address| Address::of(view, address))
+        })
+        .await
     }
 
     /// How the goods go.
@@ -330,7 +366,10 @@ impl Order {
 
     /// Why it is stopped; empty where it is not.
     async fn holds(&self, ctx: &Context<'_>) -> Result<Option<Vec<HoldReason>>> {
-        self.state(ctx, |_, order| Some(order.holds.iter().map(|reason| (*reason).into()).collect())).await
+        self.state(ctx, |_, order| {
+            Some(order.holds.iter().map(|reason| (*reason).into()).collect())
+        })
+        .await
     }
 
     /// Its lines, by number.
@@ -338,7 +377,11 @@ impl Order {
         self.state(ctx, |view, order| {
             let progress = view.detail.line_progress();
             let (lines, currency) = (order.lines.iter().zip(&progress), order.currency?);
-            Some(lines.map(|(line, (_, progress))| OrderLine::of(line, progress, currency)).collect())
+            Some(
+                lines
+                    .map(|(line, (_, progress))| OrderLine::of(line, progress, currency))
+                    .collect(),
+            )
         })
         .await
     }
@@ -361,13 +404,19 @@ impl Order {
     async fn payments(&self, ctx: &Context<'_>) -> Result<Option<Vec<Payment>>> {
         let view = self.view(ctx).await?;
         let numbers = view.detail.document.payments.keys();
-        Ok(Some(numbers.filter_map(|number| Payment::of(&view, *number)).collect()))
+        Ok(Some(
+            numbers.filter_map(|number| Payment::of(&view, *number)).collect(),
+        ))
     }
 
     /// Its shipments that were started, by number.
     async fn shipments(&self, ctx: &Context<'_>) -> Result<Option<Vec<Shipment>>> {
         let view = self.view(ctx).await?;
         let numbers = view.detail.document.shipments.keys();
-        Ok(Some(numbers.filter_map(|number| Shipment::of(&view, *number)).collect()))
+        Ok(Some(
+            numbers
+                .filter_map(|number| Shipment::of(&view, *number))
+                .collect(),
+        ))
     }
 }

@@ -27,7 +27,12 @@ impl OrderView {
     ) -> Result<Vec<Arc<OrderView>>, Refused> {
         let sealed = details.iter().flat_map(sealed_values);
         let opener = Arc::new(services.store.vault().opener(sealed).await?);
-        let view = |detail| Arc::new(OrderView { detail, opener: Arc::clone(&opener) });
+        let view = |detail| {
+            Arc::new(OrderView {
+                detail,
+                opener: Arc::clone(&opener),
+            })
+        };
         Ok(details.into_iter().map(view).collect())
     }
 
@@ -42,13 +47,17 @@ impl OrderView {
     }
 
     /// The clear value, where there is one and its key is there.
-    pub(in crate::graphql) fn open<T: DeserializeOwned + Clone>(&self, value: Option<&Personal<T>>) -> Option<T> {
+    pub(in crate::graphql) fn open<T: DeserializeOwned + Clone>(
+        &self,
+        value: Option<&Personal<T>>,
+    ) -> Option<T> {
         value?.open_with(&|sealed| self.opener.open(sealed))
     }
 
     /// Whether something personal in it can no longer be opened.
     pub(in crate::graphql) fn is_forgotten(&self) -> bool {
-        self.detail.order().forgotten || sealed_values(&self.detail).any(|sealed| self.opener.open(sealed).is_none())
+        self.detail.order().forgotten
+            || sealed_values(&self.detail).any(|sealed| self.opener.open(sealed).is_none())
     }
 
     /// Whether an actor may see it. What is not theirs does not exist for them.
@@ -83,9 +92,14 @@ fn sealed_values(detail: &OrderDetail) -> impl Iterator<Item = &SealedValue> {
     ];
     let shipments = detail.document.shipments.values();
     let ship_to = shipments.clone().map(|shipment| &shipment.state.ship_to);
-    let addresses = [&order.shipping_address, &order.billing_address].into_iter().chain(ship_to).flatten();
+    let addresses = [&order.shipping_address, &order.billing_address]
+        .into_iter()
+        .chain(ship_to)
+        .flatten();
     let scans = shipments.clone().flat_map(|shipment| shipment.scans.values());
-    let names = shipments.filter_map(|shipment| shipment.signed_by.as_ref()).chain(scans.filter_map(|scan| scan.place.as_ref()));
+    let names = shipments
+        .filter_map(|shipment| shipment.signed_by.as_ref())
+        .chain(scans.filter_map(|scan| scan.place.as_ref()));
     texts
         .into_iter()
         .flatten()

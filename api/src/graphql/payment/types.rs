@@ -139,7 +139,13 @@ pub struct Capture {
 }
 
 impl Capture {
-    fn of(id: PaymentId, number: CaptureId, state: &domain::Operation, more: Option<&CaptureDetail>, of: Currency) -> Self {
+    fn of(
+        id: PaymentId,
+        number: CaptureId,
+        state: &domain::Operation,
+        more: Option<&CaptureDetail>,
+        of: Currency,
+    ) -> Self {
         Self {
             number: i32::from(number.0),
             our_reference: id.capture_reference(number),
@@ -149,8 +155,12 @@ impl Capture {
             requested_at: more.map(|more| more.requested_at),
             result_at: state.result_at,
             shipment: more.and_then(|more| more.shipment).map(i32::from),
-            reference: more.and_then(|more| more.reference.as_ref()).map(ToString::to_string),
-            failure: more.and_then(|more| more.failure.as_ref()).map(PaymentFailure::from),
+            reference: more
+                .and_then(|more| more.reference.as_ref())
+                .map(ToString::to_string),
+            failure: more
+                .and_then(|more| more.failure.as_ref())
+                .map(PaymentFailure::from),
         }
     }
 }
@@ -181,18 +191,32 @@ pub struct Refund {
 }
 
 impl Refund {
-    fn of(id: PaymentId, number: RefundId, state: &domain::Operation, more: Option<&RefundDetail>, of: Currency) -> Self {
+    fn of(
+        id: PaymentId,
+        number: RefundId,
+        state: &domain::Operation,
+        more: Option<&RefundDetail>,
+        of: Currency,
+    ) -> Self {
         Self {
             number: i32::from(number.0),
             our_reference: id.refund_reference(number),
             amount: MoneyValue::new(state.amount, of),
             status: state.status.into(),
-            reason: more.and_then(|more| more.reason.as_ref()).map(ToString::to_string),
-            lines: more.map(|more| more.lines.iter().map(LineQuantity::from).collect()).unwrap_or_default(),
+            reason: more
+                .and_then(|more| more.reason.as_ref())
+                .map(ToString::to_string),
+            lines: more
+                .map(|more| more.lines.iter().map(LineQuantity::from).collect())
+                .unwrap_or_default(),
             requested_at: more.map(|more| more.requested_at),
             result_at: state.result_at,
-            reference: more.and_then(|more| more.reference.as_ref()).map(ToString::to_string),
-            failure: more.and_then(|more| more.failure.as_ref()).map(PaymentFailure::from),
+            reference: more
+                .and_then(|more| more.reference.as_ref())
+                .map(ToString::to_string),
+            failure: more
+                .and_then(|more| more.failure.as_ref())
+                .map(PaymentFailure::from),
         }
     }
 }
@@ -209,7 +233,11 @@ impl Payment {
     /// A payment of an order, where it was started.
     pub(in crate::graphql) fn of(view: &Arc<OrderView>, number: u16) -> Option<Payment> {
         let currency = view.detail.document.payments.get(&number)?.state.currency?;
-        Some(Payment { view: Arc::clone(view), number, currency })
+        Some(Payment {
+            view: Arc::clone(view),
+            number,
+            currency,
+        })
     }
 
     fn payment_id(&self) -> PaymentId {
@@ -225,7 +253,8 @@ impl Payment {
     }
 
     fn money(&self, amount: impl FnOnce(&domain::Payment) -> i64) -> Option<MoneyValue> {
-        self.state().map(|state| MoneyValue::new(amount(state), self.currency))
+        self.state()
+            .map(|state| MoneyValue::new(amount(state), self.currency))
     }
 }
 
@@ -290,7 +319,10 @@ impl Payment {
     /// What the payer has to do.
     async fn action(&self) -> Option<PaymentAction> {
         let action = self.state()?.action.as_ref()?;
-        Some(PaymentAction { kind: action.kind.to_string(), expires_at: action.expires_at })
+        Some(PaymentAction {
+            kind: action.kind.to_string(),
+            expires_at: action.expires_at,
+        })
     }
 
     /// What the gateway holds or held for us, captured or not.
@@ -365,20 +397,28 @@ impl Payment {
 
     /// Its captures, by number.
     async fn captures(&self) -> Vec<Capture> {
-        let Some(detail) = self.detail() else { return Vec::new() };
+        let Some(detail) = self.detail() else {
+            return Vec::new();
+        };
         let captures = detail.state.captures.iter();
         let id = self.payment_id();
         captures
-            .map(|(number, state)| Capture::of(id, *number, state, detail.captures.get(number), self.currency))
+            .map(|(number, state)| {
+                Capture::of(id, *number, state, detail.captures.get(number), self.currency)
+            })
             .collect()
     }
 
     /// Its refunds, by number.
     async fn refunds(&self) -> Vec<Refund> {
-        let Some(detail) = self.detail() else { return Vec::new() };
+        let Some(detail) = self.detail() else {
+            return Vec::new();
+        };
         let refunds = detail.state.refunds.iter();
         let id = self.payment_id();
-        refunds.map(|(number, state)| Refund::of(id, *number, state, detail.refunds.get(number), self.currency)).collect()
+        refunds
+            .map(|(number, state)| Refund::of(id, *number, state, detail.refunds.get(number), self.currency))
+            .collect()
     }
 
     /// When it was started.

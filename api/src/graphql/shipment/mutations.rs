@@ -16,7 +16,11 @@ type Answered<I> = Result<Option<ShipmentPayload<I>>>;
 #[Object]
 impl ShipmentMutations {
     /// Starts a shipment of what was allocated to it.
-    async fn create_shipment(&self, ctx: &Context<'_>, input: CreateShipmentInput) -> Answered<CreateShipmentInput> {
+    async fn create_shipment(
+        &self,
+        ctx: &Context<'_>,
+        input: CreateShipmentInput,
+    ) -> Answered<CreateShipmentInput> {
         Ok(Some(ShipmentPayload::new(run(ctx, &input).await?)))
     }
 
@@ -26,17 +30,29 @@ impl ShipmentMutations {
     }
 
     /// Hands a shipment to its carrier.
-    async fn dispatch_shipment(&self, ctx: &Context<'_>, input: DispatchShipmentInput) -> Answered<DispatchShipmentInput> {
+    async fn dispatch_shipment(
+        &self,
+        ctx: &Context<'_>,
+        input: DispatchShipmentInput,
+    ) -> Answered<DispatchShipmentInput> {
         Ok(Some(ShipmentPayload::new(run(ctx, &input).await?)))
     }
 
     /// Records what a carrier said of a parcel.
-    async fn record_tracking(&self, ctx: &Context<'_>, input: RecordTrackingInput) -> Answered<RecordTrackingInput> {
+    async fn record_tracking(
+        &self,
+        ctx: &Context<'_>,
+        input: RecordTrackingInput,
+    ) -> Answered<RecordTrackingInput> {
         Ok(Some(ShipmentPayload::new(run(ctx, &input).await?)))
     }
 
     /// Calls off a shipment that is not dispatched.
-    async fn cancel_shipment(&self, ctx: &Context<'_>, input: CancelShipmentInput) -> Answered<CancelShipmentInput> {
+    async fn cancel_shipment(
+        &self,
+        ctx: &Context<'_>,
+        input: CancelShipmentInput,
+    ) -> Answered<CancelShipmentInput> {
         Ok(Some(ShipmentPayload::new(run(ctx, &input).await?)))
     }
 }

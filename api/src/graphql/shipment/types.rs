@@ -141,7 +141,10 @@ impl Shipment {
     /// A shipment of an order, where it was started.
     pub(in crate::graphql) fn of(view: &Arc<OrderView>, number: u16) -> Option<Shipment> {
         let exists = view.detail.document.shipments.contains_key(&number);
-        exists.then(|| Shipment { view: Arc::clone(view), number })
+        exists.then(|| Shipment {
+            view: Arc::clone(view),
+            number,
+        })
     }
 
     fn detail(&self) -> Option<&ShipmentDetail> {
@@ -188,23 +191,37 @@ impl Shipment {
 
     /// Where they go.
     async fn ship_to(&self) -> Option<Address> {
-        self.state()?.ship_to.as_ref().map(|address| Address::of(&self.view, address))
+        self.state()?
+            .ship_to
+            .as_ref()
+            .map(|address| Address::of(&self.view, address))
     }
 
     /// What goes.
     async fn lines(&self) -> Vec<LineQuantity> {
-        self.state().map(|state| state.lines.iter().map(LineQuantity::from).collect()).unwrap_or_default()
+        self.state()
+            .map(|state| state.lines.iter().map(LineQuantity::from).collect())
+            .unwrap_or_default()
     }
 
     /// Its parcels, by number.
     async fn parcels(&self) -> Vec<Parcel> {
-        let Some(detail) = self.detail() else { return Vec::new() };
-        detail.state.parcels.iter().map(|parcel| Parcel::of(&self.view, detail, parcel)).collect()
+        let Some(detail) = self.detail() else {
+            return Vec::new();
+        };
+        detail
+            .state
+            .parcels
+            .iter()
+            .map(|parcel| Parcel::of(&self.view, detail, parcel))
+            .collect()
     }
 
     /// What the labels cost.
     async fn cost(&self) -> Option<MoneyValue> {
-        self.state()?.cost.map(|cost| MoneyValue::new(cost.amount, cost.currency))
+        self.state()?
+            .cost
+            .map(|cost| MoneyValue::new(cost.amount, cost.currency))
     }
 
     /// A person entered the labels, so people report how the parcels fare.
@@ -229,7 +246,9 @@ impl Shipment {
 
     /// Who took it; none where the person is forgotten.
     async fn signed_by(&self) -> Option<String> {
-        self.view.open(self.detail()?.signed_by.as_ref()).map(|name| name.to_string())
+        self.view
+            .open(self.detail()?.signed_by.as_ref())
+            .map(|name| name.to_string())
     }
 
     /// Why it was given up or called off.

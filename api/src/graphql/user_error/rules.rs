@@ -5,9 +5,9 @@ use docket_domain::{Currency, LineId, MoneyError, OrderError, PaymentError, Ship
 
 use super::{
     AlreadyCovered, AlreadyDispatched, AlreadyExists, AmountPending, AuthorizationOutOfBounds,
-    CaptureExceedsAuthorized, IllegalTransition, InvalidAmount, LimitExceeded, NotCovered, NotDelivered, NotDue,
-    NotSettled, OnHold, QuantityExceedsAllocated, QuantityExceedsOpen, RefundExceedsCaptured, RuleViolated,
-    UnknownReference, UserError, UserErrorCode as Code,
+    CaptureExceedsAuthorized, IllegalTransition, InvalidAmount, LimitExceeded, NotCovered, NotDelivered,
+    NotDue, NotSettled, OnHold, QuantityExceedsAllocated, QuantityExceedsOpen, RefundExceedsCaptured,
+    RuleViolated, UnknownReference, UserError, UserErrorCode as Code,
 };
 use crate::graphql::{
     error::sentence,
@@ -67,7 +67,9 @@ fn unknown(message: String, code: Code, path: &[&str], reference: &dyn ToString)
 
 fn amount(error: &MoneyError, path: &[&str]) -> UserError {
     let wrong = |code, amount: Option<i64>, currencies: Option<(Currency, Currency)>| {
-        let (expected, found) = currencies.map(|(e, f)| (CurrencyScalar(e), CurrencyScalar(f))).unzip();
+        let (expected, found) = currencies
+            .map(|(e, f)| (CurrencyScalar(e), CurrencyScalar(f)))
+            .unzip();
         refuse!(InvalidAmount, sentence(error), code, path, {
             amount_minor: amount.map(BigInt),
             maximum_minor: None,
@@ -76,7 +78,9 @@ fn amount(error: &MoneyError, path: &[&str]) -> UserError {
         })
     };
     match error {
-        MoneyError::UnknownCurrency { .. } | MoneyError::NoMinorUnit { .. } => wrong(Code::CurrencyUnknown, None, None),
+        MoneyError::UnknownCurrency { .. } | MoneyError::NoMinorUnit { .. } => {
+            wrong(Code::CurrencyUnknown, None, None)
+        }
         MoneyError::CurrencyMismatch { expected, found } => {
             wrong(Code::CurrencyMismatch, None, Some((*expected, *found)))
         }
@@ -96,7 +100,11 @@ impl From<OrderError> for UserError {
             E::AlreadyExists { order } => {
                 refuse!(AlreadyExists, text, Code::AlreadyExists, &["input", "order"], { id: ID(order.to_string()) })
             }
-            E::IllegalTransition { from, attempted, allowed } => illegal(text, &from, attempted, allowed),
+            E::IllegalTransition {
+                from,
+                attempted,
+                allowed,
+            } => illegal(text, &from, attempted, allowed),
             E::OnHold { reasons } => {
                 let reasons = reasons.into_iter().map(Into::into).collect();
                 refuse!(OnHold, text, Code::OnHold, NOWHERE, { reasons })
@@ -107,14 +115,25 @@ impl From<OrderError> for UserError {
             E::UnknownLine { line } => unknown(text, Code::UnknownLine, LINE, &line),
             E::DuplicateLine { line: id } => rule(text, Code::DuplicateLine, LINES, Some(line(id))),
             E::NoLines => rule(text, Code::NoLines, LINES, None),
-            E::QuantityTooLarge { quantity, limit: most } => {
-                limit(text, &["input", "quantity"], "pieces", number(most), Some(number(quantity)))
-            }
+            E::QuantityTooLarge {
+                quantity,
+                limit: most,
+            } => limit(
+                text,
+                &["input", "quantity"],
+                "pieces",
+                number(most),
+                Some(number(quantity)),
+            ),
             E::AmountAndRate { .. } => rule(text, Code::AmountAndRate, LINE, None),
-            E::RateTooHigh { what, basis_points, limit: most } => {
-                limit(text, LINE, what, number(most), Some(number(basis_points)))
+            E::RateTooHigh {
+                what,
+                basis_points,
+                limit: most,
+            } => limit(text, LINE, what, number(most), Some(number(basis_points))),
+            E::TooHeavy { weight_g, limit_g } => {
+                limit(text, LINE, "grams", number(limit_g), Some(number(weight_g)))
             }
-            E::TooHeavy { weight_g, limit_g } => limit(text, LINE, "grams", number(limit_g), Some(number(weight_g))),
             E::DiscountExceedsLine { discount, gross } => {
                 refuse!(InvalidAmount, text, Code::DiscountExceedsLine, NOWHERE, {
                     amount_minor: Some(BigInt(discount)),
@@ -128,16 +147,30 @@ impl From<OrderError> for UserError {
             }
             E::Empty => rule(text, Code::Empty, NOWHERE, None),
             E::NoShippingAddress => rule(text, Code::NoShippingAddress, NOWHERE, None),
-            E::NotAuthorized { authorized, total, currency } => {
+            E::NotAuthorized {
+                authorized,
+                total,
+                currency,
+            } => {
                 refuse!(NotCovered, text, Code::NotAuthorized, NOWHERE, {
                     authorized: BigInt(authorized), total: BigInt(total), currency: CurrencyScalar(currency),
                 })
             }
-            E::Covered { authorized, total, currency } => refuse!(AlreadyCovered, text, Code::Covered, NOWHERE, {
+            E::Covered {
+                authorized,
+                total,
+                currency,
+            } => refuse!(AlreadyCovered, text, Code::Covered, NOWHERE, {
                 authorized: BigInt(authorized), total: BigInt(total), currency: CurrencyScalar(currency),
             }),
             E::ManualByPersonOnly => rule(text, Code::ManualByPersonOnly, &["input", "mode"], None),
-            E::ExceedsOpen { line: id, ordered, cancelled, allocated, requested } => {
+            E::ExceedsOpen {
+                line: id,
+                ordered,
+                cancelled,
+                allocated,
+                requested,
+            } => {
                 refuse!(QuantityExceedsOpen, text, Code::ExceedsOpen, LINES, {
                     line: line(id),
                     ordered: count(ordered),
@@ -149,15 +182,24 @@ impl From<OrderError> for UserError {
             E::NothingToShip { line: id } => rule(text, Code::NothingToShip, LINES, Some(line(id))),
             E::AlreadyDispatched { shipment } => {
                 let shipment = ID(shipment.to_string());
-                refuse!(AlreadyDispatched, text, Code::AlreadyDispatched, NOWHERE, { shipment })
+                refuse!(AlreadyDispatched, text, Code::AlreadyDispatched, NOWHERE, {
+                    shipment
+                })
             }
             E::NotDue { due_at } => refuse!(NotDue, text, Code::NotDue, NOWHERE, { at: Some(due_at) }),
-            E::NotAllocated { shipment } => unknown(text, Code::NotAllocated, &["input", "shipment"], &shipment),
+            E::NotAllocated { shipment } => {
+                unknown(text, Code::NotAllocated, &["input", "shipment"], &shipment)
+            }
             E::ShipmentLive { shipment } => {
                 let shipment = ID(shipment.to_string());
                 refuse!(AlreadyDispatched, text, Code::ShipmentLive, NOWHERE, { shipment })
             }
-            E::NotDelivered { line: id, ordered, cancelled, delivered } => {
+            E::NotDelivered {
+                line: id,
+                ordered,
+                cancelled,
+                delivered,
+            } => {
                 refuse!(NotDelivered, text, Code::NotDelivered, NOWHERE, {
                     line: line(id),
                     ordered: count(ordered),
@@ -165,7 +207,12 @@ impl From<OrderError> for UserError {
                     delivered: count(delivered),
                 })
             }
-            E::NotSettled { due, captured, pending, currency } => {
+            E::NotSettled {
+                due,
+                captured,
+                pending,
+                currency,
+            } => {
                 refuse!(NotSettled, text, Code::NotSettled, NOWHERE, {
                     due: BigInt(due),
                     captured: BigInt(captured),
@@ -187,19 +234,33 @@ impl From<PaymentError> for UserError {
             E::OrderNotPayable { status, allowed } => illegal(text, &status, "be paid for", allowed),
             E::TooManyPayments { limit: most } => limit(text, NOWHERE, "payments", number(most), None),
             E::TooManyOperations { what, limit: most } => limit(text, NOWHERE, what, number(most), None),
-            E::IllegalTransition { from, attempted, allowed } => illegal(text, &from, attempted, allowed),
+            E::IllegalTransition {
+                from,
+                attempted,
+                allowed,
+            } => illegal(text, &from, attempted, allowed),
             E::Amount(error) => amount(&error, AMOUNT),
             E::AuthorizationExceedsAmount { amount, authorized } => {
                 refuse!(AuthorizationOutOfBounds, text, Code::AuthorizationExceedsAmount, AMOUNT, {
                     minimum: BigInt(0), maximum: Some(BigInt(amount)), requested: BigInt(authorized),
                 })
             }
-            E::AuthorizationBelowCaptured { captured, pending, requested } => {
+            E::AuthorizationBelowCaptured {
+                captured,
+                pending,
+                requested,
+            } => {
                 refuse!(AuthorizationOutOfBounds, text, Code::AuthorizationBelowCaptured, AMOUNT, {
                     minimum: BigInt(captured.saturating_add(pending)), maximum: None, requested: BigInt(requested),
                 })
             }
-            E::CaptureExceedsAuthorized { authorized, captured, pending, released, requested } => {
+            E::CaptureExceedsAuthorized {
+                authorized,
+                captured,
+                pending,
+                released,
+                requested,
+            } => {
                 refuse!(CaptureExceedsAuthorized, text, Code::CaptureExceedsAuthorized, AMOUNT, {
                     authorized: BigInt(authorized),
                     captured: BigInt(captured),
@@ -212,7 +273,12 @@ impl From<PaymentError> for UserError {
             E::CapturePending { pending } => {
                 refuse!(AmountPending, text, Code::CapturePending, NOWHERE, { pending: BigInt(pending) })
             }
-            E::RefundExceedsCaptured { captured, refunded, pending, requested } => {
+            E::RefundExceedsCaptured {
+                captured,
+                refunded,
+                pending,
+                requested,
+            } => {
                 refuse!(RefundExceedsCaptured, text, Code::RefundExceedsCaptured, AMOUNT, {
                     captured: BigInt(captured),
                     refunded: BigInt(refunded),
@@ -220,8 +286,12 @@ impl From<PaymentError> for UserError {
                     requested: BigInt(requested),
                 })
             }
-            E::NotDue { capture_before } => refuse!(NotDue, text, Code::NotDue, NOWHERE, { at: capture_before }),
-            E::ResultInFuture { at } => refuse!(NotDue, text, Code::InFuture, &["input", "at"], { at: Some(at) }),
+            E::NotDue { capture_before } => {
+                refuse!(NotDue, text, Code::NotDue, NOWHERE, { at: capture_before })
+            }
+            E::ResultInFuture { at } => {
+                refuse!(NotDue, text, Code::InFuture, &["input", "at"], { at: Some(at) })
+            }
             _ => rule(text, Code::Other, NOWHERE, None),
         }
     }
@@ -234,15 +304,27 @@ impl From<ShipmentError> for UserError {
         match error {
             E::AlreadyExists { shipment } => {
                 let id = ID(shipment.to_string());
-                refuse!(AlreadyExists, text, Code::AlreadyExists, &["input", "shipment"], { id })
+                refuse!(
+                    AlreadyExists,
+                    text,
+                    Code::AlreadyExists,
+                    &["input", "shipment"],
+                    { id }
+                )
             }
             E::OrderNotShippable { status, allowed } => illegal(text, &status, "ship", allowed),
             E::OnHold { reasons } => {
                 let reasons = reasons.into_iter().map(Into::into).collect();
                 refuse!(OnHold, text, Code::OnHold, NOWHERE, { reasons })
             }
-            E::NotAllocated { shipment } => unknown(text, Code::NotAllocated, &["input", "shipment"], &shipment),
-            E::ExceedsAllocated { line: id, allocated, requested } => {
+            E::NotAllocated { shipment } => {
+                unknown(text, Code::NotAllocated, &["input", "shipment"], &shipment)
+            }
+            E::ExceedsAllocated {
+                line: id,
+                allocated,
+                requested,
+            } => {
                 refuse!(QuantityExceedsAllocated, text, Code::ExceedsAllocated, LINES, {
                     line: line(id), allocated: count(allocated), requested: count(requested),
                 })
@@ -250,15 +332,25 @@ impl From<ShipmentError> for UserError {
             E::DuplicateLine { line: id } => rule(text, Code::DuplicateLine, LINES, Some(line(id))),
             E::NoLines => rule(text, Code::NoLines, LINES, None),
             E::NoAddress => rule(text, Code::NoShippingAddress, &["input", "shipTo"], None),
-            E::IllegalTransition { from, attempted, allowed } => illegal(text, &from, attempted, allowed),
+            E::IllegalTransition {
+                from,
+                attempted,
+                allowed,
+            } => illegal(text, &from, attempted, allowed),
             E::ParcelCount { count, limit: most } => {
                 limit(text, PARCELS, "parcels", number(most), Some(number(count)))
             }
-            E::Measure { what, value, limit: most } => limit(text, PARCELS, what, number(most), Some(number(value))),
+            E::Measure {
+                what,
+                value,
+                limit: most,
+            } => limit(text, PARCELS, what, number(most), Some(number(value))),
             E::Amount(error) => amount(&error, &["input", "cost"]),
             E::UnknownParcel { parcel } => unknown(text, Code::UnknownParcel, &["input", "parcel"], &parcel),
             E::TooManyScans { limit: most } => limit(text, NOWHERE, "scans", number(most), None),
-            E::ScanInFuture { at } => refuse!(NotDue, text, Code::InFuture, &["input", "at"], { at: Some(at) }),
+            E::ScanInFuture { at } => {
+                refuse!(NotDue, text, Code::InFuture, &["input", "at"], { at: Some(at) })
+            }
             _ => rule(text, Code::Other, NOWHERE, None),
         }
     }
