@@ -131,16 +131,10 @@ async fn the_server_answers_and_recovers_when_the_database_comes_back() {
     assert_eq!(server.get("/readyz", "evil.example").await.0, 421);
     assert_eq!(server.get("/metrics", "localhost").await.0, 404);
     let until = Duration::from_secs(20);
-    eventually(until, async || {
-        (server.ready().await.0 == 200).then_some(())
-    })
-    .await;
+    eventually(until, async || (server.ready().await.0 == 200).then_some(())).await;
 
     cluster.kill_9_postgres();
-    eventually(until, async || {
-        (server.ready().await.0 == 503).then_some(())
-    })
-    .await;
+    eventually(until, async || (server.ready().await.0 == 503).then_some(())).await;
     let (_, seen) = server.ready().await;
     assert_eq!(
         (&seen["ready"], &seen["database"]),
@@ -164,10 +158,7 @@ async fn the_server_answers_and_recovers_when_the_database_comes_back() {
         }
     }
     cluster.wait_until_up().await;
-    eventually(until, async || {
-        (server.ready().await.0 == 200).then_some(())
-    })
-    .await;
+    eventually(until, async || (server.ready().await.0 == 200).then_some(())).await;
     let (status, answer) = server.post(CREATE).await;
     assert_eq!(
         (status, &answer["data"]["createOrder"]["version"]),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::{
     load::{Until, load},
     parts::{FulfillmentStatus, OrderPaymentStatus, OrderStatus},
-    types::{Order, SUMMARY_FIELDS},
+    source::{Order, SUMMARY_FIELDS},
     view::{OrderView, only_customer},
 };
 use crate::graphql::{

@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt};
 use super::{
     follow::{Message, Scope, follow},
     queries::order_id,
-    types::Order,
+    source::Order,
     view::{OrderView, only_customer},
 };
 use crate::graphql::{
