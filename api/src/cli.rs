@@ -4,7 +4,7 @@ use crate::{
     bench::BenchArgs,
     config::Config,
     telemetry,
-    verbs::{self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, token::TokenArgs},
+    verbs::{self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, serve::ServeArgs, token::TokenArgs},
 };
 use clap::{Args, Parser, Subcommand};
 use std::{error::Error, path::PathBuf, process::ExitCode};
@@ -42,7 +42,7 @@ pub struct GlobalOptions {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Serve the GraphQL API.
-    Serve,
+    Serve(ServeArgs),
     /// Create or upgrade the database.
     Migrate,
     /// Print the GraphQL schema; needs no database.
@@ -77,11 +77,11 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Box<dyn Error>> {
-    telemetry::start(matches!(verb, Verb::Serve), json);
+    telemetry::start(matches!(verb, Verb::Serve(_)), json);
     match verb {
-        Verb::Serve => unimplemented!(),
+        Verb::Serve(args) => verbs::serve::run(config, args, json).await?,
         Verb::Migrate => verbs::migrate::run(&config, json).await?,
-        Verb::Schema => unimplemented!(),
+        Verb::Schema => println!("{}", crate::graphql::sdl()),
         Verb::Token(args) => verbs::token::run(&config, &args, json).await?,
         Verb::Import(args) => return verbs::import::run(&config, &args, json).await,
         Verb::Verify => return verbs::verify::run(&config, json).await,

@@ -11,7 +11,7 @@ mod append;
 mod command;
 mod database;
 mod existing;
-//LAT mod latency;
+mod latency;
 mod measure;
 mod yardstick;
 
@@ -186,7 +186,7 @@ enum Subject {
     Append(append::AppendBench),
     Existing(existing::ExistingBench),
     Command(command::CommandBench),
-    //LAT     Latency(Box<latency::LatencyBench>),
+    Latency(Box<latency::LatencyBench>),
 }
 
 impl Subject {
@@ -199,7 +199,7 @@ impl Subject {
             Workload::Command => {
                 Self::Command(command::CommandBench::open(database, args.concurrency, args.cold).await?)
             }
-            Workload::Latency => unreachable!(),
+            Workload::Latency => Self::Latency(Box::new(latency::LatencyBench::open(database).await?)),
         })
     }
 
@@ -208,7 +208,7 @@ impl Subject {
             Self::Append(bench) => bench.round(length).await,
             Self::Existing(bench) => bench.round(length).await,
             Self::Command(bench) => bench.round(length).await,
-            //LAT             Self::Latency(bench) => bench.round(length).await,
+            Self::Latency(bench) => bench.round(length).await,
         }
     }
 
@@ -217,7 +217,7 @@ impl Subject {
             Self::Append(bench) => bench.finish().await,
             Self::Existing(bench) => bench.finish().await,
             Self::Command(bench) => bench.finish().await,
-            //LAT             Self::Latency(bench) => bench.finish().await,
+            Self::Latency(bench) => bench.finish().await,
         }
     }
 }

@@ -5,7 +5,7 @@ pub mod events;
 pub mod forget;
 pub mod import;
 pub mod migrate;
-//SERVE
+pub mod serve;
 mod demo;
 pub mod token;
 pub mod verify;
