@@ -1,1 +1,33 @@
-//! One test target a promise, against the real PostgreSQL.
+//! The ground that the tests of promises stand on: the real PostgreSQL, an empty database for each test, faults
+//! on demand, and races that are forced instead of slept for.
+//!
+//! ```no_run
+//! # async fn example() {
+//! let db = docket_tests::database().await; // migrated, and nobody else's
+//! let pool = sqlx::PgPool::connect_with(db.connect_options()).await;
+//!
+//! let cluster = docket_tests::private_cluster().await; // a server of its own, to be killed
+//! let db = cluster.database().await;
+//! cluster.kill_9_postgres();
+//! cluster.wait_until_up().await;
+//! cluster.remove().await;
+//! # }
+//! ```
+//!
+//! One server serves all test binaries of a run; the program `docket-test-keeper` starts it and takes it down
+//! when no test has used it for some seconds, so that a test that fails, hangs or is killed cleans up nothing
+//! and yet leaves nothing behind. A test's database is dropped when the test succeeds; that of a failed one can
+//! be looked at until then.
+
+#![expect(clippy::expect_used, reason = "the ground of a test fails by panicking")]
+
+mod database;
+mod private_cluster;
+mod shared_cluster;
+mod template;
+mod wait;
+
+pub use database::{TestDatabase, database};
+pub use private_cluster::{PrivateCluster, private_cluster};
+pub use shared_cluster::keep;
+pub use wait::{Backend, backend_pid, blocked_by, eventually, wait_until_blocked, wait_until_blocked_by};
