@@ -120,7 +120,7 @@ pub(crate) async fn template(addresses: &Addresses) -> String {
         )
         .await;
         execute(&addresses.docket, &format!("create database {fresh}")).await;
-        migrate_template(&addresses.docket.clone().database(&fresh)).await;
+        migrate_template(addresses.docket.clone().database(&fresh).to_url_lossy().as_str()).await;
         execute(
             &addresses.docket,
             &format!("alter database {fresh} rename to {name}"),
