@@ -6,5 +6,7 @@ use docket_event_store::migrate;
 /// cannot be copied.
 pub(crate) async fn migrate_template(url: &str) {
     let options = url.parse().expect("a cluster gives well-formed addresses");
-    migrate(&options, None).await.expect("the migrations run on an empty database");
+    migrate(&options, None)
+        .await
+        .expect("the migrations run on an empty database");
 }
