@@ -164,6 +164,6 @@ pub async fn labelled(store: &Store, order: OrderId) {
     )
     .await;
     let label = json!({"command": "buyLabel", "shipment": shipment,
-                       "parcels": [{"tracking": {"carrier": "post", "number": "AB123"}}]});
+                       "parcels": [{"tracking": {"carrier": "post", "trackingNumber": "AB123"}}]});
     done(store, label).await;
 }
