@@ -294,7 +294,10 @@ async fn lanes_whose_batches_hold_the_same_ids_in_opposite_order_settle_each_id_
             heads.release().await;
             for filler in fillers {
                 let outcome = filler.await.unwrap();
-                assert!(matches!(outcome, Ok(AppendOutcome::Appended { .. })), "{outcome:?}");
+                assert!(
+                    matches!(outcome, Ok(AppendOutcome::Appended { .. })),
+                    "{outcome:?}"
+                );
             }
             for (forth, back) in forth.into_iter().zip(back.into_iter().rev()) {
                 match (forth.await.unwrap().unwrap(), back.await.unwrap().unwrap()) {
