@@ -154,7 +154,13 @@ impl Store {
                     stream,
                     expected,
                     actual,
-                } => last = Some((stream, expected, actual)),
+                } => {
+                    // The log is behind what this process remembers, or thought to be: fold it from its beginning.
+                    if actual < expected {
+                        self.0.cache.forget(&stream);
+                    }
+                    last = Some((stream, expected, actual));
+                }
             }
             newest = true;
         }
