@@ -34,7 +34,7 @@ mod shared_cluster;
 mod template;
 mod wait;
 
-pub use database::{TestDatabase, database};
+pub use database::{Backup, TestDatabase, database};
 pub use head_row::{HeadRows, blocked_stores, end_session};
 pub use private_cluster::{PrivateCluster, private_cluster};
 pub use proxy::Proxy;

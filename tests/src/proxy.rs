@@ -49,9 +49,15 @@ struct Line {
     mode: watch::Sender<Mode>,
     /// Cancelled to cut every connection; a new one for those that come.
     cut: Mutex<CancellationToken>,
-    /// What is held of each connection's requests.
-    held: Mutex<Vec<Arc<Mutex<Vec<u8>>>>>,
+    /// What is held of each connection.
+    held: Mutex<Vec<Held>>,
     server: PathBuf,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Held {
+    requests: Arc<Mutex<Vec<u8>>>,
+    answers: Arc<Mutex<Vec<u8>>>,
 }
 
 impl TestDatabase {
@@ -117,6 +123,22 @@ impl Proxy {
     pub fn cut(&self) {
         let mut cut = self.line.cut.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *cut).cancel();
+        for held in self
+            .line
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
+            held.requests
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+            held.answers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+        }
     }
 
     /// Cuts every connection and takes no new one, until [`pass`](Self::pass).
@@ -152,20 +174,26 @@ impl Line {
 
     fn carry(&self, client: UnixStream, server: UnixStream) {
         let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let held = Arc::<Mutex<Vec<u8>>>::default();
+        let held = Held::default();
         self.held
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(&held));
+            .push(held.clone());
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        let requests = forward(from_client, to_server, self.mode.subscribe(), requests_held, held);
+        let requests = forward(
+            from_client,
+            to_server,
+            self.mode.subscribe(),
+            requests_held,
+            held.requests,
+        );
         let answers = forward(
             from_server,
             to_client,
             self.mode.subscribe(),
             answers_held,
-            Arc::default(),
+            held.answers,
         );
         let (requests_cut, answers_cut) = (cut.clone(), cut);
         tokio::spawn(async move { requests_cut.run_until_cancelled(requests).await });
@@ -176,7 +204,7 @@ impl Line {
         let mode = self.mode.borrow().clone();
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.iter().any(|held| {
-            let held = held.lock().unwrap_or_else(PoisonError::into_inner);
+            let held = held.requests.lock().unwrap_or_else(PoisonError::into_inner);
             held.ends_with(&SYNC) && requests_held(&mode, &held)
         })
     }

@@ -326,15 +326,15 @@ async fn what_a_stale_cache_decides_is_decided_again_over_the_newest_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn writers_of_two_processes_on_one_order_lose_nothing() {
+async fn of_two_processes_that_write_one_order_neither_starves_the_other() {
     let db = database().await;
     let stores = [db.store().await, db.store().await];
     let order = draft(&stores[0]).await;
-    let writers: Vec<_> = (0..4)
+    let writers: Vec<_> = (0..2)
         .map(|i| {
-            let store = stores[i % 2].clone();
+            let store = stores[i].clone();
             tokio::spawn(async move {
-                for _ in 0..20 {
+                for _ in 0..40 {
                     done(&store, add_line(order, 1)).await;
                 }
             })
