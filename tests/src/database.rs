@@ -22,6 +22,11 @@ pub async fn database() -> TestDatabase {
     TestDatabase::copy(addresses, template, true).await
 }
 
+/// A database without anything in it, for one test alone.
+pub async fn empty_database() -> TestDatabase {
+    TestDatabase::copy(shared_cluster::addresses(), "template1", true).await
+}
+
 /// A test's own database. Dropped with the handle, unless the test is failing.
 #[derive(Debug)]
 pub struct TestDatabase {

@@ -36,7 +36,7 @@ mod template;
 mod wait;
 pub mod writer;
 
-pub use database::{Backup, TestDatabase, database};
+pub use database::{Backup, TestDatabase, database, empty_database};
 pub use head_row::{HeadRows, blocked_stores, end_session};
 pub use private_cluster::{PrivateCluster, kill_9, private_cluster};
 pub use proxy::Proxy;
