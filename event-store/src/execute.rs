@@ -18,7 +18,7 @@ use crate::{
     postgres::{read, settle, snapshot::LoadError},
     store::Store,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use docket_domain::{
     Actor, Command, CommandId, Context, Decision, OrderNumber, PayloadError, Refusal, Sealable, StreamEvent,
     StreamId, Version, decide,
@@ -154,7 +154,13 @@ impl Store {
                     stream,
                     expected,
                     actual,
-                } => last = Some((stream, expected, actual)),
+                } => {
+                    // The log is behind what this process remembers, or thought to be: fold it from its beginning.
+                    if actual < expected {
+                        self.0.cache.forget(&stream);
+                    }
+                    last = Some((stream, expected, actual));
+                }
             }
             newest = true;
         }
@@ -195,12 +201,16 @@ impl Store {
             }
         }
         let imported = request.origin == Origin::Imported;
-        let context = Context::try_new(Utc::now(), request.occurred_at, request.actor.clone(), imported).map(
-            |context| Context {
+        // The log keeps microseconds: what is handed over live must be what is read again later.
+        let (now, occurred_at) = (
+            Utc::now().trunc_subsecs(6),
+            request.occurred_at.map(|at| at.trunc_subsecs(6)),
+        );
+        let context =
+            Context::try_new(now, occurred_at, request.actor.clone(), imported).map(|context| Context {
                 order_number: number,
                 ..context
-            },
-        );
+            });
         let decided =
             context.and_then(|context| Ok((decide(&loaded.case, &request.command, &context)?, context)));
         let (context, events) = match decided {
