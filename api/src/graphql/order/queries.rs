@@ -221,7 +221,6 @@ pub struct OrderQueries;
 impl OrderQueries {
     /// An order: as it is, as it was at a version of its own stream, or as it was recorded at an instant. None where it
     /// does not exist, or did not.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn order(
         &self,
         ctx: &Context<'_>,
