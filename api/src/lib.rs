@@ -1,5 +1,13 @@
 //! The GraphQL door of Docket and its binary.
 
+pub mod app;
+pub mod auth;
 pub mod bench;
+pub mod cli;
+pub mod config;
 pub mod embedded;
+pub mod graphql;
 pub mod http;
+pub mod server;
+mod telemetry;
+mod verbs;

@@ -23,7 +23,7 @@ use docket_domain::{
     Actor, Command, CommandId, Context, Decision, OrderNumber, PayloadError, Refusal, Sealable, StreamEvent,
     StreamId, Version, decide,
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use uuid::Uuid;
 
 /// A command and everything around it.
@@ -171,6 +171,21 @@ impl Store {
             expected,
             actual,
         })
+    }
+
+    /// Which of some requests ran before, so that [`Store::execute`] would give their stored answers: one statement for
+    /// who resumes a long list of them.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn answered(
+        &self,
+        requests: &[(CommandId, RequestHash)],
+    ) -> Result<HashSet<CommandId>, sqlx::Error> {
+        if requests.is_empty() {
+            return Ok(HashSet::new());
+        }
+        settle::answered(self.pool(), requests).await
     }
 
     async fn round(

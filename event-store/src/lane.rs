@@ -35,6 +35,7 @@ use std::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    task,
     time::{Instant, sleep, timeout_at},
 };
 use uuid::Uuid;
@@ -167,6 +168,8 @@ impl Lane {
         self.remembers = true;
         while let Some(batch) = self.next_batch().await {
             self.commit(batch).await;
+            // Whoever was just answered and asks again gets into the next batch instead of the one after it.
+            task::yield_now().await;
         }
         if let Some(connection) = self.connection.take() {
             // The server notices a closed socket as well; there is nobody left to tell.

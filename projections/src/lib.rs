@@ -1,1 +1,38 @@
 //! Live projection workers and the read models of Docket.
+//!
+//! A read model is the fold of the log, whatever the interleaving of partitions; its rows and its checkpoint commit
+//! together. Partitions are shared between processes by leases with a fencing epoch. An event that cannot be applied
+//! stops its partition, in the open, and nothing is ever skipped.
+//!
+//! The flow: [`supervisor`](crate::Projections::start) claims partitions, a worker for each reads the feed, `fold.rs`
+//! folds a batch, `commit.rs` writes it in one statement, `wait.rs` wakes who waits for it. [`read_models`] hold the
+//! folds and the queries, [`verify`] proves that rows are the fold of the log.
+
+mod board;
+mod checkpoint;
+mod commit;
+mod connections;
+mod fold;
+#[cfg(test)]
+mod interleaving;
+mod lag;
+mod lease;
+pub mod limits;
+pub mod projector;
+pub mod read_models;
+mod start;
+mod supervisor;
+pub mod verify;
+mod wait;
+mod worker;
+
+pub use checkpoint::{StopClass, Stopped};
+pub use lag::{Owner, PartitionStatus};
+pub use projector::{ApplyError, Generation, Projector};
+pub use start::{Projections, ProjectionsConfig, StartError};
+pub use verify::{Report, VerifyError, verify};
+pub use wait::WaitError;
+
+/// What to do about rows that were folded from another history.
+pub(crate) const OTHER_HISTORY: &str = "the log was restored from an older backup than the read models: rebuild the \
+    read models, or restore them from the same backup as the log";

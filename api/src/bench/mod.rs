@@ -11,12 +11,13 @@ mod append;
 mod command;
 mod database;
 mod existing;
-//LAT mod latency;
+mod latency;
 mod measure;
 mod yardstick;
 
 use clap::{Args, ValueEnum};
 use database::BenchDatabase;
+use docket_event_store::limits;
 use measure::{Measured, median_by};
 use serde::Serialize;
 use sqlx::postgres::PgConnectOptions;
@@ -93,12 +94,12 @@ pub struct BenchArgs {
     /// Events that the log holds before the clock starts.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=50_000_000))]
     preload: u64,
+    /// Append connections.
+    #[arg(long, default_value_t = limits::DEFAULT_LANES, value_parser = clap::value_parser!(u16).range(1..=8))]
+    lanes: u16,
     /// For `command`: read the streams for every command instead of keeping them in memory.
     #[arg(long)]
     cold: bool,
-    /// One line of JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 /// A bench's result.
@@ -124,16 +125,16 @@ struct Report {
 ///
 /// # Errors
 /// When the server refuses, or an acknowledged event is not in the log.
-pub async fn run(server: &PgConnectOptions, args: &BenchArgs) -> Result<(), BenchError> {
+pub async fn run(server: &PgConnectOptions, args: &BenchArgs, json: bool) -> Result<(), BenchError> {
     database::check_connections(server, i64::from(args.concurrency) + 32).await?;
-    let ours = BenchDatabase::create(server).await?;
-    let bare = BenchDatabase::create(server).await?;
+    let ours = BenchDatabase::create(server, args.lanes).await?;
+    let bare = BenchDatabase::create(server, args.lanes).await?;
     let report = measure(&ours, &bare, args).await;
     // Both are dropped whatever came out.
     let dropped = (ours.drop().await, bare.drop().await);
     let report = report?;
     dropped.0.and(dropped.1)?;
-    print(&report, args.json).map_err(BenchError::Print)
+    print(&report, json).map_err(BenchError::Print)
 }
 
 async fn measure(ours: &BenchDatabase, bare: &BenchDatabase, args: &BenchArgs) -> Result<Report, BenchError> {
@@ -160,6 +161,7 @@ async fn measure(ours: &BenchDatabase, bare: &BenchDatabase, args: &BenchArgs) -
     let acknowledged: u64 = own.iter().map(|round| round.events).sum();
     let mut more = subject.finish().await?;
     ours.check_log().await?;
+    more.insert("lanes".into(), args.lanes.into());
     more.insert("rounds".into(), args.rounds.into());
     more.insert("preload".into(), args.preload.into());
     more.insert("acknowledged".into(), acknowledged.into());
@@ -189,7 +191,7 @@ enum Subject {
     Append(append::AppendBench),
     Existing(existing::ExistingBench),
     Command(command::CommandBench),
-    //LAT     Latency(Box<latency::LatencyBench>),
+    Latency(Box<latency::LatencyBench>),
 }
 
 impl Subject {
@@ -202,7 +204,7 @@ impl Subject {
             Workload::Command => {
                 Self::Command(command::CommandBench::open(database, args.concurrency, args.cold).await?)
             }
-            Workload::Latency => unreachable!(),
+            Workload::Latency => Self::Latency(Box::new(latency::LatencyBench::open(database).await?)),
         })
     }
 
@@ -211,7 +213,7 @@ impl Subject {
             Self::Append(bench) => bench.round(length).await,
             Self::Existing(bench) => bench.round(length).await,
             Self::Command(bench) => bench.round(length).await,
-            //LAT             Self::Latency(bench) => bench.round(length).await,
+            Self::Latency(bench) => bench.round(length).await,
         }
     }
 
@@ -220,7 +222,7 @@ impl Subject {
             Self::Append(bench) => bench.finish().await,
             Self::Existing(bench) => bench.finish().await,
             Self::Command(bench) => bench.finish().await,
-            //LAT             Self::Latency(bench) => bench.finish().await,
+            Self::Latency(bench) => bench.finish().await,
         }
     }
 }

@@ -27,7 +27,7 @@ const FIXED: &[(&str, &str)] = &[
     ("checkpoint_completion_target", "0.9"),
     ("wal_buffers", "16MB"), // a batch of 1,000 events fits without a write in between
     ("jit", "off"),          // statements are short; compiling one costs more than running it
-    ("max_connections", "100"),
+    ("max_connections", "300"),
     ("autovacuum", "on"),          // read models and checkpoints are updated in place
     ("autovacuum_naptime", "20s"), // small hot tables (heads, checkpoints) bloat within a minute
     ("timezone", "UTC"),

@@ -1,0 +1,121 @@
+//! What `docket` understands on the command line. `--data-dir` and `DATABASE_URL` mean the same to every verb.
+
+use crate::{
+    bench::BenchArgs,
+    config::Config,
+    telemetry,
+    verbs::{
+        self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, serve::ServeArgs, token::TokenArgs,
+    },
+};
+use clap::{Args, Parser, Subcommand};
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+/// The order desk of a shop, event-sourced.
+#[derive(Debug, Parser)]
+#[command(name = "docket", version, about, propagate_version = true)]
+pub struct Cli {
+    /// Where, and how it is said.
+    #[command(flatten)]
+    pub options: GlobalOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub struct GlobalOptions {
+    /// The folder of the private PostgreSQL that is used without DATABASE_URL [default: under the XDG state folder].
+    #[arg(long, global = true, env = "DOCKET_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// A PostgreSQL to use instead of a private one.
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// A configuration file; `docs/docket.toml` shows every setting with its default.
+    #[arg(long, global = true, env = "DOCKET_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Print for a program to read: JSON, a line a thing.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve the GraphQL API.
+    Serve(ServeArgs),
+    /// Create or upgrade the database.
+    Migrate,
+    /// Print the GraphQL schema; needs no database.
+    Schema,
+    /// Make or revoke tokens.
+    Token(TokenArgs),
+    /// Bring commands in from a file of newline-delimited JSON.
+    Import(ImportArgs),
+    /// Check the log, its streams, and every read model against the fold.
+    Verify,
+    /// Print the log.
+    Events(EventsArgs),
+    /// Destroy the key of a person's data.
+    Forget(ForgetArgs),
+    /// Measure the log on this server, in databases of its own.
+    Bench(BenchArgs),
+}
+
+/// Runs one verb; what fails is printed with its causes, and the exit status is 1.
+pub async fn run(cli: Cli) -> ExitCode {
+    let outcome = match Config::load(&cli.options) {
+        Ok(config) => dispatch(cli.verb, config, cli.options.json).await,
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("docket: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Box<dyn Error>> {
+    telemetry::start(matches!(verb, Verb::Serve(_)), json);
+    match verb {
+        Verb::Serve(args) => verbs::serve::run(config, args, json).await?,
+        Verb::Migrate => verbs::migrate::run(&config, json).await?,
+        Verb::Schema => println!("{}", crate::graphql::sdl()),
+        Verb::Token(args) => verbs::token::run(&config, &args, json).await?,
+        Verb::Import(args) => return verbs::import::run(&config, &args, json).await,
+        Verb::Verify => return verbs::verify::run(&config, json).await,
+        Verb::Events(args) => verbs::events::run(&config, &args, json).await?,
+        Verb::Forget(args) => verbs::forget::run(&config, &args, json).await?,
+        Verb::Bench(args) => verbs::bench::run(&config, &args, json).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error and what caused it, on one line; a cause that its parent already tells is not told twice.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

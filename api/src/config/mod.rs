@@ -1,0 +1,176 @@
+//! How a process is set up: defaults, then the configuration file, then `DOCKET_...` from the environment, then the
+//! command line. Secrets come from the environment only. An unknown key is refused.
+
+use crate::cli::GlobalOptions;
+use docket_event_store::limits;
+use figment::{
+    Figment,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// The settings file with every default; a test keeps it true.
+pub const DEFAULT_FILE: &str = include_str!("../../../docs/docket.toml");
+
+/// Everything that a process can be told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The door.
+    pub server: ServerSettings,
+    /// The log.
+    pub log: LogSettings,
+}
+
+/// The door.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Where GraphQL is served.
+    pub listen: SocketAddr,
+    /// Where `/metrics` is served.
+    pub metrics_listen: SocketAddr,
+    /// Host names that requests may name, besides loopback's.
+    pub hosts: Vec<String>,
+    /// Origins that a browser may come from, besides the server's own.
+    pub origins: Vec<String>,
+}
+
+/// The log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// The number of partitions; fixed when the log is created. 0 takes what the log has, 16 for a new one.
+    pub partitions: u16,
+    /// Append connections of this process.
+    pub lanes: u16,
+    /// Memory for folded streams.
+    pub cache_mib: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: ServerSettings {
+                listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+                metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+                hosts: Vec::new(),
+                origins: Vec::new(),
+            },
+            log: LogSettings {
+                partitions: 0,
+                lanes: limits::DEFAULT_LANES,
+                cache_mib: limits::CACHE_BYTES >> 20,
+            },
+        }
+    }
+}
+
+/// Why the configuration is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file, variable or value that does not fit.
+    #[error("the configuration does not fit")]
+    Read(#[source] Box<figment::Error>),
+    /// The named file is not there.
+    #[error("there is no configuration file {}", .0.display())]
+    NoFile(PathBuf),
+    /// A value out of range.
+    #[error("{setting} is {value}; it must be from {least} to {most}")]
+    OutOfRange {
+        /// Its name in the file.
+        setting: &'static str,
+        /// What it is.
+        value: u64,
+        /// The least.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
+}
+
+/// The settings and where the data is.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What the file and the environment say.
+    pub settings: Settings,
+    /// The private PostgreSQL's folder, where one is named.
+    pub data_dir: Option<PathBuf>,
+    /// The PostgreSQL to use instead of a private one.
+    pub database_url: Option<String>,
+}
+
+impl Config {
+    /// Reads everything and checks it.
+    ///
+    /// # Errors
+    /// When a file is missing, a key unknown, or a value out of range.
+    pub fn load(options: &GlobalOptions) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+        if let Some(file) = &options.config {
+            if !file.is_file() {
+                return Err(ConfigError::NoFile(file.clone()));
+            }
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // Double underscores part section and key: DOCKET_SERVER__LISTEN.
+        let environment = Env::prefixed("DOCKET_")
+            .filter(|key| key.as_str().contains("__"))
+            .split("__");
+        let settings: Settings = figment
+            .merge(environment)
+            .extract()
+            .map_err(|error| ConfigError::Read(Box::new(error)))?;
+        settings.check()?;
+        let database_url = options.database_url.clone().filter(|url| !url.is_empty());
+        Ok(Self {
+            settings,
+            data_dir: options.data_dir.clone(),
+            database_url,
+        })
+    }
+}
+
+impl Settings {
+    fn check(&self) -> Result<(), ConfigError> {
+        let log = &self.log;
+        let most_partitions = u64::from(docket_event_store::partition::MAX_PARTITIONS);
+        for (setting, value, least, most) in [
+            ("log.lanes", u64::from(log.lanes), 1, u64::from(limits::MAX_LANES)),
+            ("log.partitions", u64::from(log.partitions), 0, most_partitions),
+            ("log.cache_mib", log.cache_mib, 0, 64 * 1024),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(ConfigError::OutOfRange {
+                    setting,
+                    value,
+                    least,
+                    most,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DEFAULT_FILE, Settings};
+    use figment::{
+        Figment,
+        providers::{Format as _, Toml},
+    };
+
+    #[test]
+    fn the_default_file_says_what_the_defaults_are() {
+        let read: Settings = Figment::from(Toml::string(DEFAULT_FILE)).extract().unwrap();
+        assert_eq!(read, Settings::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let file = format!("{DEFAULT_FILE}\n[log.more]\nx = 1\n");
+        assert!(Figment::from(Toml::string(&file)).extract::<Settings>().is_err());
+    }
+}

@@ -1,0 +1,271 @@
+//! What goes wrong beside the rules of the business: one code for each way, and nothing internal in any of them.
+//!
+//! A rule that refused is data ([`super::user_error`]). Everything else is an error of GraphQL with
+//! `extensions.code`. Each kind of failure is mapped by one `match`, so that a new kind does not compile before somebody
+//! has said what callers are told.
+
+use std::fmt::Display;
+
+use async_graphql::{Error, ErrorExtensionValues, Pos, ServerError, Value};
+use docket_domain::{InvalidError, Refusal, Role};
+use docket_event_store::{
+    AppendError, ExecuteError, FeedError, LoadError, PersonalError, command_id::MAX_KEY_BYTES,
+};
+
+use crate::http::code;
+
+use super::user_error::UserError;
+
+/// The thing that was named does not exist, or is none of the caller's business, which looks the same.
+pub const NOT_FOUND: &str = "NOT_FOUND";
+/// The idempotency key was used for another request.
+pub const IDEMPOTENCY_KEY_REUSED: &str = "IDEMPOTENCY_KEY_REUSED";
+/// A read model has not reached the positions that were named, within the time that a query waits.
+pub const STALE: &str = "STALE";
+/// A read model has set the order's events aside; they are shown in `/readyz`.
+pub const PARKED: &str = "PARKED";
+
+/// An error with its code, as GraphQL will show it.
+#[derive(Debug)]
+pub struct Refused {
+    code: &'static str,
+    message: String,
+    at: Option<Pos>,
+    extensions: Vec<(&'static str, Value)>,
+}
+
+impl Refused {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Refused {
+        Refused {
+            code,
+            message: message.into(),
+            at: None,
+            extensions: Vec::new(),
+        }
+    }
+
+    pub(super) fn bad_input(message: impl Into<String>) -> Refused {
+        Refused::new(code::BAD_USER_INPUT, message)
+    }
+
+    pub(super) fn not_found(what: impl Display) -> Refused {
+        Refused::new(NOT_FOUND, format!("{what} does not exist."))
+    }
+
+    pub(super) fn unavailable() -> Refused {
+        Refused::new(
+            code::UNAVAILABLE,
+            "The database does not answer; nothing was done. Try again.",
+        )
+    }
+
+    pub(super) fn too_costly(cost: u64, limit: u64) -> Refused {
+        let message = format!(
+            "The operation costs {cost}; {limit} are allowed. Ask for fewer fields or smaller pages."
+        );
+        Refused::new(code::COST_LIMIT_EXCEEDED, message)
+            .with("cost", cost)
+            .with("limit", limit)
+    }
+
+    /// Nobody, or somebody whose role does not have this field.
+    pub(super) fn denied(role: Option<Role>, parent: &str, field: &str) -> Refused {
+        match role {
+            None => Refused::new(code::UNAUTHENTICATED, format!("{parent}.{field} needs a token.")),
+            Some(role) => Refused::new(
+                code::FORBIDDEN,
+                format!("The role {role} may not use {parent}.{field}."),
+            ),
+        }
+    }
+
+    /// A fault of ours: its causes go to the log, where the request's trace id finds them, and to nobody else.
+    pub(super) fn internal(error: &dyn std::error::Error) -> Refused {
+        let mut causes = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            causes = format!("{causes}: {cause}");
+            source = cause.source();
+        }
+        tracing::error!(causes, "a field failed for a fault of ours");
+        Refused::new(code::INTERNAL, "Something went wrong on our side.")
+    }
+
+    /// Where in the document.
+    pub(super) fn at(self, at: Pos) -> Refused {
+        Refused { at: Some(at), ..self }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Refused {
+        self.extensions.push((name, value.into()));
+        self
+    }
+
+    fn values(&self) -> ErrorExtensionValues {
+        let mut values = ErrorExtensionValues::default();
+        values.set("code", self.code);
+        for (name, value) in &self.extensions {
+            values.set(name, value.clone());
+        }
+        values
+    }
+
+    /// As an answer to a request that did not begin.
+    pub(super) fn into_server_error(self) -> ServerError {
+        let extensions = Some(self.values());
+        let mut error = ServerError::new(self.message, self.at);
+        error.extensions = extensions;
+        error
+    }
+}
+
+impl From<Refused> for Error {
+    fn from(refused: Refused) -> Error {
+        let extensions = Some(refused.values());
+        let mut error = Error::new(refused.message);
+        error.extensions = extensions;
+        error
+    }
+}
+
+impl From<sqlx::Error> for Refused {
+    fn from(error: sqlx::Error) -> Refused {
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        let away = match &error {
+            Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => true,
+            // Connection exceptions, insufficient resources, operator intervention, system errors, read-only.
+            sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+                ["08", "53", "57", "58"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+                    || code == "25006"
+            }),
+            _ => false,
+        };
+        if !away {
+            return Refused::internal(&error);
+        }
+        tracing::warn!(%error, "the database did not answer");
+        Refused::unavailable()
+    }
+}
+
+impl From<FeedError> for Refused {
+    fn from(error: FeedError) -> Refused {
+        match error {
+            FeedError::Read(error) => error.into(),
+            FeedError::NoSuchPartition(_) => Refused::bad_input(error.to_string()),
+            FeedError::LogWentBack { .. } => {
+                tracing::error!(%error, "the log went back");
+                Refused::unavailable()
+            }
+        }
+    }
+}
+
+impl From<LoadError> for Refused {
+    fn from(error: LoadError) -> Refused {
+        match error {
+            LoadError::Read(error) => error.into(),
+            LoadError::Decode { .. } => Refused::internal(&error),
+        }
+    }
+}
+
+impl From<PersonalError> for Refused {
+    fn from(error: PersonalError) -> Refused {
+        match error {
+            PersonalError::Keys(error) => error.into(),
+            PersonalError::WrongMasterKey | PersonalError::Cipher => Refused::internal(&error),
+        }
+    }
+}
+
+impl From<AppendError> for Refused {
+    fn from(error: AppendError) -> Refused {
+        match error {
+            AppendError::Overloaded => {
+                Refused::new(code::OVERLOADED, "Too many commands are waiting; nothing was done. Try again later.")
+            }
+            AppendError::Unavailable(reason) => {
+                tracing::warn!(%reason, "the log did not take a command");
+                Refused::unavailable()
+            }
+            AppendError::OutcomeUnknown(id) => Refused::new(
+                code::OUTCOME_UNKNOWN,
+                "No answer came from the database; it may have happened. Repeat with the same idempotency key.",
+            )
+            .with("commandId", id.to_string()),
+            AppendError::TooLarge { .. } => Refused::bad_input(error.to_string()),
+            AppendError::Malformed => Refused::internal(&error),
+        }
+    }
+}
+
+/// A rule's refusal is data; whatever else stood in the way of a command is an error.
+pub(super) fn of_command(error: ExecuteError) -> Result<UserError, Refused> {
+    Err(match error {
+        ExecuteError::Refused(refusal) => return of_refusal(refusal),
+        ExecuteError::VersionConflict {
+            stream,
+            expected,
+            actual,
+        } => {
+            return Ok(UserError::version_conflict(stream, expected, actual));
+        }
+        ExecuteError::IdReused => Refused::new(
+            IDEMPOTENCY_KEY_REUSED,
+            "The idempotency key was used for another request; nothing was done.",
+        ),
+        ExecuteError::Append(error) => error.into(),
+        ExecuteError::Load(error) => error.into(),
+        ExecuteError::Personal(error) => error.into(),
+        ExecuteError::Number(error) | ExecuteError::Settle(error) => error.into(),
+        ExecuteError::Payload(error) => Refused::internal(&error),
+        // It was done by an earlier try; only its answer could not be told.
+        ExecuteError::Read(error) => {
+            tracing::warn!(%error, "a stored answer could not be read");
+            Refused::new(
+                code::OUTCOME_UNKNOWN,
+                "It was done before, but cannot be read now. Repeat with the same key.",
+            )
+        }
+    })
+}
+
+fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
+    Err(match refusal {
+        Refusal::Order(rule) => return Ok(rule.into()),
+        Refusal::Payment(rule) => return Ok(rule.into()),
+        Refusal::Shipment(rule) => return Ok(rule.into()),
+        Refusal::Access(denied) => Refused::new(code::FORBIDDEN, sentence(&denied)),
+        Refusal::NotFound { stream } => Refused::not_found(stream),
+        Refusal::Invalid(invalid) => match invalid {
+            InvalidError::OccurredInFuture { .. } | InvalidError::OccurredTooEarly { .. } => {
+                Refused::bad_input(sentence(&invalid))
+            }
+            InvalidError::NoOrderId | InvalidError::NoOrderNumber => Refused::internal(&invalid),
+            // The domain keeps its refusals open for new ones; callers learn of one as a fault until it has its code.
+            _ => Refused::internal(&invalid),
+        },
+    })
+}
+
+/// An error's text as a sentence: a capital and a full stop.
+pub(super) fn sentence(error: &impl Display) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    format!("{}{}.", first.collect::<String>(), letters.as_str())
+}
+
+/// Checks the length of an idempotency key.
+pub(super) fn check_key(key: &str) -> Result<(), Refused> {
+    if (1..=MAX_KEY_BYTES).contains(&key.len()) {
+        return Ok(());
+    }
+    Err(Refused::bad_input(format!(
+        "An idempotency key has 1 to {MAX_KEY_BYTES} bytes, not {}.",
+        key.len()
+    )))
+}

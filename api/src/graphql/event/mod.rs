@@ -1,0 +1,4 @@
+//! The raw history, for the order desk.
+
+pub(super) mod queries;
+pub(super) mod types;

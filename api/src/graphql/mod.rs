@@ -1,0 +1,232 @@
+//! The schema, and the door in front of it.
+//!
+//! A request passes [`Api`] before anything of it runs: [`document`] walks it once, refuses what its caller may not ask
+//! for ([`guard`]: one table, deny by default) and what costs too much ([`limits`]). There is no other way to the
+//! schema: it is private to [`Api`], which is what the transports are given.
+//!
+//! A folder for each concept: types, queries, mutations, subscriptions.
+
+mod command;
+mod cursor;
+mod document;
+mod error;
+mod event;
+pub mod guard;
+pub mod limits;
+mod order;
+mod payload;
+mod payment;
+mod position;
+mod scalars;
+mod shape;
+mod shipment;
+mod user_error;
+
+use std::{future::Future, sync::Arc, time::Instant};
+
+use async_graphql::{
+    Context, Data, Executor, MergedObject, MergedSubscription, OutputType, Request, Response,
+    SDLExportOptions, Schema, ServerError, SubscriptionType, Value, registry::Registry,
+};
+use docket_domain::Actor;
+use docket_event_store::Store;
+use docket_projections::Projections;
+use futures::{StreamExt, stream, stream::BoxStream};
+
+use self::{
+    document::Measure,
+    error::Refused,
+    event::queries::EventQueries,
+    guard::Guards,
+    order::{
+        facts::OrderFacts, mutations::OrderMutations, queries::OrderQueries,
+        subscriptions::OrderSubscriptions,
+    },
+    payment::mutations::PaymentMutations,
+    shipment::mutations::ShipmentMutations,
+};
+use crate::{auth::Caller, http::code};
+
+/// What can be read.
+#[derive(MergedObject, Default)]
+pub struct Query(OrderQueries, EventQueries);
+
+/// What can be changed. Each mutation is one command: it is done once, whole, or not at all.
+#[derive(MergedObject, Default)]
+pub struct Mutation(OrderMutations, PaymentMutations, ShipmentMutations);
+
+/// What can be followed. A stream begins with its cursor; `after` goes on from one without a gap and without a repetition.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(OrderSubscriptions);
+
+type DocketSchema = Schema<Query, Mutation, Subscription>;
+
+/// What resolvers work with.
+pub(crate) struct Services {
+    store: Store,
+    projections: Projections,
+    facts: OrderFacts,
+}
+
+/// The services, in a resolver.
+fn services<'a>(ctx: &Context<'a>) -> Result<&'a Services, Refused> {
+    ctx.data::<Arc<Services>>()
+        .map(Arc::as_ref)
+        .map_err(|_| Refused::unavailable())
+}
+
+/// Who asks, in a resolver. The guards let nobody through without a token; this holds even so.
+fn actor<'a>(ctx: &Context<'a>) -> Result<&'a Actor, Refused> {
+    let actor = ctx.data_opt::<Caller>().and_then(Caller::actor).map(Arc::as_ref);
+    actor.ok_or_else(|| Refused::new(code::UNAUTHENTICATED, "This needs a token."))
+}
+
+fn builder() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
+    // Depth and cost are measured before the engine sees a document; its own depth limit stays as a second line.
+    Schema::build(Query::default(), Mutation::default(), Subscription::default())
+        .limit_depth(limits::MAX_DEPTH as usize)
+        .disable_suggestions()
+}
+
+/// The schema as text; needs no database.
+pub fn sdl() -> String {
+    builder()
+        .finish()
+        .sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions())
+}
+
+/// The table of who may ask for what, joined with the schema's types.
+pub fn guards() -> Guards {
+    let mut registry = Registry::default();
+    <Query as OutputType>::create_type_info(&mut registry);
+    <Mutation as OutputType>::create_type_info(&mut registry);
+    <Subscription as SubscriptionType>::create_type_info(&mut registry);
+    let query = <Query as OutputType>::type_name();
+    let mutation = <Mutation as OutputType>::type_name();
+    Guards::new(
+        &registry,
+        &query,
+        &mutation,
+        &<Subscription as SubscriptionType>::type_name(),
+    )
+}
+
+/// The schema behind its guards and limits; clones share everything. Give it to [`crate::http::router`].
+///
+/// A request must carry a [`Caller`] in its data; one that does not is nobody's.
+#[derive(Clone)]
+pub struct Api {
+    schema: DocketSchema,
+    guards: Arc<Guards>,
+}
+
+impl Api {
+    /// Over a log and its read models.
+    pub fn new(store: Store, projections: Projections) -> Api {
+        let services = Services {
+            facts: OrderFacts::new(store.clone()),
+            store,
+            projections,
+        };
+        Api {
+            schema: builder().data(Arc::new(services)).finish(),
+            guards: Arc::new(guards()),
+        }
+    }
+
+    /// Who asks, for what, and how much of it: refused here, or measured.
+    fn admit(&self, request: &mut Request, caller: Option<&Caller>) -> Result<Option<Measure>, ServerError> {
+        let role = caller.and_then(Caller::role);
+        let (operation, variables) = (request.operation_name.clone(), request.variables.clone());
+        let document = request.parsed_query()?;
+        let measured = document::check(&self.guards, document, operation.as_deref(), &variables, role);
+        measured.map_err(Refused::into_server_error)
+    }
+}
+
+/// The caller in a request's data.
+fn caller(data: &Data) -> Option<&Caller> {
+    data.get(&std::any::TypeId::of::<Caller>())
+        .and_then(|caller| caller.downcast_ref())
+}
+
+impl Executor for Api {
+    fn execute(&self, mut request: Request) -> impl Future<Output = Response> + Send {
+        let caller = caller(&request.data).cloned();
+        let admitted = self.admit(&mut request, caller.as_ref());
+        async move {
+            let began = Instant::now();
+            let response = match admitted {
+                Ok(measure) => with_cost(self.schema.execute(request).await, measure),
+                Err(error) => Response::from_errors(vec![error]),
+            };
+            metrics::histogram!("docket_graphql_seconds").record(began.elapsed());
+            count_errors(&response);
+            response
+        }
+    }
+
+    fn execute_stream(
+        &self,
+        mut request: Request,
+        session: Option<Arc<Data>>,
+    ) -> BoxStream<'static, Response> {
+        let session = session.unwrap_or_default();
+        let caller = caller(&request.data).or_else(|| caller(&session)).cloned();
+        match self.admit(&mut request, caller.as_ref()) {
+            Ok(_) => {
+                let open = Open::new();
+                let stream = self.schema.execute_stream_with_session_data(request, session);
+                stream.inspect(move |response| open.sent(response)).boxed()
+            }
+            Err(error) => {
+                let response = Response::from_errors(vec![error]);
+                count_errors(&response);
+                stream::iter([response]).boxed()
+            }
+        }
+    }
+}
+
+/// A subscription, counted as long as it lives.
+struct Open;
+
+impl Open {
+    fn new() -> Open {
+        metrics::gauge!("docket_graphql_subscriptions").increment(1);
+        Open
+    }
+
+    fn sent(&self, response: &Response) {
+        metrics::counter!("docket_graphql_messages_total").increment(1);
+        count_errors(response);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!("docket_graphql_subscriptions").decrement(1);
+    }
+}
+
+/// Counts errors by their codes, of which there are a dozen; one of the engine's has none and is bad input.
+fn count_errors(response: &Response) {
+    for error in &response.errors {
+        let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+        let code = match code {
+            Some(Value::String(code)) => code.clone(),
+            _ => code::BAD_USER_INPUT.to_owned(),
+        };
+        metrics::counter!("docket_graphql_errors_total", "code" => code).increment(1);
+    }
+}
+
+/// Tells what an operation cost, of what it may cost.
+fn with_cost(response: Response, measure: Option<Measure>) -> Response {
+    let Some(measure) = measure else { return response };
+    let cost = [("requested", measure.cost), ("limit", limits::MAX_COST)];
+    let cost = cost
+        .into_iter()
+        .map(|(name, number)| (async_graphql::Name::new(name), Value::from(number)));
+    response.extension("cost", Value::Object(cost.collect()))
+}

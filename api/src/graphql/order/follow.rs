@@ -1,0 +1,216 @@
+//! A stream of messages over the log: replaying from a cursor, then live, without a seam.
+//!
+//! The feed is read by offset, never listened to: what wakes a stream only says that there may be more. So nothing is
+//! lost while a slow client makes it wait, nothing is buffered for it but the page at hand, and a message's cursor is
+//! always the offsets that were passed over up to it. Partitions have no order between them; they are read in turn.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use docket_domain::{Currency, CustomerId, OrderId, text::Code};
+use docket_event_store::{Feed, RecordedEvent};
+use futures::{Stream, stream};
+use tokio::sync::watch;
+
+use crate::graphql::{
+    Services,
+    cursor::{LogCursor, Mark},
+    error::Refused,
+    limits,
+};
+
+/// Which events a stream shows.
+pub(super) enum Scope {
+    /// All of one order.
+    Order(OrderId),
+    /// Those of orders for which all that is given holds.
+    Orders {
+        customer: Option<CustomerId>,
+        channel: Option<Code>,
+        currency: Option<Currency>,
+        types: Vec<&'static str>,
+    },
+}
+
+impl Scope {
+    async fn shows(&self, services: &Services, event: &RecordedEvent) -> Result<bool, Refused> {
+        match self {
+            Scope::Order(order) => Ok(event.stream.order == *order),
+            Scope::Orders {
+                customer,
+                channel,
+                currency,
+                types,
+            } => {
+                if !types.is_empty() && !types.contains(&event.event_type.as_ref()) {
+                    return Ok(false);
+                }
+                if customer.is_none() && channel.is_none() && currency.is_none() {
+                    return Ok(true);
+                }
+                let Some(facts) = services.facts.of_event(event).await? else {
+                    return Ok(false);
+                };
+                Ok(customer
+                    .as_ref()
+                    .is_none_or(|customer| facts.customer.as_ref() == Some(customer))
+                    && channel.as_ref().is_none_or(|channel| facts.channel == *channel)
+                    && currency.is_none_or(|currency| facts.currency == currency))
+            }
+        }
+    }
+}
+
+/// A message of a stream: where it stands now, and what happened, unless it only says where it stands.
+pub(super) struct Message {
+    pub(super) cursor: String,
+    pub(super) event: Option<Arc<RecordedEvent>>,
+}
+
+enum Wake {
+    /// When the one partition grows.
+    Partition(watch::Receiver<i64>),
+    /// When any does.
+    Any(watch::Receiver<u64>),
+}
+
+struct Follow {
+    services: Arc<Services>,
+    scope: Scope,
+    cursor: LogCursor,
+    /// Which mark is read next.
+    turn: usize,
+    page: VecDeque<Arc<RecordedEvent>>,
+    wake: Wake,
+    /// When the last message was given; none before the first.
+    spoke: Option<Instant>,
+}
+
+/// The messages after a cursor. It begins with the cursor alone, and ends after an error: whoever was following resumes
+/// from the last cursor that was given.
+pub(super) fn follow(
+    services: Arc<Services>,
+    scope: Scope,
+    cursor: LogCursor,
+) -> impl Stream<Item = async_graphql::Result<Message>> + use<> {
+    let feed = services.store.feed();
+    let wake = match cursor.0.as_slice() {
+        [Mark { partition, .. }] => feed.watch(*partition).map(Wake::Partition),
+        _ => None,
+    };
+    let wake = wake.unwrap_or_else(|| Wake::Any(feed.moved()));
+    let follow = Follow {
+        scope,
+        cursor,
+        turn: 0,
+        page: VecDeque::new(),
+        wake,
+        spoke: None,
+        services,
+    };
+    stream::unfold(Some(follow), |follow| async move {
+        let mut follow = follow?;
+        match follow.next().await {
+            Ok(message) => Some((Ok(message), Some(follow))),
+            Err(refused) => Some((Err(refused.into()), None)),
+        }
+    })
+}
+
+impl Follow {
+    fn feed(&self) -> &Feed {
+        self.services.store.feed()
+    }
+
+    async fn next(&mut self) -> Result<Message, Refused> {
+        loop {
+            let deadline = match self.spoke {
+                Some(spoke) => spoke + limits::IDLE_CURSOR,
+                None => return Ok(self.say(None)),
+            };
+            // Passing over what others did is idle too: the cursor moves, and its owner should know.
+            if Instant::now() >= deadline {
+                return Ok(self.say(None));
+            }
+            while let Some(event) = self.page.pop_front() {
+                self.pass(&event);
+                if self.scope.shows(&self.services, &event).await? {
+                    return Ok(self.say(Some(event)));
+                }
+            }
+            // Seen before reading, so that what comes in while nothing is found wakes at once.
+            if let Wake::Any(moved) = &mut self.wake {
+                moved.borrow_and_update();
+            }
+            if self.turn_page().await? {
+                // A page may be in memory and all of it somebody else's: let others run as well.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let _ = tokio::time::timeout_at(deadline.into(), self.more()).await;
+        }
+    }
+
+    fn say(&mut self, event: Option<Arc<RecordedEvent>>) -> Message {
+        self.spoke = Some(Instant::now());
+        Message {
+            cursor: self.cursor.encode(),
+            event,
+        }
+    }
+
+    /// Moves the mark of the event's partition onto it.
+    fn pass(&mut self, event: &RecordedEvent) {
+        let marks = &mut self.cursor.0;
+        if let Some(mark) = marks
+            .iter_mut()
+            .find(|mark| mark.partition == event.position.partition)
+        {
+            *mark = Mark {
+                offset: event.position.offset,
+                event_id: event.event_id,
+                ..*mark
+            };
+        }
+    }
+
+    /// The next page of the next partition that has one.
+    async fn turn_page(&mut self) -> Result<bool, Refused> {
+        let count = self.cursor.0.len();
+        for step in 0..count {
+            let at = (self.turn + step) % count;
+            let Some(&Mark {
+                partition, offset, ..
+            }) = self.cursor.0.get(at)
+            else {
+                continue;
+            };
+            if self.feed().head(partition) <= offset {
+                continue;
+            }
+            let page = self
+                .feed()
+                .read(partition, offset, limits::SUBSCRIPTION_PAGE)
+                .await?;
+            if !page.is_empty() {
+                self.page = page.into();
+                self.turn = at + 1;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Resolves when there may be more. A feed that is gone never has more.
+    async fn more(&mut self) {
+        let gone = match &mut self.wake {
+            Wake::Partition(head) => {
+                let offset = self.cursor.0.first().map_or(0, |mark| mark.offset);
+                head.wait_for(|head| *head > offset).await.is_err()
+            }
+            Wake::Any(moved) => moved.changed().await.is_err(),
+        };
+        if gone {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Orders.
+
+pub(super) mod facts;
+pub(super) mod follow;
+pub(super) mod inputs;
+pub(super) mod load;
+pub(super) mod mutations;
+pub(super) mod parts;
+pub(super) mod queries;
+pub(super) mod source;
+pub(super) mod subscriptions;
+mod types;
+pub(super) mod view;

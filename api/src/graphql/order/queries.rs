@@ -1,0 +1,368 @@
+//! Queries of orders.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo};
+use chrono::{DateTime, Utc};
+use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
+use docket_event_store::Position;
+use docket_projections::read_models::{
+    order_detail,
+    order_summary::{self, Filter, OrderSummary, PageError, Sort},
+};
+use std::sync::Arc;
+
+use super::{
+    load::{Until, load},
+    parts::{FulfillmentStatus, OrderPaymentStatus, OrderStatus},
+    source::{Order, SUMMARY_FIELDS},
+    view::{OrderView, only_customer},
+};
+use crate::graphql::{
+    Services, actor, cursor,
+    error::{Refused, sentence},
+    limits,
+    position::{self, PositionInput},
+    scalars::{BigInt, CurrencyScalar},
+    services,
+};
+
+/// What a list of orders is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "docket_projections::read_models::order_summary::SortField")]
+pub enum OrderSortField {
+    /// When the order was begun.
+    CreatedAt,
+    /// When it was placed; drafts come before.
+    PlacedAt,
+    /// Its number; drafts come before.
+    Number,
+    /// Its grand total, in minor units whatever the currency.
+    Total,
+}
+
+/// The order of a list of orders.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub struct OrderSort {
+    /// By what.
+    #[graphql(default_with = "OrderSortField::CreatedAt")]
+    pub field: OrderSortField,
+    /// Newest or largest first.
+    #[graphql(default = true)]
+    pub descending: bool,
+}
+
+/// What a list of orders shows: everything that is given must hold.
+#[derive(Debug, Default, InputObject)]
+pub struct OrderFilter {
+    /// Of this number.
+    pub number: Option<BigInt>,
+    /// Of this customer.
+    pub customer: Option<String>,
+    /// From this channel.
+    pub channel: Option<String>,
+    /// In this currency.
+    pub currency: Option<CurrencyScalar>,
+    /// In one of these statuses.
+    pub status: Option<Vec<OrderStatus>>,
+    /// With payments this far.
+    pub payment_status: Option<Vec<OrderPaymentStatus>>,
+    /// With shipments this far.
+    pub fulfillment_status: Option<Vec<FulfillmentStatus>>,
+    /// Stopped, or not.
+    pub on_hold: Option<bool>,
+    /// Begun at or after.
+    pub created_from: Option<DateTime<Utc>>,
+    /// Begun before.
+    pub created_before: Option<DateTime<Utc>>,
+    /// Placed at or after.
+    pub placed_from: Option<DateTime<Utc>>,
+    /// Placed before.
+    pub placed_before: Option<DateTime<Utc>>,
+    /// Grand total of at least this, in minor units.
+    pub total_from: Option<BigInt>,
+    /// Grand total of at most this, in minor units.
+    pub total_to: Option<BigInt>,
+}
+
+impl OrderFilter {
+    /// What the read model is asked; `None` where nothing can match, because a customer asks for somebody else's.
+    fn into_rows(self, actor: &Actor) -> Result<Option<Filter>, Refused> {
+        let named = self
+            .customer
+            .map(|id| CustomerId::try_new(id).map_err(|e| Refused::bad_input(sentence(&e))));
+        let mut customer = named.transpose()?;
+        if let Some(own) = only_customer(actor) {
+            if customer.as_ref().is_some_and(|customer| customer.as_str() != own) {
+                return Ok(None);
+            }
+            let Ok(own) = CustomerId::try_new(own) else {
+                return Ok(None);
+            };
+            customer = Some(own);
+        }
+        fn all<T, U: From<T>>(values: Option<Vec<T>>) -> Vec<U> {
+            values.into_iter().flatten().map(Into::into).collect()
+        }
+        // A NUL byte is in no channel, and the database refuses it.
+        if self
+            .channel
+            .as_ref()
+            .is_some_and(|channel| channel.contains('\0'))
+        {
+            return Ok(None);
+        }
+        Ok(Some(Filter {
+            number: self.number.map(|number| OrderNumber(number.0)),
+            customer,
+            channel: self.channel,
+            currency: self.currency.map(|currency| currency.0.code().to_owned()),
+            statuses: all(self.status),
+            payment_statuses: all(self.payment_status),
+            fulfillment_statuses: all(self.fulfillment_status),
+            on_hold: self.on_hold,
+            created: (self.created_from, self.created_before),
+            placed: (self.placed_from, self.placed_before),
+            total: (
+                self.total_from.map(|total| total.0),
+                self.total_to.map(|total| total.0),
+            ),
+        }))
+    }
+}
+
+/// An order on a page.
+#[derive(SimpleObject)]
+pub struct OrderEdge {
+    /// The place of this order in the list.
+    pub cursor: String,
+    /// The order.
+    pub node: Order,
+}
+
+/// A page of orders.
+#[derive(SimpleObject)]
+pub struct OrderConnection {
+    /// The orders with their places.
+    pub edges: Vec<OrderEdge>,
+    /// What lies before and after.
+    pub page_info: PageInfo,
+}
+
+/// Which part of a list is asked for.
+struct Window {
+    from: Option<order_summary::Keyset>,
+    limit: usize,
+    backward: bool,
+}
+
+impl Window {
+    fn of(
+        first: Option<i32>,
+        after: Option<&str>,
+        last: Option<i32>,
+        before: Option<&str>,
+    ) -> Result<Window, Refused> {
+        if (first.is_some() || after.is_some()) && (last.is_some() || before.is_some()) {
+            return Err(Refused::bad_input(
+                "Page forward with `first` and `after`, or backward with `last` and `before`.",
+            ));
+        }
+        let backward = last.is_some() || before.is_some();
+        let named = if backward { last } else { first };
+        let limit = page_size(named, if backward { "last" } else { "first" })?;
+        let from = match (after, before) {
+            (Some(after), _) => Some(cursor::to_keyset(after, "after")?),
+            (None, Some(before)) => Some(cursor::to_keyset(before, "before")?),
+            (None, None) => None,
+        };
+        Ok(Window {
+            from,
+            limit,
+            backward,
+        })
+    }
+}
+
+/// How many items a caller asks for.
+pub(in crate::graphql) fn page_size(named: Option<i32>, argument: &str) -> Result<usize, Refused> {
+    let size = named.map_or(Some(limits::DEFAULT_PAGE), |size| u32::try_from(size).ok());
+    match size {
+        Some(size) if size <= limits::MAX_PAGE => Ok(size as usize),
+        _ => {
+            let limit = limits::MAX_PAGE;
+            Err(Refused::bad_input(format!(
+                "`{argument}` is between 0 and {limit}, not {}.",
+                named.unwrap_or_default()
+            )))
+        }
+    }
+}
+
+impl From<PageError> for Refused {
+    fn from(error: PageError) -> Refused {
+        match error {
+            PageError::Read(error) => error.into(),
+            PageError::OtherSort | PageError::BadKeyset | PageError::TooLarge { .. } => {
+                Refused::bad_input(sentence(&error))
+            }
+        }
+    }
+}
+
+/// An order's id as a caller writes it.
+pub(in crate::graphql) fn order_id(id: &ID) -> Result<OrderId, Refused> {
+    id.parse().map_err(|error| Refused::bad_input(sentence(&error)))
+}
+
+/// Queries of orders.
+#[derive(Default)]
+pub struct OrderQueries;
+
+#[Object]
+impl OrderQueries {
+    /// An order: as it is, as it was at a version of its own stream, or as it was recorded at an instant. None where it
+    /// does not exist, or did not.
+    async fn order(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Its id, a UUID.")] id: ID,
+        #[graphql(desc = "As its own stream was at this version, from 1.")] at_version: Option<i32>,
+        #[graphql(desc = "As it was recorded at this instant.")] as_of: Option<DateTime<Utc>>,
+        #[graphql(desc = "Not before what is read is at or past each of these positions.")]
+        min_position: Option<Vec<PositionInput>>,
+    ) -> Result<Option<Order>> {
+        let (services, order) = (services(ctx)?, order_id(&id)?);
+        let until = match (at_version, as_of) {
+            (None, None) => None,
+            (Some(version), None) => Some(Until::Version(Version(version))),
+            (None, Some(instant)) => Some(Until::Instant(instant)),
+            (Some(_), Some(_)) => {
+                return Err(Refused::bad_input("Give `atVersion` or `asOf`, not both.").into());
+            }
+        };
+        let view = match until {
+            None => {
+                position::wait(ctx, &[order_detail::NAME], min_position.as_deref()).await?;
+                OrderView::find(services, &[order]).await?.remove(&order)
+            }
+            // The log itself is read, and it holds every position that a mutation ever gave.
+            Some(until) => {
+                let detail = load(&services.store, order, until).await?;
+                OrderView::open_all(services, detail.into_iter().collect())
+                    .await?
+                    .pop()
+            }
+        };
+        let actor = actor(ctx)?;
+        Ok(view.filter(|view| view.is_for(actor)).map(Order::of))
+    }
+
+    /// A list of orders. A cursor belongs to its sort.
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
+    async fn orders(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, forward; 20 where nothing is said, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "After this place.")] after: Option<String>,
+        #[graphql(desc = "How many, backward; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this place.")] before: Option<String>,
+        #[graphql(desc = "Which; all where nothing is said.")] filter: Option<OrderFilter>,
+        #[graphql(desc = "In which order; the newest first where nothing is said.")] sort: Option<OrderSort>,
+        #[graphql(desc = "Not before what is read is at or past each of these positions.")]
+        min_position: Option<Vec<PositionInput>>,
+    ) -> Result<Option<OrderConnection>> {
+        let window = Window::of(first, after.as_deref(), last, before.as_deref())?;
+        let sort = sort.map_or_else(Sort::default, |sort| Sort {
+            field: sort.field.into(),
+            descending: sort.descending,
+        });
+        let Some(filter) = filter.unwrap_or_default().into_rows(actor(ctx)?)? else {
+            return Ok(Some(connection(Vec::new(), &window, false)));
+        };
+        let with_details = wants_details(ctx);
+        let both = [order_summary::NAME, order_detail::NAME];
+        position::wait(
+            ctx,
+            if with_details { &both } else { &both[..1] },
+            min_position.as_deref(),
+        )
+        .await?;
+        let services = services(ctx)?;
+        let page = order_summary::page(
+            services.store.pool(),
+            &filter,
+            sort,
+            window.from.as_ref(),
+            window.limit,
+            window.backward,
+        );
+        let page = page.await.map_err(Refused::from)?;
+        let cursors = page
+            .rows
+            .iter()
+            .map(|row| cursor::of_keyset(&row.keyset(sort.field)))
+            .collect::<Vec<_>>();
+        let orders = nodes(services, page.rows, with_details).await?;
+        let edges = cursors
+            .into_iter()
+            .zip(orders)
+            .map(|(cursor, node)| OrderEdge { cursor, node })
+            .collect();
+        Ok(Some(connection(edges, &window, page.has_more)))
+    }
+}
+
+/// Whether a list's orders are asked for anything that a summary does not have.
+fn wants_details(ctx: &Context<'_>) -> bool {
+    let nodes = ctx.look_ahead().field("edges").field("node").selection_fields();
+    let mut asked = nodes.iter().flat_map(|node| node.selection_set());
+    asked.any(|field| !SUMMARY_FIELDS.contains(&field.name()))
+}
+
+/// The orders of a page: one more statement, and one for keys, where documents are asked for.
+async fn nodes(
+    services: &Services,
+    rows: Vec<OrderSummary>,
+    with_details: bool,
+) -> Result<Vec<Order>, Refused> {
+    if !with_details || rows.is_empty() {
+        return Ok(rows.into_iter().map(Order::of_summary).collect());
+    }
+    // Documents and summaries are folded apart; a document must not be older than the row that stands for it.
+    let mut newest: Vec<Position> = Vec::new();
+    for row in &rows {
+        match newest
+            .iter_mut()
+            .find(|known| known.partition == row.position.partition)
+        {
+            Some(known) => known.offset = known.offset.max(row.position.offset),
+            None => newest.push(row.position),
+        }
+    }
+    position::wait_for(&services.projections, &[order_detail::NAME], &newest).await?;
+    let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
+    let views = OrderView::find(services, &ids).await?;
+    let node = |row: OrderSummary| match views.get(&row.id) {
+        Some(view) => Order::of(Arc::clone(view)),
+        None => Order::of_summary(row),
+    };
+    Ok(rows.into_iter().map(node).collect())
+}
+
+fn connection(edges: Vec<OrderEdge>, window: &Window, has_more: bool) -> OrderConnection {
+    let page_info = PageInfo {
+        // There is something behind a cursor that was given: what it was taken from.
+        has_previous_page: if window.backward {
+            has_more
+        } else {
+            window.from.is_some()
+        },
+        has_next_page: if window.backward {
+            window.from.is_some()
+        } else {
+            has_more
+        },
+        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+    };
+    OrderConnection { edges, page_info }
+}

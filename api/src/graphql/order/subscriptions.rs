@@ -1,0 +1,188 @@
+//! Subscriptions to orders.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, Object, Result, Subscription};
+use docket_domain::{CustomerId, Event, OrderId, text::Code};
+use docket_projections::read_models::order_detail;
+use futures::{Stream, StreamExt};
+
+use super::{
+    follow::{Message, Scope, follow},
+    queries::order_id,
+    source::Order,
+    view::{OrderView, only_customer},
+};
+use crate::graphql::{
+    Services, actor,
+    cursor::LogCursor,
+    error::{Refused, sentence},
+    event::types::EventSummary,
+    position::{self, Position},
+    scalars::CurrencyScalar,
+    services,
+};
+
+/// Which changes are followed: everything that is given must hold. Only what never changes of an order can be asked
+/// for, so that a stream that resumes shows what it would have shown live.
+#[derive(Debug, Default, InputObject)]
+pub struct OrderChangesFilter {
+    /// Of orders of this customer.
+    pub customer: Option<String>,
+    /// Of orders from this channel.
+    pub channel: Option<String>,
+    /// Of orders in this currency.
+    pub currency: Option<CurrencyScalar>,
+    /// Of one of these types: `order.placed`.
+    pub types: Option<Vec<String>>,
+}
+
+impl OrderChangesFilter {
+    fn into_scope(self) -> Result<Scope, Refused> {
+        let bad = |error: &dyn std::fmt::Display| Refused::bad_input(sentence(&error));
+        let known = |name: String| {
+            let mut types = Event::types();
+            let known = types.find(|(known, _)| *known == name).map(|(known, _)| known);
+            known.ok_or_else(|| Refused::bad_input(format!("There is no type of event {name:.80?}.")))
+        };
+        Ok(Scope::Orders {
+            customer: self
+                .customer
+                .map(CustomerId::try_new)
+                .transpose()
+                .map_err(|error| bad(&error))?,
+            channel: self
+                .channel
+                .map(Code::try_new)
+                .transpose()
+                .map_err(|error| bad(&error))?,
+            currency: self.currency.map(|currency| currency.0),
+            types: self
+                .types
+                .into_iter()
+                .flatten()
+                .map(known)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A message of a stream of orders. The first has only a cursor, and so has one each 15 s in which nothing happens.
+pub struct OrderMessage(Message);
+
+/// What happened to an order, or only how far the stream has come.
+#[Object]
+impl OrderMessage {
+    /// Give it as `after` to go on after this message.
+    async fn cursor(&self) -> &str {
+        &self.0.cursor
+    }
+
+    /// Where it happened in the log.
+    async fn position(&self) -> Option<Position> {
+        self.0.event.as_ref().map(|event| event.position.into())
+    }
+
+    /// What happened.
+    async fn event(&self) -> Option<EventSummary> {
+        self.0.event.as_ref().map(|event| EventSummary::of(event))
+    }
+
+    /// The id of the order that it happened to.
+    async fn order_id(&self) -> Option<ID> {
+        self.0
+            .event
+            .as_ref()
+            .map(|event| ID(event.stream.order.to_string()))
+    }
+
+    /// The order, with this in it; it may hold later changes too.
+    async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
+        let Some(event) = &self.0.event else {
+            return Ok(None);
+        };
+        let (services, order) = (services(ctx)?, event.stream.order);
+        position::wait_for(&services.projections, &[order_detail::NAME], &[event.position]).await?;
+        let view = OrderView::find(services, &[order]).await?.remove(&order);
+        let actor = actor(ctx)?;
+        Ok(view.filter(|view| view.is_for(actor)).map(Order::of))
+    }
+}
+
+/// Subscriptions to orders.
+#[derive(Default)]
+pub struct OrderSubscriptions;
+
+fn shared(ctx: &Context<'_>) -> Result<Arc<Services>, Refused> {
+    ctx.data::<Arc<Services>>()
+        .cloned()
+        .map_err(|_| Refused::unavailable())
+}
+
+async fn start(
+    services: Arc<Services>,
+    scope: Scope,
+    partitions: &[u16],
+    after: Option<&str>,
+) -> Result<Messages, Refused> {
+    let feed = services.store.feed();
+    let cursor = match after {
+        Some(after) => LogCursor::resume(feed, after, partitions).await?,
+        None => LogCursor::now(feed, partitions).await?,
+    };
+    Ok(follow(services, scope, cursor)
+        .map(|message| message.map(OrderMessage))
+        .boxed())
+}
+
+type Messages = futures::stream::BoxStream<'static, Result<OrderMessage>>;
+
+#[Subscription]
+impl OrderSubscriptions {
+    /// What happens to one order, its payments and its shipments.
+    async fn order_updated(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The order's id.")] id: ID,
+        #[graphql(desc = "Go on after the message with this cursor.")] after: Option<String>,
+    ) -> Result<impl Stream<Item = Result<OrderMessage>> + use<>> {
+        let services = shared(ctx)?;
+        let order: OrderId = order_id(&id)?;
+        let facts = services
+            .facts
+            .of(order)
+            .await?
+            .ok_or_else(|| Refused::not_found(order))?;
+        if let Some(own) = only_customer(actor(ctx)?)
+            && facts.customer.as_ref().map(CustomerId::as_str) != Some(own)
+        {
+            return Err(Refused::not_found(order).into());
+        }
+        // Everything about an order is in one partition; the others do not wake this stream.
+        let partition = services.store.partition_of(order);
+        Ok(start(services, Scope::Order(order), &[partition], after.as_deref()).await?)
+    }
+
+    /// What happens to all orders, or to those of a filter. Customers see their own.
+    async fn orders_changed(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which changes; all where nothing is said.")] filter: Option<OrderChangesFilter>,
+        #[graphql(desc = "Go on after the message with this cursor.")] after: Option<String>,
+    ) -> Result<impl Stream<Item = Result<OrderMessage>> + use<>> {
+        let services = shared(ctx)?;
+        let mut scope = filter.unwrap_or_default().into_scope()?;
+        if let (Some(own), Scope::Orders { customer, .. }) = (only_customer(actor(ctx)?), &mut scope) {
+            if customer.as_ref().is_some_and(|customer| customer.as_str() != own) {
+                return Err(
+                    Refused::new(crate::http::code::FORBIDDEN, "Customers follow their own orders.").into(),
+                );
+            }
+            // A token's actor is not always a customer's id that could have an order; then nothing is theirs.
+            let own = CustomerId::try_new(own).map_err(|error| Refused::bad_input(sentence(&error)))?;
+            *customer = Some(own);
+        }
+        let partitions: Vec<u16> = (0..services.store.feed().partitions()).collect();
+        Ok(start(services, scope, &partitions, after.as_deref()).await?)
+    }
+}

@@ -1,0 +1,339 @@
+//! An order as it is shown.
+
+use async_graphql::{Context, ID, Object, Result};
+use chrono::{DateTime, Utc};
+use docket_domain::{ShipmentId, order as domain};
+use docket_event_store::Origin;
+
+use super::{
+    parts::{
+        Address, Allocation, FulfillmentStatus, HoldReason, LineQuantity, OrderLine, OrderPaymentStatus,
+        OrderStatus, OrderTotals, ShippingMethod,
+    },
+    source::{Order, Source},
+};
+use crate::graphql::{
+    payment::types::Payment,
+    position::Position,
+    scalars::{BigInt, CurrencyScalar, MoneyValue},
+    shipment::types::Shipment,
+};
+
+/// An order with its payments and shipments.
+#[Object]
+impl Order {
+    /// Its id, a UUID.
+    async fn id(&self) -> ID {
+        ID(self.order_id().to_string())
+    }
+
+    /// The version of its own stream, for `expectedVersion`.
+    async fn version(&self) -> i32 {
+        match &self.0 {
+            Source::Detail(view) => view.detail.version.0,
+            Source::Summary(row) => row.version.0,
+        }
+    }
+
+    /// The newest event in what is shown, of the order, its payments and its shipments.
+    async fn position(&self) -> Position {
+        match &self.0 {
+            Source::Detail(view) => view.detail.position.into(),
+            Source::Summary(row) => row.position.into(),
+        }
+    }
+
+    /// What people call it by, once placed.
+    async fn number(&self) -> Option<BigInt> {
+        let number = match &self.0 {
+            Source::Detail(view) => view.detail.order().number,
+            Source::Summary(row) => row.number,
+        };
+        number.map(|number| BigInt(number.0))
+    }
+
+    /// How far the sale has come.
+    async fn status(&self) -> Option<OrderStatus> {
+        OrderStatus::of(match &self.0 {
+            Source::Detail(view) => view.detail.order().status,
+            Source::Summary(row) => row.status,
+        })
+    }
+
+    /// How far its payments have come together.
+    async fn payment_status(&self) -> OrderPaymentStatus {
+        match &self.0 {
+            Source::Detail(view) => view.detail.payment_status().into(),
+            Source::Summary(row) => row.payment_status.into(),
+        }
+    }
+
+    /// How far its shipments have come together.
+    async fn fulfillment_status(&self) -> FulfillmentStatus {
+        match &self.0 {
+            Source::Detail(view) => view.detail.fulfillment_status().into(),
+            Source::Summary(row) => row.fulfillment_status.into(),
+        }
+    }
+
+    /// It is stopped.
+    async fn on_hold(&self) -> bool {
+        match &self.0 {
+            Source::Detail(view) => !view.detail.order().holds.is_empty(),
+            Source::Summary(row) => row.on_hold,
+        }
+    }
+
+    /// Who buys, where they are known: the customer's id in the shop's own accounts.
+    async fn customer(&self) -> Option<String> {
+        let customer = match &self.0 {
+            Source::Detail(view) => view.detail.order().customer.as_ref(),
+            Source::Summary(row) => row.customer.as_ref(),
+        };
+        customer.map(ToString::to_string)
+    }
+
+    /// Where it comes from: web, phone, marketplace.
+    async fn channel(&self) -> Option<String> {
+        match &self.0 {
+            Source::Detail(view) => view.detail.order().channel.as_ref().map(ToString::to_string),
+            Source::Summary(row) => Some(row.channel.to_string()),
+        }
+    }
+
+    /// Of every amount.
+    async fn currency(&self) -> Option<CurrencyScalar> {
+        self.money_of().map(CurrencyScalar)
+    }
+
+    /// What it adds up to: as placed, or, in a draft, now.
+    async fn totals(&self) -> Option<OrderTotals> {
+        let totals = match &self.0 {
+            Source::Detail(view) => view.detail.totals(),
+            Source::Summary(row) => row.totals,
+        };
+        self.money_of().map(|currency| OrderTotals::of(&totals, currency))
+    }
+
+    /// What the customer need not pay of it, because it was cancelled.
+    async fn cancelled_value(&self) -> Option<MoneyValue> {
+        let value = match &self.0 {
+            Source::Detail(view) => view.detail.order().cancelled_value,
+            Source::Summary(row) => row.cancelled_value,
+        };
+        self.money_of().map(|currency| MoneyValue::new(value, currency))
+    }
+
+    /// What its payments took.
+    async fn paid(&self) -> Option<MoneyValue> {
+        let paid = match &self.0 {
+            Source::Detail(view) => view.detail.sums().captured,
+            Source::Summary(row) => row.sums.captured,
+        };
+        self.money_of().map(|currency| MoneyValue::new(paid, currency))
+    }
+
+    /// It was brought in from elsewhere.
+    async fn imported(&self) -> bool {
+        let origin = match &self.0 {
+            Source::Detail(view) => view.detail.document.origin,
+            Source::Summary(row) => row.origin,
+        };
+        origin == Origin::Imported
+    }
+
+    /// When it was begun.
+    async fn created_at(&self) -> DateTime<Utc> {
+        match &self.0 {
+            Source::Detail(view) => view.detail.document.times.created_at,
+            Source::Summary(row) => row.created_at,
+        }
+    }
+
+    /// When something happened to it, its payments or its shipments last.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        match &self.0 {
+            Source::Detail(view) => view.detail.document.times.updated_at,
+            Source::Summary(row) => row.updated_at,
+        }
+    }
+
+    /// When it was placed.
+    async fn placed_at(&self) -> Option<DateTime<Utc>> {
+        match &self.0 {
+            Source::Detail(view) => view.detail.document.times.placed_at,
+            Source::Summary(row) => row.placed_at,
+        }
+    }
+
+    /// When it was confirmed.
+    async fn confirmed_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        Ok(self.view(ctx).await?.detail.document.times.confirmed_at)
+    }
+
+    /// When it was completed.
+    async fn completed_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        Ok(self.view(ctx).await?.detail.document.times.completed_at)
+    }
+
+    /// When it was called off.
+    async fn cancelled_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        Ok(self.view(ctx).await?.detail.document.times.cancelled_at)
+    }
+
+    /// Why it was called off.
+    async fn cancel_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        Ok(self
+            .view(ctx)
+            .await?
+            .detail
+            .document
+            .cancel_reason
+            .as_ref()
+            .map(ToString::to_string))
+    }
+
+    /// When it expired.
+    async fn expired_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        Ok(self.view(ctx).await?.detail.document.times.expired_at)
+    }
+
+    /// When it expires unless it is paid, once placed.
+    async fn payment_due_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        self.state(ctx, |_, order| order.payment_due_at).await
+    }
+
+    /// The customer's language.
+    async fn locale(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        self.state(ctx, |_, order| order.locale.as_ref().map(ToString::to_string))
+            .await
+    }
+
+    /// What the customer is called; none where they are forgotten.
+    async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        self.state(ctx, |view, order| {
+            view.open(order.name.as_ref()).map(|name| name.to_string())
+        })
+        .await
+    }
+
+    /// Where mail reaches the customer; none where they are forgotten.
+    async fn email(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        self.state(ctx, |view, order| {
+            view.open(order.email.as_ref()).map(|email| email.to_string())
+        })
+        .await
+    }
+
+    /// Where a call reaches the customer; none where they are forgotten.
+    async fn phone(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        self.state(ctx, |view, order| {
+            view.open(order.phone.as_ref()).map(|phone| phone.to_string())
+        })
+        .await
+    }
+
+    /// What the customer wishes; none where they are forgotten.
+    async fn note(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        self.state(ctx, |view, order| {
+            view.open(order.note.as_ref()).map(|note| note.to_string())
+        })
+        .await
+    }
+
+    /// Something personal in it can no longer be read, because the person is forgotten.
+    async fn forgotten(&self, ctx: &Context<'_>) -> Result<Option<bool>> {
+        self.state(ctx, |view, _| Some(view.is_forgotten())).await
+    }
+
+    /// Where the goods go.
+    async fn shipping_address(&self, ctx: &Context<'_>) -> Result<Option<Address>> {
+        self.state(ctx, |view, order| {
+            order
+                .shipping_address
+                .as_ref()
+                .map(|address| Address::of(view, address))
+        })
+        .await
+    }
+
+    /// Where the bill goes.
+    async fn billing_address(&self, ctx: &Context<'_>) -> Result<Option<Address>> {
+        self.state(ctx, |view, order| {
+            order
+                .billing_address
+                .as_ref()
+                .map(|address| Address::of(view, address))
+        })
+        .await
+    }
+
+    /// How the goods go.
+    async fn shipping_method(&self, ctx: &Context<'_>) -> Result<Option<ShippingMethod>> {
+        self.state(ctx, |_, order| {
+            let (method, currency) = (order.shipping_method.as_ref()?, order.currency?);
+            Some(ShippingMethod {
+                code: method.code.to_string(),
+                name: method.name.as_ref().map(ToString::to_string),
+                price: MoneyValue::new(method.price, currency),
+            })
+        })
+        .await
+    }
+
+    /// Why it is stopped; empty where it is not.
+    async fn holds(&self, ctx: &Context<'_>) -> Result<Option<Vec<HoldReason>>> {
+        self.state(ctx, |_, order| {
+            Some(order.holds.iter().map(|reason| (*reason).into()).collect())
+        })
+        .await
+    }
+
+    /// Its lines, by number.
+    async fn lines(&self, ctx: &Context<'_>) -> Result<Option<Vec<OrderLine>>> {
+        self.state(ctx, |view, order| {
+            let progress = view.detail.line_progress();
+            let (lines, currency) = (order.lines.iter().zip(&progress), order.currency?);
+            Some(
+                lines
+                    .map(|(line, (_, progress))| OrderLine::of(line, progress, currency))
+                    .collect(),
+            )
+        })
+        .await
+    }
+
+    /// What is set aside for shipments, by number.
+    async fn allocations(&self, ctx: &Context<'_>) -> Result<Option<Vec<Allocation>>> {
+        let id = self.order_id();
+        self.state(ctx, |_, order| {
+            let allocation = |(number, allocation): (&u16, &domain::Allocation)| Allocation {
+                shipment_id: ID(ShipmentId::new(id, *number).to_string()),
+                lines: allocation.lines.iter().map(LineQuantity::from).collect(),
+                released: allocation.released,
+            };
+            Some(order.allocations.iter().map(allocation).collect())
+        })
+        .await
+    }
+
+    /// Its payments, by number.
+    async fn payments(&self, ctx: &Context<'_>) -> Result<Option<Vec<Payment>>> {
+        let view = self.view(ctx).await?;
+        let numbers = view.detail.document.payments.keys();
+        Ok(Some(
+            numbers.filter_map(|number| Payment::of(&view, *number)).collect(),
+        ))
+    }
+
+    /// Its shipments that were started, by number.
+    async fn shipments(&self, ctx: &Context<'_>) -> Result<Option<Vec<Shipment>>> {
+        let view = self.view(ctx).await?;
+        let numbers = view.detail.document.shipments.keys();
+        Ok(Some(
+            numbers
+                .filter_map(|number| Shipment::of(&view, *number))
+                .collect(),
+        ))
+    }
+}

@@ -1,0 +1,6 @@
+//! Payments.
+
+pub(super) mod inputs;
+pub(super) mod mutations;
+mod parts;
+pub(super) mod types;

@@ -1,0 +1,105 @@
+//! Mutations of a payment.
+
+use async_graphql::{Context, Object, Result};
+
+use super::inputs::{
+    CapturePaymentInput, InitiatePaymentInput, RecordAuthorizationFailureInput, RecordAuthorizationInput,
+    RecordCaptureFailureInput, RecordCaptureInput, RecordRefundFailureInput, RecordRefundInput,
+    RefundPaymentInput, VoidPaymentInput,
+};
+use crate::graphql::{command::run, payload::PaymentPayload};
+
+/// Mutations of a payment.
+#[derive(Default)]
+pub struct PaymentMutations;
+
+type Answered<I> = Result<Option<PaymentPayload<I>>>;
+
+#[Object]
+impl PaymentMutations {
+    /// Starts a payment of an order.
+    async fn initiate_payment(
+        &self,
+        ctx: &Context<'_>,
+        input: InitiatePaymentInput,
+    ) -> Answered<InitiatePaymentInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records that the gateway holds money.
+    async fn record_authorization(
+        &self,
+        ctx: &Context<'_>,
+        input: RecordAuthorizationInput,
+    ) -> Answered<RecordAuthorizationInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records that the gateway refused to hold money.
+    async fn record_authorization_failure(
+        &self,
+        ctx: &Context<'_>,
+        input: RecordAuthorizationFailureInput,
+    ) -> Answered<RecordAuthorizationFailureInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Asks the gateway to take money.
+    async fn capture_payment(
+        &self,
+        ctx: &Context<'_>,
+        input: CapturePaymentInput,
+    ) -> Answered<CapturePaymentInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records that the gateway took money.
+    async fn record_capture(
+        &self,
+        ctx: &Context<'_>,
+        input: RecordCaptureInput,
+    ) -> Answered<RecordCaptureInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records that the gateway did not take money.
+    async fn record_capture_failure(
+        &self,
+        ctx: &Context<'_>,
+        input: RecordCaptureFailureInput,
+    ) -> Answered<RecordCaptureFailureInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Lets the uncaptured rest of a payment go.
+    async fn void_payment(&self, ctx: &Context<'_>, input: VoidPaymentInput) -> Answered<VoidPaymentInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Asks the gateway to give money back.
+    async fn refund_payment(
+        &self,
+        ctx: &Context<'_>,
+        input: RefundPaymentInput,
+    ) -> Answered<RefundPaymentInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records that the gateway gave money back.
+    async fn record_refund(
+        &self,
+        ctx: &Context<'_>,
+        input: RecordRefundInput,
+    ) -> Answered<RecordRefundInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records that the gateway did not give money back.
+    async fn record_refund_failure(
+        &self,
+        ctx: &Context<'_>,
+        input: RecordRefundFailureInput,
+    ) -> Answered<RecordRefundFailureInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+}

@@ -1,0 +1,5 @@
+//! Shipments.
+
+pub(super) mod inputs;
+pub(super) mod mutations;
+pub(super) mod types;

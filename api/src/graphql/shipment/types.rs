@@ -1,0 +1,268 @@
+//! A shipment as it is shown.
+
+use std::sync::Arc;
+
+use async_graphql::{Enum, ID, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use docket_domain::{ShipmentId, shipment as domain};
+use docket_projections::read_models::order_detail::ShipmentDetail;
+
+use super::inputs::CarrierStatus;
+use crate::graphql::{
+    order::{
+        parts::{Address, LineQuantity, count},
+        view::OrderView,
+    },
+    scalars::MoneyValue,
+};
+
+/// How far a shipment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum ShipmentStatus {
+    /// Started.
+    Created,
+    /// Its parcels have labels.
+    LabelPurchased,
+    /// The carrier has it.
+    Dispatched,
+    /// It arrived.
+    Delivered,
+    /// It comes back.
+    Returned,
+    /// It will not arrive.
+    Failed,
+    /// It was called off.
+    Cancelled,
+}
+
+impl ShipmentStatus {
+    /// None for a shipment that does not exist, which is never shown.
+    fn of(status: domain::ShipmentStatus) -> Option<ShipmentStatus> {
+        Some(match status {
+            domain::ShipmentStatus::Missing => return None,
+            domain::ShipmentStatus::Created => ShipmentStatus::Created,
+            domain::ShipmentStatus::LabelPurchased => ShipmentStatus::LabelPurchased,
+            domain::ShipmentStatus::Dispatched => ShipmentStatus::Dispatched,
+            domain::ShipmentStatus::Delivered => ShipmentStatus::Delivered,
+            domain::ShipmentStatus::Returned => ShipmentStatus::Returned,
+            domain::ShipmentStatus::Failed => ShipmentStatus::Failed,
+            domain::ShipmentStatus::Cancelled => ShipmentStatus::Cancelled,
+        })
+    }
+}
+
+/// How a parcel is followed.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Tracking {
+    /// Who carries it.
+    pub carrier: String,
+    /// How fast.
+    pub service: Option<String>,
+    /// The carrier's name for it.
+    pub tracking_number: String,
+    /// Where a person can look.
+    pub url: Option<String>,
+}
+
+impl From<&domain::Tracking> for Tracking {
+    fn from(tracking: &domain::Tracking) -> Self {
+        Self {
+            carrier: tracking.carrier.to_string(),
+            service: tracking.service.as_ref().map(ToString::to_string),
+            tracking_number: tracking.tracking_number.to_string(),
+            url: tracking.url.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Where a carrier saw a parcel.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Scan {
+    /// What it said.
+    pub status: CarrierStatus,
+    /// Its time.
+    pub at: DateTime<Utc>,
+    /// Where; none where the person is forgotten.
+    pub place: Option<String>,
+}
+
+/// A parcel with what the carrier said of it.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Parcel {
+    /// Which of the shipment's, from 1.
+    pub number: i32,
+    /// In grams.
+    pub weight_g: Option<i32>,
+    /// In millimetres.
+    pub length_mm: Option<i32>,
+    /// In millimetres.
+    pub width_mm: Option<i32>,
+    /// In millimetres.
+    pub height_mm: Option<i32>,
+    /// How it is followed.
+    pub tracking: Tracking,
+    /// Where it is; moves forward only, except to failure and return.
+    pub status: CarrierStatus,
+    /// How often it could not be handed over.
+    pub failed_attempts: i32,
+    /// The newest scan.
+    pub last_scan: Option<Scan>,
+}
+
+impl Parcel {
+    fn of(view: &OrderView, shipment: &ShipmentDetail, state: &domain::ParcelState) -> Self {
+        let parcel = &state.parcel;
+        let scan = shipment.scans.get(&parcel.number).map(|scan| Scan {
+            status: scan.status.into(),
+            at: scan.at,
+            place: view.open(scan.place.as_ref()).map(|place| place.to_string()),
+        });
+        Self {
+            number: i32::from(parcel.number.0),
+            weight_g: parcel.weight_g.map(count),
+            length_mm: parcel.length_mm.map(count),
+            width_mm: parcel.width_mm.map(count),
+            height_mm: parcel.height_mm.map(count),
+            tracking: (&parcel.tracking).into(),
+            status: state.status.into(),
+            failed_attempts: count(state.failed_attempts),
+            last_scan: scan,
+        }
+    }
+}
+
+/// A shipment.
+pub struct Shipment {
+    view: Arc<OrderView>,
+    number: u16,
+}
+
+impl Shipment {
+    /// A shipment of an order, where it was started.
+    pub(in crate::graphql) fn of(view: &Arc<OrderView>, number: u16) -> Option<Shipment> {
+        let exists = view.detail.document.shipments.contains_key(&number);
+        exists.then(|| Shipment {
+            view: Arc::clone(view),
+            number,
+        })
+    }
+
+    fn detail(&self) -> Option<&ShipmentDetail> {
+        self.view.detail.document.shipments.get(&self.number)
+    }
+
+    fn state(&self) -> Option<&domain::Shipment> {
+        self.detail().map(|detail| &detail.state)
+    }
+}
+
+/// A shipment of an order.
+#[Object]
+impl Shipment {
+    /// Its id: `<order>-s1`.
+    async fn id(&self) -> ID {
+        ID(ShipmentId::new(self.view.detail.id, self.number).to_string())
+    }
+
+    /// Which of the order's, from 1.
+    async fn number(&self) -> i32 {
+        i32::from(self.number)
+    }
+
+    /// Its order's id.
+    async fn order_id(&self) -> ID {
+        ID(self.view.detail.id.to_string())
+    }
+
+    /// The version of its stream, for `expectedVersion`.
+    async fn version(&self) -> Option<i32> {
+        self.detail().map(|detail| detail.version.0)
+    }
+
+    /// How far it has come.
+    async fn status(&self) -> Option<ShipmentStatus> {
+        ShipmentStatus::of(self.state()?.status)
+    }
+
+    /// Where the goods lie.
+    async fn location(&self) -> Option<String> {
+        self.state()?.location.as_ref().map(ToString::to_string)
+    }
+
+    /// Where they go.
+    async fn ship_to(&self) -> Option<Address> {
+        self.state()?
+            .ship_to
+            .as_ref()
+            .map(|address| Address::of(&self.view, address))
+    }
+
+    /// What goes.
+    async fn lines(&self) -> Vec<LineQuantity> {
+        self.state()
+            .map(|state| state.lines.iter().map(LineQuantity::from).collect())
+            .unwrap_or_default()
+    }
+
+    /// Its parcels, by number.
+    async fn parcels(&self) -> Vec<Parcel> {
+        let Some(detail) = self.detail() else {
+            return Vec::new();
+        };
+        detail
+            .state
+            .parcels
+            .iter()
+            .map(|parcel| Parcel::of(&self.view, detail, parcel))
+            .collect()
+    }
+
+    /// What the labels cost.
+    async fn cost(&self) -> Option<MoneyValue> {
+        self.state()?
+            .cost
+            .map(|cost| MoneyValue::new(cost.amount, cost.currency))
+    }
+
+    /// A person entered the labels, so people report how the parcels fare.
+    async fn labelled_by_hand(&self) -> Option<bool> {
+        self.state().map(|state| state.labelled_by_hand)
+    }
+
+    /// Since when the carrier has it.
+    async fn dispatched_at(&self) -> Option<DateTime<Utc>> {
+        self.state()?.dispatched_at
+    }
+
+    /// The carrier's time of its arrival.
+    async fn delivered_at(&self) -> Option<DateTime<Utc>> {
+        self.detail()?.delivered_at
+    }
+
+    /// The carrier's time of its return.
+    async fn returned_at(&self) -> Option<DateTime<Utc>> {
+        self.detail()?.returned_at
+    }
+
+    /// Who took it; none where the person is forgotten.
+    async fn signed_by(&self) -> Option<String> {
+        self.view
+            .open(self.detail()?.signed_by.as_ref())
+            .map(|name| name.to_string())
+    }
+
+    /// Why it was given up or called off.
+    async fn reason(&self) -> Option<String> {
+        self.detail()?.reason.as_ref().map(ToString::to_string)
+    }
+
+    /// When it was started.
+    async fn created_at(&self) -> Option<DateTime<Utc>> {
+        self.detail().map(|detail| detail.created_at)
+    }
+
+    /// When something happened to it last.
+    async fn updated_at(&self) -> Option<DateTime<Utc>> {
+        self.detail().map(|detail| detail.updated_at)
+    }
+}

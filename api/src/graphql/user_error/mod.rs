@@ -1,0 +1,314 @@
+//! A rule that refused, as data: an interface and a type for each shape of numbers. Nothing was written.
+//!
+//! What each rule becomes is in `rules.rs`.
+
+mod rules;
+
+use async_graphql::{Enum, ID, Interface, SimpleObject};
+use chrono::{DateTime, Utc};
+use docket_domain::{StreamId, Version};
+
+use super::{
+    order::parts::HoldReason,
+    scalars::{BigInt, CurrencyScalar},
+};
+
+/// The rule that refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum UserErrorCode {
+    /// The status does not allow it.
+    IllegalTransition,
+    /// The stream is not at the version that was named, or other writers were faster each time.
+    VersionConflict,
+    /// More would be captured than is authorized.
+    CaptureExceedsAuthorized,
+    /// More would be refunded than is captured.
+    RefundExceedsCaptured,
+    /// The gateway cannot hold more than was asked for.
+    AuthorizationExceedsAmount,
+    /// The authorization cannot fall below what is captured.
+    AuthorizationBelowCaptured,
+    /// The last capture was asked for already.
+    FinalCaptureRequested,
+    /// What is being captured cannot be voided.
+    CapturePending,
+    /// Two currencies where one is needed; nothing is exchanged.
+    CurrencyMismatch,
+    /// The currency is unknown, or has no minor unit.
+    CurrencyUnknown,
+    /// An amount has to be more than zero.
+    AmountNotPositive,
+    /// An amount must not be negative.
+    AmountNegative,
+    /// The amount does not fit 64 bits.
+    AmountTooLarge,
+    /// An amount cannot be shared out.
+    AmountNotShareable,
+    /// A discount is more than its line.
+    DiscountExceedsLine,
+    /// The authorizations do not cover the order.
+    NotAuthorized,
+    /// The authorizations cover the order after all.
+    Covered,
+    /// The money of the order is not settled.
+    NotSettled,
+    /// Only a person confirms an order without sufficient authorization.
+    ManualByPersonOnly,
+    /// More pieces than are open.
+    ExceedsOpen,
+    /// More pieces than are allocated.
+    ExceedsAllocated,
+    /// Not everything has arrived.
+    NotDelivered,
+    /// A number above its limit.
+    LimitExceeded,
+    /// There is no such line.
+    UnknownLine,
+    /// There is no such parcel.
+    UnknownParcel,
+    /// Nothing is allocated under this number.
+    NotAllocated,
+    /// It exists already, with other content.
+    AlreadyExists,
+    /// The order is on hold.
+    OnHold,
+    /// It is too early.
+    NotDue,
+    /// A time lies in the future.
+    InFuture,
+    /// A shipment has been dispatched.
+    AlreadyDispatched,
+    /// A shipment still has its goods.
+    ShipmentLive,
+    /// One line twice in one request.
+    DuplicateLine,
+    /// No line is named.
+    NoLines,
+    /// A line that needs no shipping.
+    NothingToShip,
+    /// An order without lines.
+    Empty,
+    /// Goods without a destination.
+    NoShippingAddress,
+    /// An amount and a rate for one thing.
+    AmountAndRate,
+    /// The amount has to be given anew.
+    AmountNeeded,
+    /// The person is forgotten; nothing personal can be added.
+    Forgotten,
+    /// A rule that this version of the API has no code for; the message says which.
+    Other,
+}
+
+/// The types: each has the interface's fields and its own.
+macro_rules! user_errors {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, SimpleObject)]
+            pub struct $name {
+                /// What was refused and why, for people.
+                pub message: String,
+                /// The rule that refused, for programs.
+                pub code: UserErrorCode,
+                /// Where in the arguments, where one place can be named.
+                pub field: Option<Vec<String>>,
+                $($(#[$field_doc])* pub $field: $type,)*
+            }
+        )+
+
+        /// A rule that refused a command, with its numbers. Nothing was written.
+        #[derive(Clone, Debug, Interface)]
+        #[graphql(
+            field(name = "message", ty = "&String", desc = "What was refused and why, for people."),
+            field(name = "code", ty = "&UserErrorCode", desc = "The rule that refused, for programs."),
+            field(name = "field", ty = "&Option<Vec<String>>", desc = "Where in the arguments, where one place can be named.")
+        )]
+        pub enum UserError { $($name($name),)+ }
+    };
+}
+
+user_errors! {
+    /// The status does not allow it.
+    IllegalTransition {
+        /// The status that it has.
+        from: String,
+        /// What was asked for.
+        attempted: String,
+        /// The statuses that would allow it.
+        allowed: Vec<String>,
+    }
+    /// The stream is not at the version that was named, or other writers were faster each time.
+    VersionConflict {
+        /// Which stream: an order's, payment's or shipment's id.
+        stream: ID,
+        /// The version that was expected.
+        expected: i32,
+        /// The version that it has.
+        actual: i32,
+    }
+    /// More would be captured than is authorized. Amounts are minor units of the payment's currency.
+    CaptureExceedsAuthorized {
+        /// What the gateway held.
+        authorized: BigInt,
+        /// What was captured of it.
+        captured: BigInt,
+        /// What is being captured.
+        pending: BigInt,
+        /// What was let go or ran out.
+        released: BigInt,
+        /// What was asked for.
+        requested: BigInt,
+    }
+    /// More would be refunded than is captured. Amounts are minor units of the payment's currency.
+    RefundExceedsCaptured {
+        /// What was captured.
+        captured: BigInt,
+        /// What was refunded of it.
+        refunded: BigInt,
+        /// What is being refunded.
+        pending: BigInt,
+        /// What was asked for.
+        requested: BigInt,
+    }
+    /// An authorization above what was asked for or below what is spoken for. Amounts are minor units.
+    AuthorizationOutOfBounds {
+        /// The least that it can be.
+        minimum: BigInt,
+        /// The most that it can be, where there is a bound.
+        maximum: Option<BigInt>,
+        /// What was asked for.
+        requested: BigInt,
+    }
+    /// An amount is under way and cannot be let go. In minor units.
+    AmountPending {
+        /// How much.
+        pending: BigInt,
+    }
+    /// An amount that is none, or not one of this order.
+    InvalidAmount {
+        /// What was given, in minor units, where that is what is wrong.
+        amount_minor: Option<BigInt>,
+        /// The most that it can be, in minor units, where there is a bound.
+        maximum_minor: Option<BigInt>,
+        /// The currency that is needed, where that is what is wrong.
+        expected_currency: Option<CurrencyScalar>,
+        /// The currency that was given, where that is what is wrong.
+        found_currency: Option<CurrencyScalar>,
+    }
+    /// The authorizations do not cover the order. In minor units.
+    NotCovered {
+        /// What is authorized or captured.
+        authorized: BigInt,
+        /// What the order adds up to.
+        total: BigInt,
+        /// Of both.
+        currency: CurrencyScalar,
+    }
+    /// The authorizations cover the order. In minor units.
+    AlreadyCovered {
+        /// What is authorized or captured.
+        authorized: BigInt,
+        /// What the order adds up to.
+        total: BigInt,
+        /// Of both.
+        currency: CurrencyScalar,
+    }
+    /// The money of the order is not settled. In minor units.
+    NotSettled {
+        /// What the customer owes.
+        due: BigInt,
+        /// What is captured.
+        captured: BigInt,
+        /// What is under way.
+        pending: BigInt,
+        /// Of all three.
+        currency: CurrencyScalar,
+    }
+    /// More pieces of a line than are open.
+    QuantityExceedsOpen {
+        /// Which line.
+        line: i32,
+        /// How many were ordered.
+        ordered: i32,
+        /// How many of them are cancelled.
+        cancelled: i32,
+        /// How many of them are allocated.
+        allocated: i32,
+        /// How many were asked for.
+        requested: i32,
+    }
+    /// More pieces of a line than are allocated to the shipment.
+    QuantityExceedsAllocated {
+        /// Which line.
+        line: i32,
+        /// How many are allocated.
+        allocated: i32,
+        /// How many were asked for.
+        requested: i32,
+    }
+    /// Not every piece of a line has arrived.
+    NotDelivered {
+        /// Which line.
+        line: i32,
+        /// How many were ordered.
+        ordered: i32,
+        /// How many of them are cancelled.
+        cancelled: i32,
+        /// How many of them are delivered.
+        delivered: i32,
+    }
+    /// A number above its limit.
+    LimitExceeded {
+        /// Of what.
+        what: String,
+        /// The limit.
+        limit: BigInt,
+        /// What was asked for, where it is one number.
+        requested: Option<BigInt>,
+    }
+    /// Something was named that is not there.
+    UnknownReference {
+        /// What was named: a line's or parcel's number, a shipment's id.
+        reference: String,
+    }
+    /// It exists already, with other content.
+    AlreadyExists {
+        /// Which.
+        id: ID,
+    }
+    /// The order is on hold.
+    OnHold {
+        /// Why.
+        reasons: Vec<HoldReason>,
+    }
+    /// It is too early, or a time lies in the future.
+    NotDue {
+        /// Not before this time, where there is one.
+        at: Option<DateTime<Utc>>,
+    }
+    /// A shipment is under way or done.
+    AlreadyDispatched {
+        /// Which.
+        shipment: ID,
+    }
+    /// A rule without numbers.
+    RuleViolated {
+        /// The line that it is about, where it is about one.
+        line: Option<i32>,
+    }
+}
+
+impl UserError {
+    /// The version that was named is not the newest.
+    pub(super) fn version_conflict(stream: StreamId, expected: Version, actual: Version) -> UserError {
+        UserError::VersionConflict(VersionConflict {
+            message: format!("{stream} is at version {actual}, not {expected}."),
+            code: UserErrorCode::VersionConflict,
+            field: Some(vec!["input".to_owned(), "expectedVersion".to_owned()]),
+            stream: ID(stream.to_string()),
+            expected: expected.0,
+            actual: actual.0,
+        })
+    }
+}

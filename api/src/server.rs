@@ -1,0 +1,68 @@
+//! What listens: the API with its health on one address, the metrics on another.
+//!
+//! ```text
+//! /graphql   GraphQL over HTTP, WebSocket and server-sent events   behind the host and origin checks
+//! /readyz    whether it can do its work, and why not               behind them too
+//! /healthz   whether the process lives                             for whoever asks, by any name
+//! /metrics   Prometheus, on a listener of its own
+//! ```
+//!
+//! Stopping, in this order: cancel the token that [`Drain`] and axum's graceful shutdown were given (readiness turns
+//! false), let axum drain, `drained().await`, then stop the read models and close the store.
+
+mod metrics;
+mod readiness;
+
+use axum::{Router, http::header, routing::get};
+use docket_event_store::Store;
+use docket_projections::Projections;
+use tokio_util::sync::CancellationToken;
+
+pub use self::{
+    metrics::{MetricsError, PrometheusHandle, install_metrics, metrics_app},
+    readiness::{PartitionReadiness, Readiness, readiness},
+};
+use crate::{
+    auth::Tokens,
+    graphql::Api,
+    http::{self, Drain, HostPolicy, HttpLimits, guarded},
+};
+
+/// What a server is made of.
+pub struct Parts {
+    /// The log.
+    pub store: Store,
+    /// Its read models.
+    pub projections: Projections,
+    /// What the transports allow.
+    pub limits: HttpLimits,
+    /// Which hosts and origins are ours.
+    pub policy: HostPolicy,
+    /// Cancelled when the server stops.
+    pub stop: CancellationToken,
+    /// Ends the long-lived connections; made over `stop`.
+    pub drain: Drain,
+}
+
+/// Everything that the API's listener serves.
+pub fn app(parts: Parts) -> Router {
+    let Parts {
+        store,
+        projections,
+        limits,
+        policy,
+        stop,
+        drain,
+    } = parts;
+    let tokens = Tokens::new(store.pool().clone());
+    let api = Api::new(store.clone(), projections.clone());
+    let ready = readiness::Watch::new(store, projections, stop);
+    let readyz = Router::new()
+        .route("/readyz", get(readiness::answer))
+        .with_state(ready);
+    // Text, uncached, and nothing in it that a page of somebody else's could use.
+    let alive = || async { ([(header::CACHE_CONTROL, "no-store")], "ok\n") };
+    http::router(api, tokens, limits, policy.clone(), drain)
+        .merge(guarded(readyz, policy))
+        .merge(Router::new().route("/healthz", get(alive)))
+}

@@ -1,0 +1,183 @@
+//! `docket serve`: starts everything in order, and stops it in the opposite one.
+
+use super::demo;
+use crate::{
+    app::Database,
+    auth,
+    config::Config,
+    http::{Drain, HostPolicy, HttpLimits},
+    server,
+};
+use clap::Args;
+use docket_domain::Role;
+use docket_event_store::Store;
+use docket_projections::{Projections, ProjectionsConfig};
+use serde_json::json;
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    net::SocketAddr,
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long requests in flight may take once the process was told to stop.
+const MAX_STOP: Duration = Duration::from_secs(10);
+/// How long the demo's token holds.
+const DEMO_TOKEN: Duration = Duration::from_secs(24 * 3600);
+
+/// `docket serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Where GraphQL is served [default: 127.0.0.1:8080].
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Where /metrics is served [default: 127.0.0.1:9464].
+    #[arg(long)]
+    metrics_listen: Option<SocketAddr>,
+    /// Begin with a few orders, and print a token and a first query.
+    #[arg(long)]
+    demo: bool,
+}
+
+pub(crate) async fn run(config: Config, args: ServeArgs, json: bool) -> Result<(), Box<dyn Error>> {
+    // Asked for first: a signal that comes while things start still stops them in order.
+    let stop = stop_on_signal()?;
+    let settings = &config.settings.server;
+    let listen = args.listen.unwrap_or(settings.listen);
+    let listener = bind(listen).await?;
+    let metrics_listen = args.metrics_listen.unwrap_or(settings.metrics_listen);
+    let metrics_listener = bind(metrics_listen).await?;
+    let metrics = server::install_metrics()?;
+
+    let database = Database::open(&config).await?;
+    let served = match database.store(&config).await {
+        Ok(store) => {
+            let served = serve(&config, &store, listener, args.demo, json, &stop, async move {
+                axum::serve(metrics_listener, server::metrics_app(metrics)).await
+            });
+            let served = served.await;
+            store.close().await;
+            served
+        }
+        Err(error) => Err(error.into()),
+    };
+    database.close().await?;
+    served
+}
+
+async fn serve(
+    config: &Config,
+    store: &Store,
+    listener: TcpListener,
+    with_demo: bool,
+    json: bool,
+    stop: &CancellationToken,
+    metrics: impl Future<Output = io::Result<()>> + Send + 'static,
+) -> Result<(), Box<dyn Error>> {
+    let projections = Projections::start(store.clone(), ProjectionsConfig::default()).await?;
+    let address = listener.local_addr()?;
+    let drain = Drain::new(stop.clone());
+    let settings = &config.settings.server;
+    let app = server::app(server::Parts {
+        store: store.clone(),
+        projections: projections.clone(),
+        limits: HttpLimits::default(),
+        policy: HostPolicy {
+            hosts: settings.hosts.clone(),
+            origins: settings.origins.clone(),
+        },
+        stop: stop.clone(),
+        drain: drain.clone(),
+    });
+    let metrics = tokio::spawn(metrics);
+    let graceful = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server = tokio::spawn(graceful.into_future());
+
+    let greeted = if with_demo {
+        greet_demo(store, &projections, address).await
+    } else {
+        greet(address, json)
+    };
+    if greeted.is_err() {
+        stop.cancel();
+    }
+    stop.cancelled().await;
+    tracing::info!("stopping: answering what is in flight");
+    if timeout(MAX_STOP, server).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+    }
+    // Within a bound of its own.
+    drain.drained().await;
+    metrics.abort();
+    projections.stop().await;
+    greeted
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, io::Error> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| io::Error::new(error.kind(), format!("{address} cannot be listened on: {error}")))
+}
+
+fn stop_on_signal() -> io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        stopping.cancel();
+    });
+    Ok(stop)
+}
+
+fn greet(address: SocketAddr, json: bool) -> Result<(), Box<dyn Error>> {
+    let mut out = io::stdout().lock();
+    let url = format!("http://{address}/graphql");
+    if json {
+        writeln!(out, "{}", json!({"url": url}))?;
+    } else {
+        writeln!(out, "Docket is at {url}")?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Writes the demo's orders and prints what a newcomer needs to begin.
+async fn greet_demo(
+    store: &Store,
+    projections: &Projections,
+    address: SocketAddr,
+) -> Result<(), Box<dyn Error>> {
+    let order = demo::seed(store).await?;
+    projections.caught_up().await?;
+    let token = auth::create_token(store.pool(), Role::Staff, "demo", "demo", DEMO_TOKEN)
+        .await?
+        .text;
+    let curl = format!(
+        "curl http://{address}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {token}'"
+    );
+    let mut out = io::stdout().lock();
+    writeln!(out, "\nDocket is at http://{address}/graphql")?;
+    writeln!(out, "Token (staff, for a day): {token}\n")?;
+    writeln!(out, "The orders, and what is paid and shipped of them:\n")?;
+    writeln!(
+        out,
+        "  {curl} -d '{{\"query\":\"{{ orders(first: 5) {{ nodes {{ id number status paymentStatus fulfillmentStatus }} }} }}\"}}'\n"
+    )?;
+    writeln!(out, "Watch one order live, in another terminal:\n")?;
+    writeln!(
+        out,
+        "  {curl} -N -H 'Accept: text/event-stream' -d '{{\"query\":\"subscription {{ orderUpdated(id: \\\"{order}\\\") \
+         {{ cursor event {{ type }} order {{ status }} }} }}\"}}'\n"
+    )?;
+    writeln!(out, "Ctrl-C stops it; the orders are there again the next time.")?;
+    Ok(out.flush()?)
+}

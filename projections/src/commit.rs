@@ -1,0 +1,80 @@
+//! Writing a batch: rows and checkpoint in one statement, one round trip.
+//!
+//! The checkpoint moves by compare-and-set on (offset, epoch); the rows are inserted from its one row, so where it does
+//! not hit, nothing is written. Being one autocommitted statement it is atomic, and no client that is slow, frozen or
+//! dead can hold its locks between two statements.
+//!
+//! It commits with `synchronous_commit = off`. Rows and checkpoint are one transaction, so a crash of the database can
+//! lose the newest batches whole, never a part: the checkpoint that is left says where to fold on, and the log, which is
+//! durable, gives the same rows again. What was answered from a lost row had been true. The setting holds for this
+//! transaction only (`set_config(.., is_local)`), because the connection goes back to a pool where others need theirs.
+
+use crate::projector::{Generation, PgQuery, Projector, ProjectorSql};
+use docket_domain::OrderId;
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, SqlSafeStr, SqlStr};
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+const MOVE_CHECKPOINT: &str = r#"with moved as (
+  update checkpoints
+     set "offset" = $6, event_id = $7, lease_until = clock_timestamp() + make_interval(secs => $8),
+         stopped_offset = null, stopped_class = null, stopped_reason = null
+   where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch = $5
+  returning 1)"#;
+const COUNT_MOVED: &str = "select count(*), set_config('synchronous_commit', 'off', true) from moved";
+
+/// A projector's statements, built once for a generation.
+pub(crate) struct Statements {
+    pub(crate) load: SqlStr,
+    write: SqlStr,
+}
+
+impl Statements {
+    pub(crate) fn new(sql: ProjectorSql) -> Self {
+        let mut write = MOVE_CHECKPOINT.to_owned();
+        for (number, insert) in sql.inserts.iter().enumerate() {
+            write.push_str(&format!(",\nwritten_{number} as ({insert})"));
+        }
+        write.push('\n');
+        write.push_str(COUNT_MOVED);
+        // Nothing but table names of this program and the generation's number is put together here.
+        Self {
+            load: sql.load,
+            write: AssertSqlSafe(write).into_sql_str(),
+        }
+    }
+}
+
+/// From where to where a batch moves its checkpoint.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Move {
+    pub(crate) generation: Generation,
+    pub(crate) partition: u16,
+    pub(crate) epoch: i64,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+    pub(crate) event_id: Uuid,
+    pub(crate) lease: Duration,
+}
+
+/// Writes a batch; `false` where the checkpoint is not where the batch starts, or another epoch's.
+pub(crate) async fn write<P: Projector>(
+    connection: &mut PgConnection,
+    projector: &P,
+    statements: &Statements,
+    step: &Move,
+    entities: &[(OrderId, Arc<P::Entity>)],
+) -> Result<bool, sqlx::Error> {
+    let query: PgQuery<'_> = sqlx::query(statements.write.clone())
+        .bind(projector.name())
+        .bind(step.generation.0)
+        .bind(step.partition as i16)
+        .bind(step.from)
+        .bind(step.epoch)
+        .bind(step.to)
+        .bind(step.event_id)
+        .bind(step.lease.as_secs_f64());
+    let query = projector.bind(query, entities)?;
+    let moved: i64 = connection.fetch_one(query).await?.try_get(0)?;
+    Ok(moved == 1)
+}

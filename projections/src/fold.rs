@@ -1,0 +1,189 @@
+//! Folding a batch in memory: the entities of its orders, changed by its events.
+//!
+//! What an order's owner wrote last stays in a bounded cache, so that an order that is being worked on is not read
+//! back for each of its events. The cache belongs to one lease and dies with it: whoever lost a partition and got it
+//! back starts with none.
+
+use crate::{
+    checkpoint::StopClass,
+    commit::Statements,
+    projector::{ApplyError, Projector},
+};
+use docket_domain::{OrderId, StreamKind, Version};
+use docket_event_store::RecordedEvent;
+use quick_cache::{Weighter, unsync::Cache};
+use sqlx::{Executor, PgConnection};
+use std::{
+    any::Any,
+    collections::{BTreeMap, HashMap},
+    error::Error,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+use uuid::Uuid;
+
+/// What entities weigh: as their projector says.
+struct ByBytes<P>(Arc<P>);
+
+impl<P> Clone for ByBytes<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P: Projector> Weighter<OrderId, Arc<P::Entity>> for ByBytes<P> {
+    fn weight(&self, _: &OrderId, entity: &Arc<P::Entity>) -> u64 {
+        (self.0.approximate_bytes(entity) as u64).max(1)
+    }
+}
+
+/// Entities after a batch, in the order of their ids.
+pub(crate) type Entities<P> = Vec<(OrderId, Arc<<P as Projector>::Entity>)>;
+
+/// An event that cannot be applied, and what could be before it.
+pub(crate) struct Failure {
+    /// The event's place in the batch.
+    pub(crate) at: usize,
+    pub(crate) class: StopClass,
+    pub(crate) reason: String,
+}
+
+/// The fold of one partition: its projector and what it remembers.
+pub(crate) struct Fold<P: Projector> {
+    projector: Arc<P>,
+    cache: Cache<OrderId, Arc<P::Entity>, ByBytes<P>>,
+    cache_bytes: u64,
+}
+
+impl<P: Projector> Fold<P> {
+    pub(crate) fn new(projector: Arc<P>, cache_bytes: u64) -> Self {
+        let cache = new_cache(&projector, cache_bytes);
+        Self {
+            projector,
+            cache,
+            cache_bytes,
+        }
+    }
+
+    /// Forgets everything: what is remembered may not be what the tables hold.
+    pub(crate) fn clear(&mut self) {
+        self.cache = new_cache(&self.projector, self.cache_bytes);
+    }
+
+    /// Remembers what was written.
+    pub(crate) fn keep(&mut self, entities: Entities<P>) {
+        for (order, entity) in entities {
+            self.cache.insert(order, entity);
+        }
+    }
+
+    /// The orders of a batch whose entities are neither remembered nor begin in it.
+    pub(crate) fn missing(&self, events: &[Arc<RecordedEvent>]) -> Vec<Uuid> {
+        let mut seen = BTreeMap::new();
+        for event in events {
+            let begins = event.stream.kind == StreamKind::Order && event.version == Version(1);
+            seen.entry(event.stream.order).or_insert(begins);
+        }
+        let unknown = |(order, begins): (OrderId, bool)| {
+            (!begins && self.cache.peek(&order).is_none()).then_some(order.0)
+        };
+        seen.into_iter().filter_map(unknown).collect()
+    }
+
+    /// Reads the entities of some orders.
+    pub(crate) async fn load(
+        &self,
+        connection: &mut PgConnection,
+        statements: &Statements,
+        orders: Vec<Uuid>,
+    ) -> Result<HashMap<OrderId, Arc<P::Entity>>, sqlx::Error> {
+        if orders.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows = connection
+            .fetch_all(sqlx::query(statements.load.clone()).bind(orders))
+            .await?;
+        let entity = |row| {
+            self.projector
+                .entity(row)
+                .map(|(order, entity)| (order, Arc::new(entity)))
+        };
+        rows.iter().map(entity).collect()
+    }
+
+    /// The entities after a batch; a panic of the projector is a failure like any other.
+    pub(crate) fn apply(
+        &self,
+        events: &[Arc<RecordedEvent>],
+        loaded: &HashMap<OrderId, Arc<P::Entity>>,
+    ) -> Result<Entities<P>, Failure> {
+        let mut at = 0;
+        // The fold owns everything that it changes, and what it leaves behind after a panic is dropped.
+        let folded = catch_unwind(AssertUnwindSafe(|| {
+            let mut entities: BTreeMap<OrderId, P::Entity> = BTreeMap::new();
+            for event in events {
+                let order = event.stream.order;
+                let known = || {
+                    self.cache
+                        .peek(&order)
+                        .or_else(|| loaded.get(&order))
+                        .map(|e| P::Entity::clone(e))
+                };
+                let entity = entities.remove(&order).or_else(known);
+                entities.insert(order, self.projector.apply(entity, event)?);
+                at += 1;
+            }
+            Ok(entities
+                .into_iter()
+                .map(|(order, entity)| (order, Arc::new(entity)))
+                .collect())
+        }));
+        match folded {
+            Ok(Ok(entities)) => Ok(entities),
+            Ok(Err(error)) => Err(Failure {
+                at,
+                class: class_of(&error),
+                reason: chain(&error),
+            }),
+            Err(panic) => Err(Failure {
+                at,
+                class: StopClass::Panic,
+                reason: panic_text(panic.as_ref()),
+            }),
+        }
+    }
+}
+
+fn new_cache<P: Projector>(projector: &Arc<P>, bytes: u64) -> Cache<OrderId, Arc<P::Entity>, ByBytes<P>> {
+    // An entity is about 4 KiB; the number only sizes the table.
+    let items = usize::try_from(bytes / 4_096).unwrap_or(64).max(16);
+    Cache::with_weighter(items, bytes, ByBytes(Arc::clone(projector)))
+}
+
+fn class_of(error: &ApplyError) -> StopClass {
+    match error {
+        ApplyError::Decode(_) => StopClass::Decode,
+        ApplyError::Impossible(_) => StopClass::Apply,
+    }
+}
+
+/// An error with its sources, on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!(
+        "the projector panicked: {}",
+        text.as_deref().unwrap_or("it said nothing")
+    )
+}

@@ -1,0 +1,55 @@
+//! Every limit of the projections, with its unit and where it comes from.
+
+use std::time::Duration;
+
+/// Events in one batch of one partition. At the measured 50 microseconds an event (fold, statement, nine indexes) a full
+/// batch takes its turn for about 25 ms.
+pub const BATCH_EVENTS: usize = 512;
+/// Connections of the process's pool that projections write with at a time, the leases' included; the rest answers
+/// queries. Who catches up from old pages reads each with one more, for as long as the page takes.
+pub const CONNECTIONS: usize = 4;
+/// Memory of the entities that all owned partitions keep between batches, in bytes; each has an equal share.
+pub const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// The least share of one partition's cache, in bytes: with very many partitions the sum is this times their number.
+pub const MIN_CACHE_BYTES: u64 = 64 * 1024;
+
+/// How long a lease holds without being renewed. Together with [`TICK`] the longest that a dead owner's partitions
+/// stand still: 5 s.
+pub const LEASE: Duration = Duration::from_secs(4);
+/// How often leases are renewed and dead owners looked for.
+pub const TICK: Duration = Duration::from_secs(1);
+/// How often an owner looks for new events though nobody woke it.
+pub const IDLE_POLL: Duration = Duration::from_secs(5);
+/// How often the checkpoints of other processes are read while somebody waits for one.
+pub const FOREIGN_POLL: Duration = Duration::from_millis(50);
+/// The first pause after the database did not answer; doubled each time.
+pub const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// The longest pause after the database did not answer.
+pub const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// How long somebody waits for a position before the answer is `Stale`.
+pub const WAIT: Duration = Duration::from_secs(2);
+/// Waits at a time, each a few hundred bytes; more are answered `Overloaded`.
+pub const WAITERS: usize = 4_096;
+/// Positions that one wait may name: one for each partition of the largest log.
+pub const WAIT_POSITIONS: usize = 1_024;
+/// How long a stop waits for batches in flight before it breaks them off; their transactions are whole either way.
+pub const STOP: Duration = Duration::from_secs(5);
+/// Bytes of the reason that is kept for a stopped partition.
+pub const REASON_BYTES: usize = 1_000;
+
+/// How long a batch may take before it is tried again; above any lock that a well-behaved session holds.
+pub const STEP: Duration = Duration::from_secs(15);
+
+/// Orders on one page of a list.
+pub const PAGE_ORDERS: usize = 500;
+/// Orders that are asked for by id at a time.
+pub const FIND_ORDERS: usize = 1_000;
+/// Values of one kind in a filter.
+pub const FILTER_VALUES: usize = 100;
+
+/// Events of a page that verification reads.
+pub const VERIFY_EVENTS: i64 = 1_000;
+/// Orders that verification folds at a time. The memory is theirs and that of their events: at 20 events of 500 bytes
+/// each, 10 MB.
+pub const VERIFY_ORDERS: i64 = 500;

@@ -1,0 +1,243 @@
+//! The document: the domain's states and what they do not keep (times, references, reasons).
+//!
+//! It is what is stored and what is read; everything that follows from it is a method, so that it is written once.
+
+use crate::read_models::axes::{
+    FulfillmentStatus, LineProgress, OrderPaymentStatus, Sums, fulfillment_status, line_progress,
+    payment_status,
+};
+use chrono::{DateTime, Utc};
+use docket_domain::{
+    CaptureId, Currency, LineId, OrderId, ParcelNumber, Personal, RefundId, Version,
+    order::{Order, Totals},
+    payment::{Failure, Payment},
+    shipment::{CarrierStatus, Shipment},
+    text::{Name, Reason, Reference},
+};
+use docket_event_store::{Origin, Position};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// When an order reached a status: the business times of the events.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// When it was begun.
+    pub created_at: DateTime<Utc>,
+    /// When something happened to it, its payments or its shipments last.
+    pub updated_at: DateTime<Utc>,
+    /// When it was placed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed_at: Option<DateTime<Utc>>,
+    /// When it was confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<DateTime<Utc>>,
+    /// When it was completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<DateTime<Utc>>,
+    /// When it was called off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled_at: Option<DateTime<Utc>>,
+    /// When it expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired_at: Option<DateTime<Utc>>,
+}
+
+/// An order with its payments and shipments. Personal values are sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderDetail {
+    /// Which order.
+    pub id: OrderId,
+    /// The newest event of the order, its payments and its shipments.
+    pub position: Position,
+    /// Of the order's own stream.
+    pub version: Version,
+    /// The rest.
+    pub document: Document,
+}
+
+/// What is stored as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// Where the order's first event came from.
+    #[serde(with = "origin")]
+    pub origin: Origin,
+    /// When it reached its statuses.
+    pub times: Times,
+    /// Why it was called off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<Reason>,
+    /// The order's own state.
+    pub order: Order,
+    /// By number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub payments: BTreeMap<u16, PaymentDetail>,
+    /// By number.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shipments: BTreeMap<u16, ShipmentDetail>,
+}
+
+/// A payment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentDetail {
+    /// Its state.
+    pub state: Payment,
+    /// Of its stream.
+    pub version: Version,
+    /// When it was started.
+    pub created_at: DateTime<Utc>,
+    /// When something happened to it last.
+    pub updated_at: DateTime<Utc>,
+    /// When the gateway said yes to it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorized_at: Option<DateTime<Utc>>,
+    /// Why the gateway refused it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// Why the rest was let go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub void_reason: Option<Reason>,
+    /// What its captures have beside their state.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub captures: BTreeMap<CaptureId, CaptureDetail>,
+    /// What its refunds have beside their state.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refunds: BTreeMap<RefundId, RefundDetail>,
+}
+
+/// What a capture has beside its state in [`Payment::captures`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureDetail {
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// For this shipment of the order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shipment: Option<u16>,
+    /// The gateway's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// Why it was not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// What a refund has beside its state in [`Payment::refunds`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundDetail {
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// Why it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// For these pieces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<docket_domain::quantity::LineQuantity>,
+    /// The gateway's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// Why it was not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// A shipment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShipmentDetail {
+    /// Its state. The ids of its scans are left out: [`ShipmentDetail::scans`] has what people read.
+    pub state: Shipment,
+    /// Of its stream.
+    pub version: Version,
+    /// When it was started.
+    pub created_at: DateTime<Utc>,
+    /// When something happened to it last.
+    pub updated_at: DateTime<Utc>,
+    /// The carrier's time of its arrival.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_at: Option<DateTime<Utc>>,
+    /// The carrier's time of its return.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_at: Option<DateTime<Utc>>,
+    /// Who took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<Personal<Name>>,
+    /// Why it was given up or called off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
+    /// Each parcel's newest scan.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scans: BTreeMap<ParcelNumber, Scan>,
+}
+
+/// Where a carrier saw a parcel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scan {
+    /// What it said.
+    pub status: CarrierStatus,
+    /// Its time.
+    pub at: DateTime<Utc>,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Personal<Name>>,
+}
+
+impl OrderDetail {
+    /// The order's own state.
+    pub fn order(&self) -> &Order {
+        &self.document.order
+    }
+
+    fn payments(&self) -> impl Iterator<Item = &Payment> {
+        self.document.payments.values().map(|payment| &payment.state)
+    }
+
+    /// Of every amount.
+    pub fn currency(&self) -> Option<Currency> {
+        self.document.order.currency
+    }
+
+    /// What it adds up to: as placed, or, in a draft, now.
+    pub fn totals(&self) -> Totals {
+        // The fold refused totals that do not fit.
+        self.document.order.totals_now().unwrap_or_default()
+    }
+
+    /// The sums over its payments; `captured` is what was paid.
+    pub fn sums(&self) -> Sums {
+        // The fold refused sums that do not fit.
+        Sums::of(self.payments()).unwrap_or_default()
+    }
+
+    /// How far its payments have come.
+    pub fn payment_status(&self) -> OrderPaymentStatus {
+        payment_status(&self.document.order, &self.sums(), self.payments())
+    }
+
+    /// What became of the pieces of each line.
+    pub fn line_progress(&self) -> Vec<(LineId, LineProgress)> {
+        line_progress(
+            &self.document.order,
+            self.document.shipments.values().map(|shipment| &shipment.state),
+        )
+    }
+
+    /// How far its shipments have come.
+    pub fn fulfillment_status(&self) -> FulfillmentStatus {
+        fulfillment_status(&self.document.order, &self.line_progress())
+    }
+}
+
+mod origin {
+    use docket_event_store::Origin;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(origin: &Origin, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(origin.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Origin, D::Error> {
+        let word = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        let all = [Origin::Live, Origin::Imported];
+        all.into_iter()
+            .find(|origin| origin.as_str() == word)
+            .ok_or_else(|| D::Error::custom("an unknown origin"))
+    }
+}

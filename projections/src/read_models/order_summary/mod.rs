@@ -1,0 +1,12 @@
+//! `order_summary`: one row an order, for lists and search.
+
+mod apply;
+mod query;
+mod row;
+
+pub use apply::OrderSummaryProjector;
+pub use query::{Filter, Keyset, OrderSummaries, Page, PageError, Sort, SortField, find, page};
+pub use row::OrderSummary;
+
+/// Its name: of its tables, its checkpoints and in every message.
+pub const NAME: &str = "order_summary";

@@ -1,0 +1,401 @@
+//! Finding orders: by id, and as pages of a list.
+//!
+//! A page starts after a key, never at a number of rows, so it costs the same however deep it is, and rows that come in
+//! meanwhile repeat nothing. Every sort ends in the order's id, which makes each place unique; every sort has its index.
+//! What has no value for the sort (a draft has no number and was not placed) comes before everything that has one.
+
+use super::{
+    NAME,
+    row::{COLUMNS, OrderSummary, SHOWN, read},
+};
+use crate::{
+    limits,
+    projector::Generation,
+    read_models::axes::{FulfillmentStatus, OrderPaymentStatus},
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use docket_domain::{CustomerId, OrderId, OrderNumber, order::OrderStatus};
+use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, QueryBuilder, SqlSafeStr, SqlStr};
+use std::{ops::Range, sync::LazyLock};
+use uuid::Uuid;
+
+static FIRST: LazyLock<OrderSummaries> = LazyLock::new(|| OrderSummaries::new(Generation::FIRST));
+
+/// What a list is sorted by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SortField {
+    /// When the order was begun.
+    #[default]
+    CreatedAt,
+    /// When it was placed.
+    PlacedAt,
+    /// Its number.
+    Number,
+    /// Its grand total, in minor units whatever the currency.
+    Total,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    /// By what.
+    pub field: SortField,
+    /// Newest or largest first.
+    pub descending: bool,
+}
+
+impl Default for Sort {
+    fn default() -> Self {
+        Self {
+            field: SortField::CreatedAt,
+            descending: true,
+        }
+    }
+}
+
+/// What a list shows; everything that is given must hold. Empty lists and `None` ask for nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Of this number.
+    pub number: Option<OrderNumber>,
+    /// Of this customer.
+    pub customer: Option<CustomerId>,
+    /// From this channel.
+    pub channel: Option<String>,
+    /// In this currency.
+    pub currency: Option<String>,
+    /// In one of these statuses.
+    pub statuses: Vec<OrderStatus>,
+    /// With payments this far.
+    pub payment_statuses: Vec<OrderPaymentStatus>,
+    /// With shipments this far.
+    pub fulfillment_statuses: Vec<FulfillmentStatus>,
+    /// Stopped, or not.
+    pub on_hold: Option<bool>,
+    /// Begun at or after, and before.
+    pub created: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    /// Placed at or after, and before.
+    pub placed: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    /// Grand total from, and up to, in minor units.
+    pub total: (Option<i64>, Option<i64>),
+}
+
+/// A place in a sorted list: after, or before, this row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keyset {
+    /// What the list is sorted by.
+    pub field: SortField,
+    /// The row's value there: microseconds of a time, a number, an amount; `None` where it has none.
+    pub value: Option<i64>,
+    /// The row's order.
+    pub id: Uuid,
+}
+
+/// A part of a list, in the list's order.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The rows.
+    pub rows: Vec<OrderSummary>,
+    /// There are more in the direction that was read.
+    pub has_more: bool,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The database did not answer.
+    #[error("the list cannot be read")]
+    Read(#[source] sqlx::Error),
+    /// The place belongs to another sort.
+    #[error("the cursor belongs to a list that is sorted otherwise")]
+    OtherSort,
+    /// The place's value is out of range.
+    #[error("the cursor is not one of this list")]
+    BadKeyset,
+    /// Too much is asked for.
+    #[error("{size} {what} are over the limit of {limit}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// How large it is.
+        size: usize,
+        /// How large it may be.
+        limit: usize,
+    },
+}
+
+impl OrderSummary {
+    /// Its place in a list.
+    pub fn keyset(&self, field: SortField) -> Keyset {
+        let value = match field {
+            SortField::CreatedAt => Some(self.created_at.timestamp_micros()),
+            SortField::PlacedAt => self.placed_at.map(|at| at.timestamp_micros()),
+            SortField::Number => self.number.map(|number| number.0),
+            SortField::Total => Some(self.totals.grand),
+        };
+        Keyset {
+            field,
+            value,
+            id: self.id.0,
+        }
+    }
+}
+
+/// The rows of one generation.
+pub struct OrderSummaries {
+    select: String,
+    find: SqlStr,
+}
+
+impl OrderSummaries {
+    /// Builds the statements of a generation.
+    pub fn new(generation: Generation) -> Self {
+        let shown: Vec<String> = COLUMNS[..SHOWN]
+            .iter()
+            .map(|(name, _)| format!("\"{name}\""))
+            .collect();
+        let select = format!(
+            "select {} from {} where ",
+            shown.join(", "),
+            generation.table(NAME)
+        );
+        let find = AssertSqlSafe(format!("{select} order_id = any ($1)")).into_sql_str();
+        Self { select, find }
+    }
+
+    /// The rows of some orders, in no particular order; what does not exist is absent.
+    ///
+    /// # Errors
+    /// When too many are asked for, or the database does not answer.
+    pub async fn find(&self, pool: &PgPool, orders: &[OrderId]) -> Result<Vec<OrderSummary>, PageError> {
+        within("orders", orders.len(), limits::FIND_ORDERS)?;
+        let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+        let rows = sqlx::query(self.find.clone())
+            .bind(ids)
+            .fetch_all(pool)
+            .await
+            .map_err(PageError::Read)?;
+        rows.iter()
+            .map(read)
+            .collect::<Result<_, _>>()
+            .map_err(PageError::Read)
+    }
+
+    /// Up to `limit` rows after a place, or, `backward`, before it; always in the list's order.
+    ///
+    /// # Errors
+    /// When too much is asked for, the place is not of this list, or the database does not answer.
+    pub async fn page(
+        &self,
+        pool: &PgPool,
+        filter: &Filter,
+        sort: Sort,
+        from: Option<&Keyset>,
+        limit: usize,
+        backward: bool,
+    ) -> Result<Page, PageError> {
+        within("orders", limit, limits::PAGE_ORDERS)?;
+        let values = [
+            filter.statuses.len(),
+            filter.payment_statuses.len(),
+            filter.fulfillment_statuses.len(),
+        ];
+        within(
+            "filter values",
+            values.into_iter().max().unwrap_or(0),
+            limits::FILTER_VALUES,
+        )?;
+        let downward = sort.descending != backward;
+        let mut query = QueryBuilder::new(self.select.as_str());
+        push_filter(&mut query, filter);
+        if let Some(from) = from {
+            push_place(&mut query, sort.field, from, downward)?;
+        }
+        let direction = if downward { "desc" } else { "asc" };
+        let sorted = match sort.field {
+            SortField::CreatedAt => "created_at",
+            SortField::PlacedAt => NEVER_PLACED,
+            SortField::Number => NO_NUMBER,
+            SortField::Total => "grand",
+        };
+        query.push(format!(
+            " order by {sorted} {direction}, order_id {direction} limit "
+        ));
+        query.push_bind(limit as i64 + 1);
+        let rows = query.build().fetch_all(pool).await.map_err(PageError::Read)?;
+        let has_more = rows.len() > limit;
+        let rows: Result<Vec<_>, _> = rows.iter().take(limit).map(read).collect();
+        let mut rows = rows.map_err(PageError::Read)?;
+        if backward {
+            rows.reverse();
+        }
+        Ok(Page { rows, has_more })
+    }
+}
+
+/// The rows of some orders; see [`OrderSummaries::find`].
+///
+/// # Errors
+/// When too many are asked for, or the database does not answer.
+pub async fn find(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<OrderSummary>, PageError> {
+    FIRST.find(pool, orders).await
+}
+
+/// A part of the list; see [`OrderSummaries::page`].
+///
+/// # Errors
+/// When too much is asked for, the place is not of this list, or the database does not answer.
+pub async fn page(
+    pool: &PgPool,
+    filter: &Filter,
+    sort: Sort,
+    from: Option<&Keyset>,
+    limit: usize,
+    backward: bool,
+) -> Result<Page, PageError> {
+    FIRST.page(pool, filter, sort, from, limit, backward).await
+}
+
+/// As the index has it.
+const NEVER_PLACED: &str = "coalesce(placed_at, '-infinity'::timestamptz)";
+const NO_NUMBER: &str = "coalesce(number, 0)";
+
+fn within(what: &'static str, size: usize, limit: usize) -> Result<(), PageError> {
+    if size > limit {
+        Err(PageError::TooLarge { what, size, limit })
+    } else {
+        Ok(())
+    }
+}
+
+fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    query.push("true");
+    if let Some(number) = filter.number {
+        query.push(" and coalesce(number, 0) = ").push_bind(number.0);
+    }
+    if let Some(customer) = &filter.customer {
+        query
+            .push(" and customer = ")
+            .push_bind(customer.as_str().to_owned());
+    }
+    if let Some(channel) = &filter.channel {
+        query.push(" and channel = ").push_bind(channel.clone());
+    }
+    if let Some(currency) = &filter.currency {
+        query.push(" and currency = ").push_bind(currency.clone());
+    }
+    push_any(
+        query,
+        "status",
+        filter.statuses.iter().map(|status| status.as_str()).collect(),
+    );
+    push_any(
+        query,
+        "payment_status",
+        filter
+            .payment_statuses
+            .iter()
+            .map(|status| status.as_str())
+            .collect(),
+    );
+    push_any(
+        query,
+        "fulfillment_status",
+        filter
+            .fulfillment_statuses
+            .iter()
+            .map(|status| status.as_str())
+            .collect(),
+    );
+    match filter.on_hold {
+        Some(true) => drop(query.push(" and on_hold")),
+        Some(false) => drop(query.push(" and not on_hold")),
+        None => {}
+    }
+    for (column, (from, until)) in [("created_at", filter.created), (NEVER_PLACED, filter.placed)] {
+        if let Some(from) = from {
+            query.push(format!(" and {column} >= ")).push_bind(from);
+        }
+        if let Some(until) = until {
+            query.push(format!(" and {column} < ")).push_bind(until);
+        }
+    }
+    if filter.placed.1.is_some() {
+        query.push(" and placed_at is not null");
+    }
+    if let Some(from) = filter.total.0 {
+        query.push(" and grand >= ").push_bind(from);
+    }
+    if let Some(until) = filter.total.1 {
+        query.push(" and grand <= ").push_bind(until);
+    }
+}
+
+/// One word is compared directly, which lets an index walk in the order of the list.
+fn push_any(query: &mut QueryBuilder<Postgres>, column: &str, words: Vec<&'static str>) {
+    match words.as_slice() {
+        [] => {}
+        [word] => drop(query.push(format!(" and {column} = ")).push_bind(*word)),
+        _ => drop(
+            query
+                .push(format!(" and {column} = any ("))
+                .push_bind(words)
+                .push(")"),
+        ),
+    }
+}
+
+fn push_place(
+    query: &mut QueryBuilder<Postgres>,
+    field: SortField,
+    from: &Keyset,
+    downward: bool,
+) -> Result<(), PageError> {
+    if from.field != field {
+        return Err(PageError::OtherSort);
+    }
+    let sign = if downward { "<" } else { ">" };
+    let time =
+        |micros: i64| DateTime::from_timestamp_micros(micros).filter(|at| STORABLE.contains(&at.timestamp()));
+    match field {
+        SortField::CreatedAt => {
+            let at = from.value.and_then(time).ok_or(PageError::BadKeyset)?;
+            query
+                .push(format!(" and (created_at, order_id) {sign} ("))
+                .push_bind(at);
+        }
+        SortField::PlacedAt => {
+            let at = from
+                .value
+                .map(|micros| time(micros).ok_or(PageError::BadKeyset))
+                .transpose()?;
+            let at = at.map_or_else(
+                || "-infinity".to_owned(),
+                |at| at.to_rfc3339_opts(SecondsFormat::Micros, true),
+            );
+            query
+                .push(format!(" and ({NEVER_PLACED}, order_id) {sign} ("))
+                .push_bind(at)
+                .push("::timestamptz");
+        }
+        SortField::Number => {
+            let number = from.value.unwrap_or(0);
+            query
+                .push(format!(" and ({NO_NUMBER}, order_id) {sign} ("))
+                .push_bind(number);
+        }
+        SortField::Total => {
+            let total = from.value.ok_or(PageError::BadKeyset)?;
+            query
+                .push(format!(" and (grand, order_id) {sign} ("))
+                .push_bind(total);
+        }
+    }
+    query.push(", ").push_bind(from.id).push(")");
+    Ok(())
+}
+
+/// Seconds of the years 1 to 9999: what both sides can hold. A forged cursor may say anything.
+const STORABLE: Range<i64> = -62_135_596_800..253_402_300_800;

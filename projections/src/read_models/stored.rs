@@ -1,0 +1,47 @@
+//! Reading stored words back into types.
+
+use docket_event_store::Origin;
+use std::str::FromStr;
+
+/// A word that this program does not write.
+#[derive(Debug, thiserror::Error)]
+#[error("{text:?} is not {expected}")]
+struct UnknownWord {
+    text: String,
+    expected: &'static str,
+}
+
+pub(crate) fn unknown(text: &str, expected: &'static str) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(UnknownWord {
+        text: text.chars().take(80).collect(),
+        expected,
+    }))
+}
+
+/// A value from the text that the log's types write.
+pub(crate) fn parse<T: FromStr>(text: &str, expected: &'static str) -> Result<T, sqlx::Error> {
+    text.parse().map_err(|_| unknown(text, expected))
+}
+
+pub(crate) fn origin_code(origin: Origin) -> i8 {
+    match origin {
+        Origin::Live => b'l' as i8,
+        Origin::Imported => b'i' as i8,
+    }
+}
+
+pub(crate) fn origin_of(code: i8) -> Origin {
+    if code == b'i' as i8 {
+        Origin::Imported
+    } else {
+        Origin::Live
+    }
+}
+
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}
+
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
+    serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}

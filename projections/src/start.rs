@@ -1,0 +1,322 @@
+//! The read models of a process: starting, waiting, looking, stopping.
+
+use crate::{
+    OTHER_HISTORY,
+    board::Board,
+    checkpoint,
+    connections::Connections,
+    lag::{self, PartitionStatus},
+    limits,
+    projector::{Generation, Projector},
+    read_models::{order_detail, order_summary},
+    supervisor::{Fed, FedBy, Health, Shared, Supervisor},
+    wait::{self, WaitError},
+};
+use chrono::Utc;
+use docket_event_store::{Position, Store};
+use sqlx::Row;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    time::Duration,
+};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// How a process feeds its read models.
+#[derive(Debug, Clone)]
+pub struct ProjectionsConfig {
+    /// Who it is among the processes of this log; fresh at each start.
+    pub process: Uuid,
+    /// How long a lease holds without being renewed.
+    pub lease: Duration,
+    /// How often leases are renewed and dead owners looked for; well below `lease`.
+    pub tick: Duration,
+    /// How often other processes' checkpoints are read while somebody waits for one.
+    pub foreign_poll: Duration,
+    /// How long somebody waits for a position.
+    pub wait: Duration,
+    /// How many may wait at a time.
+    pub waiters: usize,
+    /// Events in one batch at most.
+    pub batch_events: usize,
+    /// How long a batch may take before it is tried again.
+    pub step: Duration,
+    /// Connections of the process's pool at a time, one of them for the leases.
+    pub connections: usize,
+}
+
+impl Default for ProjectionsConfig {
+    fn default() -> Self {
+        Self {
+            process: Uuid::new_v4(),
+            lease: limits::LEASE,
+            tick: limits::TICK,
+            foreign_poll: limits::FOREIGN_POLL,
+            wait: limits::WAIT,
+            waiters: limits::WAITERS,
+            batch_events: limits::BATCH_EVENTS,
+            step: limits::STEP,
+            connections: limits::CONNECTIONS,
+        }
+    }
+}
+
+/// Why read models are not fed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database did not answer.
+    #[error("the read models' checkpoints cannot be read")]
+    Read(#[source] sqlx::Error),
+    /// The migrations do not know the read model.
+    #[error("the database has no read model {0}: run `docket migrate`")]
+    NotMigrated(&'static str),
+    /// The rows were made by another version of the fold.
+    #[error(
+        "{projection} was built by version {stored} of its fold and this program has version {ours}: it would mix rows of \
+         two kinds; run the program that fits, or rebuild {projection}"
+    )]
+    OtherVersion {
+        /// The read model.
+        projection: &'static str,
+        /// Of the rows.
+        stored: i32,
+        /// Of this program.
+        ours: i32,
+    },
+    /// The rows know more than the log.
+    #[error(
+        "{projection} has folded partition {partition} up to offset {offset}, yet the log ends at {head} there: \
+         {OTHER_HISTORY}"
+    )]
+    AboveHead {
+        /// The read model.
+        projection: String,
+        /// The partition.
+        partition: u16,
+        /// Its checkpoint.
+        offset: i64,
+        /// The log's newest offset.
+        head: i64,
+    },
+    /// The rows were folded from other events.
+    #[error(
+        "{projection} has folded event {expected:?} as offset {offset} of partition {partition}, yet the log holds \
+         {found:?} there: {OTHER_HISTORY}"
+    )]
+    OtherHistory {
+        /// The read model.
+        projection: String,
+        /// The partition.
+        partition: u16,
+        /// Its checkpoint.
+        offset: i64,
+        /// The event that was folded last.
+        expected: Option<Uuid>,
+        /// What the log holds in its place.
+        found: Option<Uuid>,
+    },
+}
+
+/// The read models of a process; clones share everything. They are fed until [`Projections::stop`], or until the last
+/// clone is gone.
+#[derive(Clone)]
+pub struct Projections(Arc<Inner>);
+
+struct Inner {
+    shared: Arc<Shared>,
+    cancel: CancellationToken,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Projections {
+    /// Checks every checkpoint against the log, claims this process's share of the partitions, and feeds them.
+    ///
+    /// # Errors
+    /// When the rows do not belong to this log or to this program, or the database does not answer.
+    pub async fn start(store: Store, config: ProjectionsConfig) -> Result<Self, StartError> {
+        let generations = generations(&store).await?;
+        let fed: Vec<Arc<dyn Fed>> = vec![
+            fed(order_summary::OrderSummaryProjector, &generations)?,
+            fed(order_detail::OrderDetailProjector, &generations)?,
+        ];
+        Self::start_with(store, config, fed).await
+    }
+
+    /// The same with one read model of the caller's, whose tables and checkpoints must be there.
+    ///
+    /// # Errors
+    /// As [`Projections::start`].
+    pub async fn start_only<P: Projector>(
+        store: Store,
+        config: ProjectionsConfig,
+        projector: P,
+    ) -> Result<Self, StartError> {
+        let generations = generations(&store).await?;
+        let fed = vec![fed(projector, &generations)?];
+        Self::start_with(store, config, fed).await
+    }
+
+    async fn start_with(
+        store: Store,
+        config: ProjectionsConfig,
+        fed: Vec<Arc<dyn Fed>>,
+    ) -> Result<Self, StartError> {
+        let names: Vec<&'static str> = fed.iter().map(|fed| fed.name()).collect();
+        refuse_foreign(&store, &names).await?;
+        let partitions = store.partitions().count();
+        let cells = (names.len() * usize::from(partitions)).max(1) as u64;
+        let shared = Arc::new(Shared {
+            board: Board::new(&names, partitions),
+            // One is the supervisor's.
+            connections: Connections::new(store.pool().clone(), config.connections.saturating_sub(1)),
+            cache_bytes: (limits::CACHE_BYTES / cells).max(limits::MIN_CACHE_BYTES),
+            health: Health::default(),
+            waiters: AtomicUsize::new(0),
+            waiting: Notify::new(),
+            store,
+            config,
+        });
+        let mut supervisor = Supervisor::new(Arc::clone(&shared), fed);
+        supervisor.poll().await;
+        supervisor.tick().await;
+        let cancel = CancellationToken::new();
+        let task = tokio::spawn(supervisor.run(cancel.clone()));
+        Ok(Self(Arc::new(Inner {
+            shared,
+            cancel,
+            task: Mutex::new(Some(task)),
+        })))
+    }
+
+    /// Resolves when every named read model is at or past each position.
+    ///
+    /// # Errors
+    /// `Stale` when one does not get there in time or stands still, `Overloaded` when too many wait.
+    pub async fn wait_for(
+        &self,
+        read_models: &[&'static str],
+        positions: &[Position],
+    ) -> Result<(), WaitError> {
+        wait::wait_for(&self.0.shared, read_models, positions).await
+    }
+
+    /// Resolves when every read model is where the log ends now, as far as this process knows.
+    ///
+    /// # Errors
+    /// As [`Projections::wait_for`].
+    pub async fn caught_up(&self) -> Result<(), WaitError> {
+        let heads = (0..).zip(self.0.shared.store.feed().heads());
+        let positions: Vec<Position> = heads
+            .map(|(partition, offset)| Position { partition, offset })
+            .collect();
+        self.wait_for(&self.names(), &positions).await
+    }
+
+    /// The read models that this process knows.
+    pub fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.0.shared.board.cells().map(|(name, ..)| name).collect();
+        names.dedup();
+        names
+    }
+
+    /// How each partition of each read model fares.
+    pub fn status(&self) -> Vec<PartitionStatus> {
+        lag::status(&self.0.shared, Utc::now())
+    }
+
+    /// Requests that wait for a position now.
+    pub fn waiting(&self) -> usize {
+        self.0.shared.waiters.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Lets a stopped partition try again, in whichever process owns it; `false` where it was not stopped.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn resume(&self, projection: &str, partition: u16) -> Result<bool, sqlx::Error> {
+        let resumed = checkpoint::resume(self.0.shared.store.pool(), projection, partition).await?;
+        if resumed && let Some(cell) = self.0.shared.board.cell(projection, partition) {
+            // Here at once; an owner in another process sees it at its next tick.
+            cell.hopeful();
+            cell.retry.notify_one();
+        }
+        Ok(resumed)
+    }
+
+    /// Finishes the batches in flight, within a bound, and gives the leases up. Every clone is stopped by it.
+    pub async fn stop(self) {
+        self.0.cancel.cancel();
+        let task = self.0.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(error = %error, "the read models' supervisor broke off");
+        }
+    }
+}
+
+type Generations = HashMap<String, (i32, Generation)>;
+
+async fn generations(store: &Store) -> Result<Generations, StartError> {
+    let rows = sqlx::query("select name, version, generation from projections").fetch_all(store.pool());
+    let rows = rows.await.map_err(StartError::Read)?;
+    let pointer =
+        |row: &sqlx::postgres::PgRow| Ok((row.try_get(0)?, (row.try_get(1)?, Generation(row.try_get(2)?))));
+    rows.iter()
+        .map(pointer)
+        .collect::<Result<_, sqlx::Error>>()
+        .map_err(StartError::Read)
+}
+
+fn fed<P: Projector>(projector: P, generations: &Generations) -> Result<Arc<dyn Fed>, StartError> {
+    let projection = projector.name();
+    let (stored, generation) = *generations
+        .get(projection)
+        .ok_or(StartError::NotMigrated(projection))?;
+    let ours = projector.version();
+    if stored != ours {
+        return Err(StartError::OtherVersion {
+            projection,
+            stored,
+            ours,
+        });
+    }
+    Ok(Arc::new(FedBy::new(Arc::new(projector), generation)))
+}
+
+async fn refuse_foreign(store: &Store, names: &[&'static str]) -> Result<(), StartError> {
+    let foreign = checkpoint::first_foreign(store.pool(), names)
+        .await
+        .map_err(StartError::Read)?;
+    let Some(foreign) = foreign else { return Ok(()) };
+    let checkpoint::Foreign {
+        projection,
+        position: Position { partition, offset },
+        expected,
+        found,
+        head,
+    } = foreign;
+    if offset > head {
+        return Err(StartError::AboveHead {
+            projection,
+            partition,
+            offset,
+            head,
+        });
+    }
+    Err(StartError::OtherHistory {
+        projection,
+        partition,
+        offset,
+        expected,
+        found,
+    })
+}

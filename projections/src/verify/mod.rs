@@ -1,0 +1,210 @@
+//! Proving, at rest, that the log is whole and that every read model is its fold.
+//!
+//! Each partition is examined in one snapshot of its own, so live processes may go on meanwhile. The log is read by
+//! statements of its own, not through the feed: a checker that shares a reader with what it checks shares its faults.
+//!
+//! Memory is bounded: pages of [`limits::VERIFY_EVENTS`](crate::limits::VERIFY_EVENTS) events for the log, and for the
+//! read models the entities of [`limits::VERIFY_ORDERS`](crate::limits::VERIFY_ORDERS) orders at a time, folded from
+//! events that are streamed. What has to be sorted as a whole is sorted by the database, within its `work_mem`.
+
+mod log;
+mod rows;
+
+use crate::{
+    projector::{Generation, Projector},
+    read_models::{order_detail::OrderDetailProjector, order_summary::OrderSummaryProjector},
+};
+use docket_domain::{CommandId, OrderId, StreamId};
+use docket_event_store::{Position, Store};
+use sqlx::{PgConnection, Row};
+
+/// What was examined, and found to be right.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Partitions of the log.
+    pub partitions: u16,
+    /// Events in them.
+    pub events: u64,
+    /// Stored answers of commands.
+    pub commands: u64,
+    /// Rows of each read model.
+    pub rows: Vec<(&'static str, u64)>,
+}
+
+/// The first difference that was found, or why nothing could be.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The database did not answer.
+    #[error("the database cannot be read")]
+    Read(#[from] sqlx::Error),
+    /// A partition is not dense.
+    #[error(
+        "partition {partition} is not dense: it holds {count} events from offset {first} to {last}, and its head says {head}"
+    )]
+    NotDense {
+        /// The partition.
+        partition: u16,
+        /// How many events it holds.
+        count: i64,
+        /// The lowest offset.
+        first: i64,
+        /// The highest offset.
+        last: i64,
+        /// The newest offset according to its head.
+        head: i64,
+    },
+    /// A stream is not dense, or not in order.
+    #[error(
+        "stream {stream} is not dense: event {position} is its number {number} and says version {version}"
+    )]
+    StreamNotDense {
+        /// The stream.
+        stream: StreamId,
+        /// The event.
+        position: Position,
+        /// Its place among the stream's events.
+        number: i64,
+        /// What it says.
+        version: i32,
+    },
+    /// An event lies where its order does not belong.
+    #[error("event {position} of order {order} belongs to partition {expected}")]
+    WrongPartition {
+        /// Where it is.
+        position: Position,
+        /// Of this order.
+        order: OrderId,
+        /// Where it belongs.
+        expected: u16,
+    },
+    /// Time ran backwards.
+    #[error("event {position} was recorded before the one in front of it")]
+    TimeWentBack {
+        /// The event.
+        position: Position,
+    },
+    /// An event cannot be decoded.
+    #[error("event {position} cannot be decoded: {reason}")]
+    Undecodable {
+        /// The event.
+        position: Position,
+        /// Why.
+        reason: String,
+    },
+    /// A command's events and its stored answer do not agree.
+    #[error("command {command} in partition {partition}: {what}")]
+    Command {
+        /// The command.
+        command: CommandId,
+        /// The partition.
+        partition: u16,
+        /// What does not agree.
+        what: String,
+    },
+    /// A checkpoint is beyond the log.
+    #[error("{projection} has folded partition {partition} up to {offset}, and the log ends at {head}")]
+    Ahead {
+        /// The read model.
+        projection: &'static str,
+        /// The partition.
+        partition: u16,
+        /// Its checkpoint.
+        offset: i64,
+        /// The newest offset.
+        head: i64,
+    },
+    /// A row is not the fold of its order's events.
+    #[error("{projection}, order {order}, column {column}: the log says {expected}, the row says {found}")]
+    Row {
+        /// The read model.
+        projection: &'static str,
+        /// The order.
+        order: OrderId,
+        /// The first column that differs.
+        column: &'static str,
+        /// What the fold gives.
+        expected: String,
+        /// What the table holds.
+        found: String,
+    },
+    /// An event that was folded once cannot be folded again.
+    #[error("{projection} cannot fold event {position}: {reason}")]
+    Fold {
+        /// The read model.
+        projection: &'static str,
+        /// The event.
+        position: Position,
+        /// Why.
+        reason: String,
+    },
+    /// The database does not know the read model in this program's version.
+    #[error("{0} is not there in this program's version")]
+    NoReadModel(&'static str),
+}
+
+/// Examines the whole log and every read model; `progress` hears of each partition that is done.
+///
+/// # Errors
+/// The first difference.
+pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Result<Report, VerifyError> {
+    let partitions = store.partitions();
+    let (summary, detail) = (OrderSummaryProjector, OrderDetailProjector);
+    let mut report = Report {
+        partitions: partitions.count(),
+        rows: vec![(summary.name(), 0), (detail.name(), 0)],
+        ..Report::default()
+    };
+    for partition in partitions.all() {
+        let mut snapshot = store
+            .pool()
+            .begin_with("begin isolation level repeatable read read only")
+            .await?;
+        let size = log::examine(&mut snapshot, partitions, partition).await?;
+        report.events += size.events;
+        report.commands += size.commands;
+        let rows = [
+            compare(&mut snapshot, &summary, partition, size.head).await?,
+            compare(&mut snapshot, &detail, partition, size.head).await?,
+        ];
+        report
+            .rows
+            .iter_mut()
+            .zip(rows)
+            .for_each(|((_, sum), rows)| *sum += rows);
+        snapshot.rollback().await?;
+        progress(partition);
+    }
+    Ok(report)
+}
+
+async fn compare<P: Projector>(
+    snapshot: &mut PgConnection,
+    projector: &P,
+    partition: u16,
+    head: i64,
+) -> Result<u64, VerifyError> {
+    let projection = projector.name();
+    let row = sqlx::query(
+        r#"select p.generation, c."offset" from projections p
+             join checkpoints c on c.projection = p.name and c.generation = p.generation
+            where p.name = $1 and p.version = $2 and c.partition = $3"#,
+    )
+    .bind(projection)
+    .bind(projector.version())
+    .bind(partition as i16)
+    .fetch_optional(&mut *snapshot)
+    .await?
+    .ok_or(VerifyError::NoReadModel(projection))?;
+    let generation = Generation(row.try_get(0)?);
+    let offset: i64 = row.try_get(1)?;
+    if offset > head {
+        return Err(VerifyError::Ahead {
+            projection,
+            partition,
+            offset,
+            head,
+        });
+    }
+    let upto = Position { partition, offset };
+    rows::examine(snapshot, projector, generation, upto).await
+}

@@ -1,0 +1,123 @@
+//! Waiting until read models have reached a position: what makes "read your own writes" true.
+//!
+//! A mutation returns its position; a query that names it waits here until every read model that it touches is at or
+//! past it, or is told why not. Never an old row passed off as new.
+//!
+//! Waiters watch cells in memory. What this process feeds wakes them as it commits; what others feed is read from their
+//! checkpoints every 50 ms while anybody waits, once for all waiters.
+
+use crate::{checkpoint::Stopped, limits, supervisor::Shared};
+use docket_event_store::Position;
+use std::sync::{Arc, atomic::Ordering};
+use tokio::time::{Instant, timeout_at};
+
+/// Why the rows may not be read yet.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum WaitError {
+    /// The read model is behind and does not get there in time.
+    #[error("{projection} has reached offset {reached} of partition {partition}, not {wanted}{}", because(.stopped))]
+    Stale {
+        /// The read model.
+        projection: &'static str,
+        /// The partition.
+        partition: u16,
+        /// How far it is.
+        reached: i64,
+        /// How far it should be.
+        wanted: i64,
+        /// Why it stands still, where it does.
+        stopped: Option<Arc<Stopped>>,
+    },
+    /// The order's events wait behind one that could not be applied. Not given yet: such an event stops its partition.
+    #[error("{projection} has parked events of this order before {position}")]
+    Parked {
+        /// The read model.
+        projection: &'static str,
+        /// The position that was asked for.
+        position: Position,
+    },
+    /// Too many wait already.
+    #[error("too many requests wait for read models")]
+    Overloaded,
+    /// More positions than a log has partitions.
+    #[error("{0} positions are too many to wait for")]
+    TooMany(usize),
+    /// There is no such partition.
+    #[error("there is no partition {0}")]
+    NoSuchPartition(u16),
+    /// There is no such read model here.
+    #[error("there is no read model {0}")]
+    NoSuchReadModel(String),
+}
+
+fn because(stopped: &Option<Arc<Stopped>>) -> String {
+    stopped
+        .as_ref()
+        .map(|stopped| format!("; it stands still at {stopped}"))
+        .unwrap_or_default()
+}
+
+/// Counts a waiter as long as it lives.
+struct Waiter<'a>(&'a Shared);
+
+impl<'a> Waiter<'a> {
+    fn enter(shared: &'a Shared) -> Result<Self, WaitError> {
+        let before = shared.waiters.fetch_add(1, Ordering::AcqRel);
+        let waiter = Self(shared);
+        if before >= shared.config.waiters {
+            return Err(WaitError::Overloaded);
+        }
+        shared.waiting.notify_one();
+        Ok(waiter)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+pub(crate) async fn wait_for(
+    shared: &Shared,
+    read_models: &[&'static str],
+    positions: &[Position],
+) -> Result<(), WaitError> {
+    if positions.len() > limits::WAIT_POSITIONS {
+        return Err(WaitError::TooMany(positions.len()));
+    }
+    let mut open = Vec::new();
+    for projection in read_models {
+        let cells = shared.board.partitions(projection);
+        let cells = cells.ok_or_else(|| WaitError::NoSuchReadModel((*projection).to_owned()))?;
+        for position in positions {
+            let cell = cells.get(usize::from(position.partition));
+            let cell = cell.ok_or(WaitError::NoSuchPartition(position.partition))?;
+            if cell.progress.borrow().offset < position.offset {
+                open.push((*projection, *position, cell));
+            }
+        }
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    let _waiter = Waiter::enter(shared)?;
+    let until = Instant::now() + shared.config.wait;
+    for (projection, position, cell) in open {
+        let mut progress = cell.progress.subscribe();
+        let there = progress.wait_for(|p| p.offset >= position.offset || p.stopped.is_some());
+        // An error means that the sender is gone, and it lives in `shared`.
+        let _ = timeout_at(until, there).await;
+        let now = cell.progress.borrow().clone();
+        if now.offset < position.offset {
+            return Err(WaitError::Stale {
+                projection,
+                partition: position.partition,
+                reached: now.offset,
+                wanted: position.offset,
+                stopped: now.stopped,
+            });
+        }
+    }
+    Ok(())
+}
