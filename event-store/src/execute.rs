@@ -175,25 +175,6 @@ impl Store {
         newest: bool,
     ) -> Result<Round, ExecuteError> {
         let target = request.command.target();
-        if let Some(expected) = request.expected_version {
-            let actual = loaded.version(target);
-            if expected != actual {
-                // A version above the loaded one may be real where another process writes: read it anew first.
-                if !newest && expected > actual {
-                    return Ok(Round::Again {
-                        stream: target,
-                        expected,
-                        actual,
-                    });
-                }
-                let conflict = ExecuteError::VersionConflict {
-                    stream: target,
-                    expected,
-                    actual,
-                };
-                return self.settle(request, &loaded, conflict).await;
-            }
-        }
         let imported = request.origin == Origin::Imported;
         let context = Context::try_new(Utc::now(), request.occurred_at, request.actor.clone(), imported).map(
             |context| Context {
@@ -203,6 +184,31 @@ impl Store {
         );
         let decided =
             context.and_then(|context| Ok((decide(&loaded.case, &request.command, &context)?, context)));
+        if let Some(expected) = request.expected_version {
+            let actual = loaded.version(target);
+            // A version above the loaded one may be real where another process writes: read it anew first.
+            if !newest && expected > actual {
+                return Ok(Round::Again {
+                    stream: target,
+                    expected,
+                    actual,
+                });
+            }
+            if expected != actual {
+                let refused = match decided {
+                    // Whoever may not know of a stream learns nothing of its version either.
+                    Err(hidden @ (Refusal::NotFound { .. } | Refusal::Access(_))) => {
+                        ExecuteError::Refused(hidden)
+                    }
+                    _ => ExecuteError::VersionConflict {
+                        stream: target,
+                        expected,
+                        actual,
+                    },
+                };
+                return self.settle(request, &loaded, refused).await;
+            }
+        }
         let (context, events) = match decided {
             Ok((Decision::Events(events), context)) => (context, events),
             Ok((Decision::NothingToDo, context)) => (context, Vec::new()),

@@ -21,6 +21,8 @@
 
 #![expect(clippy::expect_used, reason = "the ground of a test fails by panicking")]
 
+pub mod server;
+
 mod database;
 mod private_cluster;
 mod shared_cluster;
