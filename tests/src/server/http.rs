@@ -142,6 +142,11 @@ impl Client {
         Client { address, token: token.into() }
     }
 
+    /// Its token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }

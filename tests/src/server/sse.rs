@@ -22,15 +22,21 @@ impl Client {
         let bytes = self.signed(ask).bytes(self.address());
         stream.write_all(&bytes).await.expect("the server reads");
         let mut stream = BufReader::new(stream);
-        let (mut line, mut status) = (String::new(), 0);
+        let (mut line, mut status, mut chunked) = (String::new(), 0, false);
         loop {
             line.clear();
             deadline(stream.read_line(&mut line)).await.expect("an answer");
             if status == 0 {
                 status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
             }
+            chunked |= line.to_ascii_lowercase().starts_with("transfer-encoding: chunked");
             if line == "\r\n" || line.is_empty() {
-                return Events { stream, status, text: String::new() };
+                let mut text = String::new();
+                if !chunked {
+                    // What is refused at once has a length, and is the whole answer.
+                    deadline(stream.read_to_string(&mut text)).await.expect("UTF-8");
+                }
+                return Events { stream, status, text };
             }
         }
     }

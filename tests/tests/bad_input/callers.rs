@@ -148,7 +148,11 @@ async fn a_role_does_what_it_may_and_nothing_else() {
         ("a gateway", &other, "placeOrder", json!({"order": order, "idempotencyKey": key()}), "FORBIDDEN"),
         ("a service", &service, "recordCapture", capture, "FORBIDDEN"),
     ] {
-        Shop::refused(&client.mutate(name, input).await, code, &format!("{who} {name}"));
+        // A gateway may not look at orders, so the answer is not asked for one.
+        let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+        let query = format!("mutation($input: {kind}!) {{ {name}(input: $input) {{ version userErrors {{ code }} }} }}");
+        let reply = client.run(&query, json!({"input": input})).await;
+        Shop::refused(&reply, code, &format!("{who} {name}"));
     }
     for client in [&ada, &other, &service] {
         let reply = client.run("{events(partition:0){endCursor}}", Value::Null).await;

@@ -71,7 +71,13 @@ async fn documents_that_cannot_run_are_refused_by_http_and_by_streams() {
         assert_eq!(stream.next().await, None, "{what}");
     }
     let mut socket = shop.staff.socket(&[]).await.unwrap();
-    socket.init("").await;
+    socket.init(shop.staff.token()).await;
+    for (what, document) in documents() {
+        socket.subscribe(what, &document, Value::Null).await;
+        let answer = socket.next().await.unwrap();
+        assert_eq!((&answer["type"], &answer["id"]), (&json!("error"), &json!(what)), "{answer}");
+        assert_eq!(answer["payload"][0]["extensions"]["code"], "BAD_USER_INPUT", "{what}: {answer}");
+    }
     shop.unharmed(before).await;
 }
 
