@@ -23,6 +23,8 @@
 
 pub mod appends;
 pub mod client;
+pub mod server;
+
 mod database;
 mod head_row;
 pub mod history;

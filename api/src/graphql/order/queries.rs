@@ -1,7 +1,9 @@
 //! Queries of orders.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo};
-use chrono::{DateTime, Utc};
+use async_graphql::{
+    ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo,
+};
+use chrono::{DateTime, Datelike as _, Utc};
 use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
 use docket_projections::read_models::{
@@ -110,6 +112,14 @@ impl OrderFilter {
         {
             return Ok(None);
         }
+        for instant in [
+            self.created_from,
+            self.created_before,
+            self.placed_from,
+            self.placed_before,
+        ] {
+            known_to_the_database(instant)?;
+        }
         Ok(Some(Filter {
             number: self.number.map(|number| OrderNumber(number.0)),
             customer,
@@ -129,6 +139,17 @@ impl OrderFilter {
     }
 }
 
+/// PostgreSQL's calendar begins in 4714 BC, ours long before; both are far from any order.
+fn known_to_the_database(instant: Option<DateTime<Utc>>) -> Result<(), Refused> {
+    match instant {
+        Some(instant) if !(1..=9_999).contains(&instant.year()) => Err(Refused::bad_input(format!(
+            "The year {} is not between 1 and 9999.",
+            instant.year()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// An order on a page.
 #[derive(SimpleObject)]
 pub struct OrderEdge {
@@ -140,11 +161,20 @@ pub struct OrderEdge {
 
 /// A page of orders.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct OrderConnection {
     /// The orders with their places.
     pub edges: Vec<OrderEdge>,
     /// What lies before and after.
     pub page_info: PageInfo,
+}
+
+#[ComplexObject]
+impl OrderConnection {
+    /// The orders without their places.
+    async fn nodes(&self) -> Vec<&Order> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
 }
 
 /// Which part of a list is asked for.
@@ -246,6 +276,10 @@ impl OrderQueries {
             }
             // The log itself is read, and it holds every position that a mutation ever gave.
             Some(until) => {
+                // An order of somebody else does not exist; an error would tell how many versions it has.
+                if !may_know(services, order, actor(ctx)?).await? {
+                    return Ok(None);
+                }
                 let detail = load(&services.store, order, until).await?;
                 OrderView::open_all(services, detail.into_iter().collect())
                     .await?
@@ -309,6 +343,15 @@ impl OrderQueries {
             .collect();
         Ok(Some(connection(edges, &window, page.has_more)))
     }
+}
+
+/// Whether an order exists for this caller.
+async fn may_know(services: &Services, order: OrderId, actor: &Actor) -> Result<bool, Refused> {
+    let facts = services.facts.of(order).await?;
+    Ok(facts.is_some_and(|facts| {
+        let customer = facts.customer.as_ref().map(CustomerId::as_str);
+        only_customer(actor).is_none_or(|own| customer == Some(own))
+    }))
 }
 
 /// Whether a list's orders are asked for anything that a summary does not have.
