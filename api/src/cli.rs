@@ -4,7 +4,9 @@ use crate::{
     bench::BenchArgs,
     config::Config,
     telemetry,
-    verbs::{self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, serve::ServeArgs, token::TokenArgs},
+    verbs::{
+        self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, serve::ServeArgs, token::TokenArgs,
+    },
 };
 use clap::{Args, Parser, Subcommand};
 use std::{error::Error, path::PathBuf, process::ExitCode};

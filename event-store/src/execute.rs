@@ -18,12 +18,12 @@ use crate::{
     postgres::{read, settle, snapshot::LoadError},
     store::Store,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use docket_domain::{
     Actor, Command, CommandId, Context, Decision, OrderNumber, PayloadError, Refusal, Sealable, StreamEvent,
     StreamId, Version, decide,
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use uuid::Uuid;
 
 /// A command and everything around it.
@@ -154,7 +154,13 @@ impl Store {
                     stream,
                     expected,
                     actual,
-                } => last = Some((stream, expected, actual)),
+                } => {
+                    // The log is behind what this process remembers, or thought to be: fold it from its beginning.
+                    if actual < expected {
+                        self.0.cache.forget(&stream);
+                    }
+                    last = Some((stream, expected, actual));
+                }
             }
             newest = true;
         }
@@ -165,6 +171,21 @@ impl Store {
             expected,
             actual,
         })
+    }
+
+    /// Which of some requests ran before, so that [`Store::execute`] would give their stored answers: one statement for
+    /// who resumes a long list of them.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn answered(
+        &self,
+        requests: &[(CommandId, RequestHash)],
+    ) -> Result<HashSet<CommandId>, sqlx::Error> {
+        if requests.is_empty() {
+            return Ok(HashSet::new());
+        }
+        settle::answered(self.pool(), requests).await
     }
 
     async fn round(
@@ -195,12 +216,16 @@ impl Store {
             }
         }
         let imported = request.origin == Origin::Imported;
-        let context = Context::try_new(Utc::now(), request.occurred_at, request.actor.clone(), imported).map(
-            |context| Context {
+        // The log keeps microseconds: what is handed over live must be what is read again later.
+        let (now, occurred_at) = (
+            Utc::now().trunc_subsecs(6),
+            request.occurred_at.map(|at| at.trunc_subsecs(6)),
+        );
+        let context =
+            Context::try_new(now, occurred_at, request.actor.clone(), imported).map(|context| Context {
                 order_number: number,
                 ..context
-            },
-        );
+            });
         let decided =
             context.and_then(|context| Ok((decide(&loaded.case, &request.command, &context)?, context)));
         let (context, events) = match decided {

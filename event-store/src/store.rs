@@ -90,7 +90,8 @@ impl Store {
     /// Opens a log that is migrated and of this binary's version.
     ///
     /// # Errors
-    /// When the database does not answer, is not migrated, or has another number of partitions.
+    /// When the database does not answer, is not migrated, has another number of partitions, or keys of personal data
+    /// that the master key does not open.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
         let database = config.database.application_name("docket");
         let pool = PgPoolOptions::new()
@@ -104,6 +105,7 @@ impl Store {
         drop(connection);
 
         let vault = Arc::new(Vault::new(pool.clone(), &config.master_key)?);
+        vault.check().await?;
         let feed = Feed::open(pool.clone(), partitions, Arc::clone(&vault))
             .await
             .map_err(StoreError::Heads)?;

@@ -9,10 +9,11 @@ use uuid::Uuid;
 pub(super) struct BenchDatabase {
     server: PgConnectOptions,
     name: String,
+    lanes: u16,
 }
 
 impl BenchDatabase {
-    pub(super) async fn create(server: &PgConnectOptions) -> Result<Self, BenchError> {
+    pub(super) async fn create(server: &PgConnectOptions, lanes: u16) -> Result<Self, BenchError> {
         let name = format!("docket_bench_{}", Uuid::now_v7().simple());
         let mut connection = PgConnection::connect_with(server).await?;
         // The name is made of letters, digits and underscores.
@@ -23,6 +24,7 @@ impl BenchDatabase {
         let database = Self {
             server: server.clone(),
             name,
+            lanes,
         };
         migrate(&database.options(), None).await?;
         Ok(database)

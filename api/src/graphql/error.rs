@@ -6,7 +6,7 @@
 
 use std::fmt::Display;
 
-use async_graphql::{Error, ErrorExtensionValues, ServerError, Value};
+use async_graphql::{Error, ErrorExtensionValues, Pos, ServerError, Value};
 use docket_domain::{InvalidError, Refusal, Role};
 use docket_event_store::{
     AppendError, ExecuteError, FeedError, LoadError, PersonalError, command_id::MAX_KEY_BYTES,
@@ -30,6 +30,7 @@ pub const PARKED: &str = "PARKED";
 pub struct Refused {
     code: &'static str,
     message: String,
+    at: Option<Pos>,
     extensions: Vec<(&'static str, Value)>,
 }
 
@@ -38,6 +39,7 @@ impl Refused {
         Refused {
             code,
             message: message.into(),
+            at: None,
             extensions: Vec::new(),
         }
     }
@@ -89,6 +91,11 @@ impl Refused {
         Refused::new(code::INTERNAL, "Something went wrong on our side.")
     }
 
+    /// Where in the document.
+    pub(super) fn at(self, at: Pos) -> Refused {
+        Refused { at: Some(at), ..self }
+    }
+
     pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Refused {
         self.extensions.push((name, value.into()));
         self
@@ -106,7 +113,7 @@ impl Refused {
     /// As an answer to a request that did not begin.
     pub(super) fn into_server_error(self) -> ServerError {
         let extensions = Some(self.values());
-        let mut error = ServerError::new(self.message, None);
+        let mut error = ServerError::new(self.message, self.at);
         error.extensions = extensions;
         error
     }
@@ -234,7 +241,9 @@ fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
         Refusal::Access(denied) => Refused::new(code::FORBIDDEN, sentence(&denied)),
         Refusal::NotFound { stream } => Refused::not_found(stream),
         Refusal::Invalid(invalid) => match invalid {
-            InvalidError::OccurredInFuture { .. } => Refused::bad_input(sentence(&invalid)),
+            InvalidError::OccurredInFuture { .. } | InvalidError::OccurredTooEarly { .. } => {
+                Refused::bad_input(sentence(&invalid))
+            }
             InvalidError::NoOrderId | InvalidError::NoOrderNumber => Refused::internal(&invalid),
             // The domain keeps its refusals open for new ones; callers learn of one as a fault until it has its code.
             _ => Refused::internal(&invalid),

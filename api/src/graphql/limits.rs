@@ -12,12 +12,18 @@ pub const MAX_DIRECTIVES: u64 = 50;
 /// Fields in a document, counted where fragments spread: two fragments that spread the next one twice each grow as fast
 /// as doubling does, and every rule of validation would walk them all.
 pub const MAX_FIELDS: u64 = 5_000;
+/// Fields and fragments in any operation or fragment of a document, counted where fragments spread: the engine walks all of
+/// them, asked for or not.
+pub const MAX_SELECTIONS: u64 = 2 * MAX_FIELDS;
+/// Nesting of selections where fragments spread: [`MAX_DEPTH`] fields and a fragment at every other of them.
+pub const MAX_NESTED_SETS: u32 = 32;
 /// Nesting of fields: the standard introspection query has 13, an order's parcels about 8.
 pub const MAX_DEPTH: u32 = 20;
 /// Lists of the type system within each other in an introspection: the standard query has 2 (`fields`, then none), and
 /// each further one multiplies the answer by twenty.
 pub const MAX_INTROSPECTION_LISTS: u32 = 2;
-/// What one operation may cost: a full page of orders with everything in them is about 40,000.
+/// What one operation may cost. Everything that there is to know of an order costs about 2,300, and a page of 20 such
+/// orders fits; so does a list of 100 with everything that a row on a screen shows.
 pub const MAX_COST: u64 = 50_000;
 /// How many items a list without a size in its arguments is taken to have when its cost is estimated.
 pub const ESTIMATED_ITEMS: u64 = 5;

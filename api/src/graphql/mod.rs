@@ -18,10 +18,11 @@ mod payload;
 mod payment;
 mod position;
 mod scalars;
+mod shape;
 mod shipment;
 mod user_error;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use async_graphql::{
     Context, Data, Executor, MergedObject, MergedSubscription, OutputType, Request, Response,
@@ -154,10 +155,14 @@ impl Executor for Api {
         let caller = caller(&request.data).cloned();
         let admitted = self.admit(&mut request, caller.as_ref());
         async move {
-            match admitted {
+            let began = Instant::now();
+            let response = match admitted {
                 Ok(measure) => with_cost(self.schema.execute(request).await, measure),
                 Err(error) => Response::from_errors(vec![error]),
-            }
+            };
+            metrics::histogram!("docket_graphql_seconds").record(began.elapsed());
+            count_errors(&response);
+            response
         }
     }
 
@@ -169,9 +174,50 @@ impl Executor for Api {
         let session = session.unwrap_or_default();
         let caller = caller(&request.data).or_else(|| caller(&session)).cloned();
         match self.admit(&mut request, caller.as_ref()) {
-            Ok(_) => self.schema.execute_stream_with_session_data(request, session),
-            Err(error) => stream::iter([Response::from_errors(vec![error])]).boxed(),
+            Ok(_) => {
+                let open = Open::new();
+                let stream = self.schema.execute_stream_with_session_data(request, session);
+                stream.inspect(move |response| open.sent(response)).boxed()
+            }
+            Err(error) => {
+                let response = Response::from_errors(vec![error]);
+                count_errors(&response);
+                stream::iter([response]).boxed()
+            }
         }
+    }
+}
+
+/// A subscription, counted as long as it lives.
+struct Open;
+
+impl Open {
+    fn new() -> Open {
+        metrics::gauge!("docket_graphql_subscriptions").increment(1);
+        Open
+    }
+
+    fn sent(&self, response: &Response) {
+        metrics::counter!("docket_graphql_messages_total").increment(1);
+        count_errors(response);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!("docket_graphql_subscriptions").decrement(1);
+    }
+}
+
+/// Counts errors by their codes, of which there are a dozen; one of the engine's has none and is bad input.
+fn count_errors(response: &Response) {
+    for error in &response.errors {
+        let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+        let code = match code {
+            Some(Value::String(code)) => code.clone(),
+            _ => code::BAD_USER_INPUT.to_owned(),
+        };
+        metrics::counter!("docket_graphql_errors_total", "code" => code).increment(1);
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::{
     load::{Until, load},
     parts::{FulfillmentStatus, OrderPaymentStatus, OrderStatus},
-    types::{Order, SUMMARY_FIELDS},
+    source::{Order, SUMMARY_FIELDS},
     view::{OrderView, only_customer},
 };
 use crate::graphql::{
@@ -221,7 +221,6 @@ pub struct OrderQueries;
 impl OrderQueries {
     /// An order: as it is, as it was at a version of its own stream, or as it was recorded at an instant. None where it
     /// does not exist, or did not.
-    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn order(
         &self,
         ctx: &Context<'_>,
@@ -257,17 +256,17 @@ impl OrderQueries {
         Ok(view.filter(|view| view.is_for(actor)).map(Order::of))
     }
 
-    /// A list of orders, 20 on a page unless you say otherwise, at most 100. A cursor belongs to its sort.
+    /// A list of orders. A cursor belongs to its sort.
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn orders(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-        filter: Option<OrderFilter>,
-        sort: Option<OrderSort>,
+        #[graphql(desc = "How many, forward; 20 where nothing is said, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "After this place.")] after: Option<String>,
+        #[graphql(desc = "How many, backward; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this place.")] before: Option<String>,
+        #[graphql(desc = "Which; all where nothing is said.")] filter: Option<OrderFilter>,
+        #[graphql(desc = "In which order; the newest first where nothing is said.")] sort: Option<OrderSort>,
         #[graphql(desc = "Not before what is read is at or past each of these positions.")]
         min_position: Option<Vec<PositionInput>>,
     ) -> Result<Option<OrderConnection>> {
