@@ -18,7 +18,7 @@ use docket_domain::Role;
 use super::{
     error::Refused,
     guard::{Field, Guards},
-    limits,
+    limits, shape,
 };
 
 /// Stands for every type of the type system.
@@ -96,6 +96,7 @@ pub(super) fn check(
     variables: &Variables,
     role: Option<Role>,
 ) -> Result<Option<Measure>, Refused> {
+    shape::check(document)?;
     let Some(operation) = chosen(document, operation) else {
         return Ok(None);
     };

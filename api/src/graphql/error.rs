@@ -254,7 +254,9 @@ fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
         Refusal::Access(denied) => Refused::new(code::FORBIDDEN, sentence(&denied)),
         Refusal::NotFound { stream } => Refused::not_found(stream),
         Refusal::Invalid(invalid) => match invalid {
-            InvalidError::OccurredInFuture { .. } => Refused::bad_input(sentence(&invalid)),
+            InvalidError::OccurredInFuture { .. } | InvalidError::OccurredTooEarly { .. } => {
+                Refused::bad_input(sentence(&invalid))
+            }
             InvalidError::NoOrderId | InvalidError::NoOrderNumber => Refused::internal(&invalid),
             // The domain keeps its refusals open for new ones; callers learn of one as a fault until it has its code.
             _ => Refused::internal(&invalid),

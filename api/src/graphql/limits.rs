@@ -12,6 +12,11 @@ pub const MAX_DIRECTIVES: u64 = 50;
 /// Fields in a document, counted where fragments spread: two fragments that spread the next one twice each grow as fast
 /// as doubling does, and every rule of validation would walk them all.
 pub const MAX_FIELDS: u64 = 5_000;
+/// Fields and fragments in any operation or fragment of a document, counted where fragments spread: the engine walks all of
+/// them, asked for or not.
+pub const MAX_SELECTIONS: u64 = 2 * MAX_FIELDS;
+/// Nesting of selections where fragments spread: [`MAX_DEPTH`] fields and a fragment at every other of them.
+pub const MAX_NESTED_SETS: u32 = 32;
 /// Nesting of fields: the standard introspection query has 13, an order's parcels about 8.
 pub const MAX_DEPTH: u32 = 20;
 /// Lists of the type system within each other in an introspection: the standard query has 2 (`fields`, then none), and

@@ -18,6 +18,7 @@ mod payload;
 mod payment;
 mod position;
 mod scalars;
+mod shape;
 mod shipment;
 mod user_error;
 
