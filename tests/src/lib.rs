@@ -19,8 +19,6 @@
 //! and yet leaves nothing behind. A test's database is dropped when the test succeeds; that of a failed one can
 //! be looked at until then.
 
-#![expect(clippy::expect_used, reason = "the ground of a test fails by panicking")]
-
 pub mod appends;
 pub mod client;
 pub mod server;

@@ -1,8 +1,6 @@
 //! An import's promises: every good line once, however often and however broken off; every bad one by number and
 //! reason.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
-
 use std::{
     io::Write,
     process::{Command, Output, Stdio},
