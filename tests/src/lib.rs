@@ -25,11 +25,13 @@ pub mod server;
 
 mod database;
 mod private_cluster;
+mod scratch;
 mod shared_cluster;
 mod template;
 mod wait;
 
 pub use database::{TestDatabase, database};
 pub use private_cluster::{PrivateCluster, private_cluster};
+pub use scratch::{Scratch, scratch};
 pub use shared_cluster::keep;
 pub use wait::{Backend, backend_pid, blocked_by, eventually, wait_until_blocked, wait_until_blocked_by};
