@@ -4,6 +4,7 @@
 //! first (`cargo build -p docket`), or names another one in `DOCKET_BIN`.
 
 mod http;
+mod life;
 mod sse;
 mod websocket;
 
@@ -21,6 +22,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 pub use self::http::{Ask, Client, Reply, deadline, mutation};
+pub use self::life::life;
 pub use self::sse::Events;
 pub use self::websocket::Socket;
 use crate::database::TestDatabase;

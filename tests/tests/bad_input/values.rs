@@ -120,7 +120,7 @@ async fn payments_of_more_than_there_is_are_refused() {
         Shop::refused(&reply, code, &format!("{name} {amount}"));
     }
     // A result for an operation that is unknown changes nothing and is no error: gateways repeat themselves.
-    for capture in [0, -1, 65_536, i32::MAX] {
+    for capture in [-1, 65_536, i32::MAX] {
         let input = json!({"payment": payment, "capture": capture, "reference": "c", "at": at});
         let reply = shop.staff.mutate("recordCapture", input).await;
         Shop::refused(&reply, "BAD_USER_INPUT", &format!("capture {capture}"));
