@@ -17,7 +17,7 @@ pub(crate) struct Desk {
     pub(crate) store: Store,
     _projections: Projections,
     pub(crate) api: Api,
-    db: Arc<TestDatabase>,
+    pub(crate) db: Arc<TestDatabase>,
 }
 
 pub(crate) fn staff() -> Caller {
@@ -51,22 +51,13 @@ impl Desk {
         Self::over(Arc::new(db), wait).await
     }
 
-    /// A process on the same log whose master key is not the log's.
-    pub(crate) async fn misconfigured(&self) -> Desk {
-        Self::with(Arc::clone(&self.db), Duration::from_secs(10), "a5").await
-    }
-
     /// Another process on the same log.
     pub(crate) async fn another(&self) -> Desk {
         Self::over(Arc::clone(&self.db), Duration::from_secs(10)).await
     }
 
     async fn over(db: Arc<TestDatabase>, wait: Duration) -> Desk {
-        Self::with(db, wait, "5a").await
-    }
-
-    async fn with(db: Arc<TestDatabase>, wait: Duration, byte: &str) -> Desk {
-        let key = MasterKey::from_hex(&byte.repeat(32)).unwrap();
+        let key = MasterKey::from_hex(&"5a".repeat(32)).unwrap();
         // Reported, so that a test can count statements.
         let options = db.connect_options().log_statements("debug".parse().unwrap());
         let store = Store::open(StoreConfig::new(options, key)).await.unwrap();
