@@ -37,7 +37,6 @@ pub enum Refusal {
 
 /// What makes no sense whatever the state.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are the values that each message shows")]
 pub enum InvalidError {
     /// A business time ahead of the clock.

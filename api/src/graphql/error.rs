@@ -260,8 +260,6 @@ fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
             // The nil UUID stands for none, and the executor fills none in: somebody named it.
             InvalidError::NoOrderId => Refused::bad_input("The nil UUID is no order's id."),
             InvalidError::NoOrderNumber => Refused::internal(&invalid),
-            // The domain keeps its refusals open for new ones; callers learn of one as a fault until it has its code.
-            _ => Refused::internal(&invalid),
         },
     })
 }

@@ -14,7 +14,11 @@ use uuid::Uuid;
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A small file system of its own, gone with the handle.
-struct Small(PathBuf, Scratch);
+struct Small {
+    folder: PathBuf,
+    /// Removes the folder.
+    _scratch: Scratch,
+}
 
 impl Small {
     /// None where nobody may mount.
@@ -26,11 +30,14 @@ impl Small {
         let mounted = Command::new("mount").args(args).arg(folder.path()).output();
         mounted
             .is_ok_and(|mounted| mounted.status.success())
-            .then(|| Small(folder.path().to_owned(), folder))
+            .then(|| Small {
+                folder: folder.path().to_owned(),
+                _scratch: folder,
+            })
     }
 
     fn data(&self) -> PathBuf {
-        self.0.join("data")
+        self.folder.join("data")
     }
 
     /// Takes all the room that there is.
@@ -41,14 +48,14 @@ impl Small {
     }
 
     fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
+        self.folder.join("ballast")
     }
 }
 
 impl Drop for Small {
     fn drop(&mut self) {
         // Lazily: a failing test may leave a server in it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
     }
 }
 
