@@ -51,6 +51,13 @@ pub enum InvalidError {
         occurred_at: DateTime<Utc>,
         first_year: i32,
     },
+    /// A time in a command that no calendar of four-digit years holds.
+    #[error("the time {time} is not between the years {first_year} and {last_year}")]
+    TimeOutOfRange {
+        time: DateTime<Utc>,
+        first_year: i32,
+        last_year: i32,
+    },
     /// A creation that was not given an id before its decision.
     #[error("the order has no id")]
     NoOrderId,
