@@ -1,5 +1,7 @@
 //! The judge itself is judged: every bug that is planted into a sound history must be found, wherever it is planted.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use chrono::{DateTime, TimeDelta};
 use docket_domain::{CommandId, OrderId, StreamId, Version};
 use docket_event_store::{Partitions, Position, StoredAnswer};
@@ -96,7 +98,13 @@ fn a_sound_history_has_no_fault() {
 
 #[test]
 fn an_event_skipped_in_the_log_is_found() {
-    planted(events(), |_, log, i| drop(log.events.remove(i)), is_hole);
+    planted(
+        events(),
+        |_, log, i| {
+            log.events.remove(i);
+        },
+        is_hole,
+    );
 }
 
 #[test]
@@ -155,7 +163,9 @@ fn the_newest_events_lost_with_their_commands_and_heads_are_found_by_the_acknowl
 
 #[test]
 fn an_acknowledged_command_that_is_missing_is_found() {
-    let forget = |_: &mut History, log: &mut Log, i: usize| drop(log.commands.remove(i));
+    let forget = |_: &mut History, log: &mut Log, i: usize| {
+        log.commands.remove(i);
+    };
     planted(COMMANDS as usize, forget, |fault| matches!(fault, Fault::Lost(_)));
 }
 
