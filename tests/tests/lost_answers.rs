@@ -2,6 +2,8 @@
 //! was never sent is unavailable; only what was sent and not answered in time has an unknown outcome, and the same
 //! command again settles that too.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use docket_domain::Version;
 use docket_event_store::{AppendError, AppendOutcome, Store, StoreConfig, StreamWrite, limits};
 use docket_tests::{
