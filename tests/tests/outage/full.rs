@@ -14,7 +14,10 @@ use uuid::Uuid;
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// A small file system of its own, gone with the handle.
-struct Small(PathBuf, Scratch);
+struct Small {
+    path: PathBuf,
+    _folder: Scratch,
+}
 
 impl Small {
     /// None where nobody may mount.
@@ -24,11 +27,11 @@ impl Small {
         let size = format!("size={megabytes}m");
         let args = ["-t", "tmpfs", "-o", &size, "docket-test"];
         let mounted = Command::new("mount").args(args).arg(folder.path()).output();
-        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Small(folder.path().to_owned(), folder))
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Small { path: folder.path().to_owned(), _folder: folder })
     }
 
     fn data(&self) -> PathBuf {
-        self.0.join("data")
+        self.path.join("data")
     }
 
     /// Takes all the room that there is.
@@ -39,14 +42,14 @@ impl Small {
     }
 
     fn ballast(&self) -> PathBuf {
-        self.0.join("ballast")
+        self.path.join("ballast")
     }
 }
 
 impl Drop for Small {
     fn drop(&mut self) {
         // Lazily: a failing test may leave a server in it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
     }
 }
 
@@ -74,7 +77,11 @@ async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
     };
     let refused = eventually(WITHIN, refused).await;
     assert!(["UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&refused.code().as_str()), "{refused:?}");
-    println!("while full: {:?}", client.ready().await);
+    // The load goes on, so somebody meets the full disk again and again.
+    let unready = async || Some(client.ready().await).filter(|(status, _)| *status == 503);
+    let (_, reasons) = eventually(WITHIN, unready).await;
+    println!("while full: {reasons}");
+    assert_ne!(reasons, serde_json::json!([]));
     fs::remove_file(small.ballast()).unwrap();
     eventually(WITHIN, works).await;
     let ready = async || (client.ready().await.0 == 200).then_some(());
