@@ -32,6 +32,9 @@ pub const MAX_ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// The statement timeout of a lane's connection; below [`MAX_ANSWER_WAIT`], so that a lock held by a stranger ends in a
 /// definite answer.
 pub const LANE_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a process counts as unable to append after the server refused an append: longer than a probe's interval, and
+/// short, because who is given no requests finds out nothing new.
+pub const REFUSAL_LIFETIME: Duration = Duration::from_secs(10);
 /// Streams whose newest version a lane remembers; about 100 bytes each.
 pub const MAX_KNOWN_VERSIONS: usize = 16_384;
 

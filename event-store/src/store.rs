@@ -5,7 +5,7 @@ use crate::{
     cache::{Folded, StateCache},
     envelope::RecordedEvent,
     feed::{Feed, FeedError},
-    lane::{LaneContext, Lanes},
+    lane::{LaneContext, Lanes, Refusals},
     limits,
     partition::Partitions,
     personal::{MasterKey, PersonalError, Vault},
@@ -75,6 +75,7 @@ pub(crate) struct Inner {
     pub(crate) partitions: Partitions,
     pub(crate) cache: Arc<StateCache>,
     lanes: Lanes,
+    refusals: Refusals,
     feed: Feed,
     vault: Arc<Vault>,
     stop: CancellationToken,
@@ -131,6 +132,7 @@ impl Store {
             feed: feed.clone(),
             cache: Arc::clone(&cache),
             hints: hints.clone(),
+            refusals: Refusals::default(),
         };
         let lanes = Lanes::start(lanes, &context);
         let stop = CancellationToken::new();
@@ -143,6 +145,7 @@ impl Store {
             partitions,
             cache,
             lanes,
+            refusals: context.refusals,
             feed,
             vault,
             stop,
@@ -228,6 +231,12 @@ impl Store {
     pub async fn is_reachable(&self, wait: Duration) -> bool {
         let asked = sqlx::query("select 1").execute(&self.0.pool);
         matches!(tokio::time::timeout(wait, asked).await, Ok(Ok(_)))
+    }
+
+    /// Why the server refused an append a moment ago, where the reason lies with the server: a full disk does not show
+    /// when one reads.
+    pub fn append_refused(&self) -> Option<Arc<str>> {
+        self.0.refusals.last()
     }
 
     /// Stops the background tasks and closes the connections; queued appends are answered first.

@@ -254,9 +254,9 @@ fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
         Refusal::Access(denied) => Refused::new(code::FORBIDDEN, sentence(&denied)),
         Refusal::NotFound { stream } => Refused::not_found(stream),
         Refusal::Invalid(invalid) => match invalid {
-            InvalidError::OccurredInFuture { .. } | InvalidError::OccurredTooEarly { .. } => {
-                Refused::bad_input(sentence(&invalid))
-            }
+            InvalidError::OccurredInFuture { .. }
+            | InvalidError::OccurredTooEarly { .. }
+            | InvalidError::TimeOutOfRange { .. } => Refused::bad_input(sentence(&invalid)),
             // The nil UUID stands for none, and the executor fills none in: somebody named it.
             InvalidError::NoOrderId => Refused::bad_input("The nil UUID is no order's id."),
             InvalidError::NoOrderNumber => Refused::internal(&invalid),

@@ -15,9 +15,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 
 /// A small file system of its own, gone with the handle.
 struct Small {
-    folder: PathBuf,
-    /// Removes the folder.
-    _scratch: Scratch,
+    path: PathBuf,
+    _folder: Scratch,
 }
 
 impl Small {
@@ -31,13 +30,13 @@ impl Small {
         mounted
             .is_ok_and(|mounted| mounted.status.success())
             .then(|| Small {
-                folder: folder.path().to_owned(),
-                _scratch: folder,
+                path: folder.path().to_owned(),
+                _folder: folder,
             })
     }
 
     fn data(&self) -> PathBuf {
-        self.folder.join("data")
+        self.path.join("data")
     }
 
     /// Takes all the room that there is.
@@ -48,14 +47,14 @@ impl Small {
     }
 
     fn ballast(&self) -> PathBuf {
-        self.folder.join("ballast")
+        self.path.join("ballast")
     }
 }
 
 impl Drop for Small {
     fn drop(&mut self) {
         // Lazily: a failing test may leave a server in it.
-        let _ = Command::new("umount").arg("-l").arg(&self.folder).status();
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
     }
 }
 
@@ -90,7 +89,11 @@ async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
         ["UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&refused.code().as_str()),
         "{refused:?}"
     );
-    println!("while full: {:?}", client.ready().await);
+    // The load goes on, so somebody meets the full disk again and again.
+    let unready = async || Some(client.ready().await).filter(|(status, _)| *status == 503);
+    let (_, reasons) = eventually(WITHIN, unready).await;
+    println!("while full: {reasons}");
+    assert_ne!(reasons, serde_json::json!([]));
     fs::remove_file(small.ballast()).unwrap();
     eventually(WITHIN, works).await;
     let ready = async || (client.ready().await.0 == 200).then_some(());
