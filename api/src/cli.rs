@@ -13,7 +13,12 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 
 /// The order desk of a shop, event-sourced.
 #[derive(Debug, Parser)]
-#[command(name = "docket", version, about, propagate_version = true)]
+#[command(
+    name = "docket",
+    version,
+    about = "The order desk of a shop, event-sourced.",
+    propagate_version = true
+)]
 pub struct Cli {
     /// Where, and how it is said.
     #[command(flatten)]
@@ -27,16 +32,22 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct GlobalOptions {
     /// The folder of the private PostgreSQL that is used without DATABASE_URL [default: under the XDG state folder].
-    #[arg(long, global = true, env = "DOCKET_DATA_DIR")]
+    #[arg(long, global = true, help_heading = "Global options", env = "DOCKET_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// A PostgreSQL to use instead of a private one.
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        env = "DATABASE_URL",
+        hide_env_values = true
+    )]
     pub database_url: Option<String>,
     /// A configuration file; `docs/docket.toml` shows every setting with its default.
-    #[arg(long, global = true, env = "DOCKET_CONFIG")]
+    #[arg(long, global = true, help_heading = "Global options", env = "DOCKET_CONFIG")]
     pub config: Option<PathBuf>,
     /// Print for a program to read: JSON, a line a thing.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
 }
 
@@ -95,7 +106,7 @@ async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Bo
 }
 
 /// An error and what caused it, on one line; a cause that its parent already tells is not told twice.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

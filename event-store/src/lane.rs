@@ -30,7 +30,7 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::{
     collections::{HashMap, HashSet},
     mem,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -70,6 +70,27 @@ pub(crate) struct LaneContext {
     pub(crate) feed: Feed,
     pub(crate) cache: Arc<StateCache>,
     pub(crate) hints: Hints,
+    pub(crate) refusals: Refusals,
+}
+
+/// What the server last refused an append for that is not the command's fault: no room, no right to write. Lanes of one
+/// process share it; reading goes on meanwhile, so nothing else tells.
+#[derive(Clone, Default)]
+pub(crate) struct Refusals(Arc<Mutex<Option<(Instant, Arc<str>)>>>);
+
+impl Refusals {
+    fn note(&self, why: &Arc<str>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(why)));
+    }
+
+    /// The last one, if it is no older than [`limits::REFUSAL_LIFETIME`].
+    pub(crate) fn last(&self) -> Option<Arc<str>> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = last
+            .as_ref()
+            .filter(|(at, _)| at.elapsed() < limits::REFUSAL_LIFETIME);
+        recent.map(|(_, why)| Arc::clone(why))
+    }
 }
 
 impl Lanes {
@@ -287,6 +308,9 @@ impl Lane {
                             }
                             tracing::warn!(error = %error, commands = batch.commands.len(), "the log refused a batch");
                             let why = Arc::from(error.to_string());
+                            if !is_data_error(&error) {
+                                self.context.refusals.note(&why);
+                            }
                             if sent {
                                 error
                             } else if is_data_error(&error) {

@@ -32,6 +32,9 @@ pub const MAX_ANSWER_WAIT: Duration = Duration::from_secs(15);
 /// The statement timeout of a lane's connection; below [`MAX_ANSWER_WAIT`], so that a lock held by a stranger ends in a
 /// definite answer.
 pub const LANE_STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a process counts as unable to append after the server refused an append: longer than a probe's interval, and
+/// short, because who is given no requests finds out nothing new.
+pub const REFUSAL_LIFETIME: Duration = Duration::from_secs(10);
 /// Streams whose newest version a lane remembers; about 100 bytes each.
 pub const MAX_KNOWN_VERSIONS: usize = 16_384;
 
@@ -39,9 +42,7 @@ pub const MAX_KNOWN_VERSIONS: usize = 16_384;
 pub const DEFAULT_LANES: u16 = 4;
 /// The most lanes of a process: a quarter of the process's connections.
 pub const MAX_LANES: u16 = 8;
-/// Connections of a process for everything but lanes and the wake-up listener; with 4 lanes and the listener, 23.
-pub const POOL_CONNECTIONS: u32 = 18;
-/// The most connections of one process (lanes, listener and pool).
+/// The most connections of one process: its lanes, and a pool for everything else, the wake-up listener among it.
 pub const MAX_CONNECTIONS: u32 = 24;
 /// How long a reader waits for a pooled connection before it is answered `Unavailable`.
 pub const MAX_POOL_WAIT: Duration = Duration::from_secs(3);

@@ -5,7 +5,7 @@ use crate::{
     cache::{Folded, StateCache},
     envelope::RecordedEvent,
     feed::{Feed, FeedError},
-    lane::{LaneContext, Lanes},
+    lane::{LaneContext, Lanes, Refusals},
     limits,
     partition::Partitions,
     personal::{MasterKey, PersonalError, Vault},
@@ -18,11 +18,11 @@ use crate::{
 };
 use docket_domain::{OrderId, OrderNumber, StreamId, Version};
 use sqlx::{
-    PgPool,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{sync::Arc, time::Duration};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How a process opens a log.
 #[derive(Debug, Clone)]
@@ -75,9 +75,11 @@ pub(crate) struct Inner {
     pub(crate) partitions: Partitions,
     pub(crate) cache: Arc<StateCache>,
     lanes: Lanes,
+    refusals: Refusals,
     feed: Feed,
     vault: Arc<Vault>,
     stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Drop for Inner {
@@ -93,16 +95,24 @@ impl Store {
     /// When the database does not answer, is not migrated, has another number of partitions, or keys of personal data
     /// that the master key does not open.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
-        let database = config.database.application_name("docket");
+        // Durability is the log's promise, not the server's or the role's default.
+        let database = config
+            .database
+            .application_name("docket")
+            .options([("synchronous_commit", "on")]);
+        // Not the pool's: a pool that cannot connect says no more than that it waited.
+        let mut connection = PgConnection::connect_with(&database)
+            .await
+            .map_err(OpenError::Connect)?;
+        let partitions = migrate::check(&mut connection, config.partitions).await?;
+        connection.close().await.map_err(OpenError::Connect)?;
+        let lanes = config.lanes.clamp(1, limits::MAX_LANES);
         let pool = PgPoolOptions::new()
-            .max_connections(limits::POOL_CONNECTIONS)
+            .max_connections(limits::MAX_CONNECTIONS - u32::from(lanes))
             .acquire_timeout(limits::MAX_POOL_WAIT)
             .connect_with(database.clone())
             .await
             .map_err(OpenError::Connect)?;
-        let mut connection = pool.acquire().await.map_err(OpenError::Connect)?;
-        let partitions = migrate::check(&mut connection, config.partitions).await?;
-        drop(connection);
 
         let vault = Arc::new(Vault::new(pool.clone(), &config.master_key)?);
         vault.check().await?;
@@ -122,19 +132,24 @@ impl Store {
             feed: feed.clone(),
             cache: Arc::clone(&cache),
             hints: hints.clone(),
+            refusals: Refusals::default(),
         };
-        let lanes = Lanes::start(config.lanes, &context);
+        let lanes = Lanes::start(lanes, &context);
         let stop = CancellationToken::new();
-        tokio::spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
-        tokio::spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
+        let tasks = TaskTracker::new();
+        tasks.spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
+        tasks.spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
+        tasks.close();
         Ok(Self(Arc::new(Inner {
             pool,
             partitions,
             cache,
             lanes,
+            refusals: context.refusals,
             feed,
             vault,
             stop,
+            tasks,
         })))
     }
 
@@ -218,9 +233,16 @@ impl Store {
         matches!(tokio::time::timeout(wait, asked).await, Ok(Ok(_)))
     }
 
+    /// Why the server refused an append a moment ago, where the reason lies with the server: a full disk does not show
+    /// when one reads.
+    pub fn append_refused(&self) -> Option<Arc<str>> {
+        self.0.refusals.last()
+    }
+
     /// Stops the background tasks and closes the connections; queued appends are answered first.
     pub async fn close(self) {
         self.0.stop.cancel();
+        self.0.tasks.wait().await;
         self.0.pool.close().await;
     }
 }

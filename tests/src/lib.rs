@@ -19,16 +19,17 @@
 //! and yet leaves nothing behind. A test's database is dropped when the test succeeds; that of a failed one can
 //! be looked at until then.
 
-#![expect(clippy::expect_used, reason = "the ground of a test fails by panicking")]
-
 pub mod appends;
 pub mod client;
+pub mod server;
+
 mod database;
 mod head_row;
 pub mod history;
 pub mod orders;
 mod private_cluster;
 mod proxy;
+mod scratch;
 mod seed;
 mod shared_cluster;
 mod subscriber;
@@ -40,6 +41,7 @@ pub use database::{Backup, TestDatabase, database, empty_database};
 pub use head_row::{HeadRows, blocked_stores, end_session};
 pub use private_cluster::{PrivateCluster, kill_9, private_cluster};
 pub use proxy::Proxy;
+pub use scratch::{Scratch, scratch};
 pub use seed::Seed;
 pub use shared_cluster::keep;
 pub use subscriber::Subscriber;

@@ -41,6 +41,7 @@ impl BenchDatabase {
             MasterKey::from_hex(&"5a".repeat(32)).map_err(|error| BenchError::Worker(error.to_string()))?;
         let config = StoreConfig {
             cache_bytes,
+            lanes: self.lanes,
             ..StoreConfig::new(self.options(), key)
         };
         Ok(Store::open(config).await?)

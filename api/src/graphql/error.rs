@@ -4,7 +4,7 @@
 //! `extensions.code`. Each kind of failure is mapped by one `match`, so that a new kind does not compile before somebody
 //! has said what callers are told.
 
-use std::fmt::Display;
+use std::{any::Any, fmt::Display, sync::Arc};
 
 use async_graphql::{Error, ErrorExtensionValues, Pos, ServerError, Value};
 use docket_domain::{InvalidError, Refusal, Role};
@@ -25,12 +25,17 @@ pub const STALE: &str = "STALE";
 /// A read model has set the order's events aside; they are shown in `/readyz`.
 pub const PARKED: &str = "PARKED";
 
+/// Why a fault of ours happened: for the log, never for callers.
+#[derive(Debug)]
+pub(super) struct Causes(pub(super) String);
+
 /// An error with its code, as GraphQL will show it.
 #[derive(Debug)]
 pub struct Refused {
     code: &'static str,
     message: String,
     at: Option<Pos>,
+    causes: Option<Causes>,
     extensions: Vec<(&'static str, Value)>,
 }
 
@@ -40,6 +45,7 @@ impl Refused {
             code,
             message: message.into(),
             at: None,
+            causes: None,
             extensions: Vec::new(),
         }
     }
@@ -79,7 +85,8 @@ impl Refused {
         }
     }
 
-    /// A fault of ours: its causes go to the log, where the request's trace id finds them, and to nobody else.
+    /// A fault of ours. Its causes travel beside the error to the door, which logs them under the request's trace id;
+    /// callers are told that id and nothing else.
     pub(super) fn internal(error: &dyn std::error::Error) -> Refused {
         let mut causes = error.to_string();
         let mut source = error.source();
@@ -87,8 +94,11 @@ impl Refused {
             causes = format!("{causes}: {cause}");
             source = cause.source();
         }
-        tracing::error!(causes, "a field failed for a fault of ours");
-        Refused::new(code::INTERNAL, "Something went wrong on our side.")
+        let refused = Refused::new(code::INTERNAL, "Something went wrong on our side.");
+        Refused {
+            causes: Some(Causes(causes)),
+            ..refused
+        }
     }
 
     /// Where in the document.
@@ -124,6 +134,9 @@ impl From<Refused> for Error {
         let extensions = Some(refused.values());
         let mut error = Error::new(refused.message);
         error.extensions = extensions;
+        error.source = refused
+            .causes
+            .map(|causes| Arc::new(causes) as Arc<dyn Any + Send + Sync>);
         error
     }
 }
@@ -241,12 +254,12 @@ fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
         Refusal::Access(denied) => Refused::new(code::FORBIDDEN, sentence(&denied)),
         Refusal::NotFound { stream } => Refused::not_found(stream),
         Refusal::Invalid(invalid) => match invalid {
-            InvalidError::OccurredInFuture { .. } | InvalidError::OccurredTooEarly { .. } => {
-                Refused::bad_input(sentence(&invalid))
-            }
-            InvalidError::NoOrderId | InvalidError::NoOrderNumber => Refused::internal(&invalid),
-            // The domain keeps its refusals open for new ones; callers learn of one as a fault until it has its code.
-            _ => Refused::internal(&invalid),
+            InvalidError::OccurredInFuture { .. }
+            | InvalidError::OccurredTooEarly { .. }
+            | InvalidError::TimeOutOfRange { .. } => Refused::bad_input(sentence(&invalid)),
+            // The nil UUID stands for none, and the executor fills none in: somebody named it.
+            InvalidError::NoOrderId => Refused::bad_input("The nil UUID is no order's id."),
+            InvalidError::NoOrderNumber => Refused::internal(&invalid),
         },
     })
 }

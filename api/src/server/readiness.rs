@@ -98,6 +98,9 @@ pub async fn readiness(store: &Store, projections: &Projections, stopping: bool)
     if !database {
         reasons.push(format!("the database did not answer within {DATABASE_WAIT:?}"));
     }
+    if let Some(why) = store.append_refused() {
+        reasons.push(format!("the database refuses to append: {why}"));
+    }
     for PartitionReadiness {
         projection,
         partition,

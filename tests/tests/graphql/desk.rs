@@ -17,7 +17,7 @@ pub(crate) struct Desk {
     pub(crate) store: Store,
     _projections: Projections,
     pub(crate) api: Api,
-    db: Arc<TestDatabase>,
+    pub(crate) db: Arc<TestDatabase>,
 }
 
 pub(crate) fn staff() -> Caller {

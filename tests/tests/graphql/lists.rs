@@ -113,6 +113,10 @@ async fn a_page_takes_as_many_statements_whatever_its_size() {
                 .all(|edge| edge["node"]["name"] == "Ada")
         );
         let statements = counted.take();
+        let nodes = "query($first: Int) { orders(first: $first) { ...p } }
+            fragment p on OrderConnection { nodes { ... on Order { phone } } }";
+        fresh.data(&staff(), nodes, json!({"first": first})).await;
+        assert_eq!(counted.take().len(), 2, "the keys are known by now");
         fresh.data(&staff(), LIST, json!({"first": first})).await;
         assert_eq!(counted.take().len(), 1, "a list of summaries reads rows alone");
         assert_eq!(statements.len(), 3, "rows, documents and keys: {statements:#?}");

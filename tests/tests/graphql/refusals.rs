@@ -245,3 +245,28 @@ async fn what_is_not_there_or_not_theirs_is_not_found() {
     let own = Caller::known(Role::Customer, "c-1");
     assert_eq!(code(&desk.ask(&own, cancel, theirs).await), "FORBIDDEN");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_of_ours_tells_nothing_of_itself() {
+    let desk = Desk::open().await;
+    let order = desk.draft("c-1", "k").await;
+    // Another process, which has unwrapped no key yet, finds them damaged.
+    let other = desk.another().await;
+    let damage = sqlx::query("update personal_keys set wrapped_key = '\\x00' where wrapped_key is not null");
+    damage.execute(desk.db.admin()).await.unwrap();
+    let at = desk.now();
+    let read = "query($id: ID!, $at: [PositionInput!]) { order(id: $id, minPosition: $at) { name } }";
+    let answer = other.ask(&staff(), read, json!({"id": order, "at": at})).await;
+    assert_eq!(code(&answer), "INTERNAL");
+    assert_eq!(
+        answer["errors"][0]["message"],
+        "Something went wrong on our side."
+    );
+    assert!(!answer.to_string().contains("key"), "{answer}");
+    // Nothing is sealed with such a key either.
+    let set = "mutation($input: SetDetailsInput!) { setDetails(input: $input) { version } }";
+    let answer = other
+        .ask(&staff(), set, json!({"input": {"order": order, "name": "Eve"}}))
+        .await;
+    assert_eq!(code(&answer), "INTERNAL");
+}

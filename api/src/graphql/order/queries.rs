@@ -1,6 +1,8 @@
 //! Queries of orders.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo};
+use async_graphql::{
+    ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo,
+};
 use chrono::{DateTime, Utc};
 use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
@@ -140,11 +142,20 @@ pub struct OrderEdge {
 
 /// A page of orders.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct OrderConnection {
     /// The orders with their places.
     pub edges: Vec<OrderEdge>,
     /// What lies before and after.
     pub page_info: PageInfo,
+}
+
+#[ComplexObject]
+impl OrderConnection {
+    /// The orders without their places.
+    async fn nodes(&self) -> Vec<Order> {
+        self.edges.iter().map(|edge| edge.node.clone()).collect()
+    }
 }
 
 /// Which part of a list is asked for.
@@ -313,7 +324,9 @@ impl OrderQueries {
 
 /// Whether a list's orders are asked for anything that a summary does not have.
 fn wants_details(ctx: &Context<'_>) -> bool {
-    let nodes = ctx.look_ahead().field("edges").field("node").selection_fields();
+    let page = ctx.look_ahead();
+    let nodes = [page.field("edges").field("node"), page.field("nodes")];
+    let nodes: Vec<_> = nodes.iter().flat_map(|nodes| nodes.selection_fields()).collect();
     let mut asked = nodes.iter().flat_map(|node| node.selection_set());
     asked.any(|field| !SUMMARY_FIELDS.contains(&field.name()))
 }

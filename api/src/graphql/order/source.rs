@@ -10,11 +10,13 @@ use super::view::OrderView;
 use crate::graphql::{error::Refused, services};
 
 /// An order. On a list of which only a summary is asked for, it is a row of the summaries; else its whole document.
+#[derive(Clone)]
 pub struct Order(pub(super) Source);
 
+#[derive(Clone)]
 pub(super) enum Source {
     Detail(Arc<OrderView>),
-    Summary(Box<OrderSummary>),
+    Summary(Arc<OrderSummary>),
 }
 
 /// The fields that a summary answers. A list that asks for no other does not read documents.
@@ -48,7 +50,7 @@ impl Order {
 
     /// Of its row in the summaries.
     pub(super) fn of_summary(summary: OrderSummary) -> Order {
-        Order(Source::Summary(Box::new(summary)))
+        Order(Source::Summary(Arc::new(summary)))
     }
 
     pub(super) fn order_id(&self) -> OrderId {

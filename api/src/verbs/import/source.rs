@@ -61,7 +61,7 @@ impl Source {
         Ok(Self {
             input: Box::new(file),
             // A pipe has no size.
-            size: metadata.is_file().then(|| metadata.len()),
+            size: metadata.is_file().then_some(metadata.len()),
         })
     }
 

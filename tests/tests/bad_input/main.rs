@@ -1,0 +1,8 @@
+//! Bad input of every kind gets its typed error; nothing is half done, and the process goes on serving.
+
+mod callers;
+mod documents;
+mod ids;
+mod shop;
+mod transport;
+mod values;
