@@ -7,6 +7,7 @@
 --
 -- A connection keeps the plans that it made when the log was young, and a small table is cheapest to read from end to
 -- end: ids are looked up by subqueries that cannot become joins, and never by a sequential scan.
+-- `offset 0` keeps what it takes to know whether a command passes from being asked once for each use of the answer.
 create function append_checked(
     c_id uuid[], c_hash bytea[], c_partition smallint[], c_events smallint[], c_version integer[],
     x_command integer[], x_order uuid[], x_kind "char"[], x_number smallint[], x_version integer[],
@@ -49,7 +50,7 @@ begin
                                 select max(e.version) from events e
                                  where e.partition = c.partition and e.order_id = x.order_id
                                    and e.stream_kind = x.kind and e.stream_number = x.number), 0)
-                       ) as passes) p
+                       ) as passes offset 0) p
               ) n;
 
             insert into events (partition, "offset", order_id, stream_kind, stream_number, version, event_id, event_type,
