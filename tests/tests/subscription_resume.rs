@@ -206,13 +206,19 @@ async fn a_client_that_does_not_read_is_closed_and_memory_stays_bounded() {
         let mut socket = world.staff.socket(&[]).await.unwrap();
         socket.init(world.staff.token()).await;
         socket.subscribe("1", &large, json!({"c": cursor})).await;
+        let mut stream = world.staff.follow(&large, json!({"c": cursor})).await;
+        // They read as far as the first order, and no further.
+        for _ in 0..2 {
+            socket.next().await.unwrap();
+            stream.next().await.unwrap();
+        }
         sockets.push(socket);
-        streams.push(world.staff.follow(&large, json!({"c": cursor})).await);
+        streams.push(stream);
     }
     let mut most = before;
     let begun = tokio::time::Instant::now();
     // The time that the server gives a message, and a little more.
-    while begun.elapsed() < Duration::from_secs(13) {
+    while begun.elapsed() < Duration::from_secs(14) {
         most = most.max(world.server.resident_kib());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -223,17 +229,20 @@ async fn a_client_that_does_not_read_is_closed_and_memory_stays_bounded() {
                 break closed;
             }
         };
-        assert_eq!(closed.0, 1013, "{closed:?}");
-        assert!(closed.1.contains("subscribe again"), "{closed:?}");
+        // The reason waits behind what was not read, and not for ever: whoever reads on too late sees only the end.
+        assert!(closed.0 == 0 || closed.0 == 1013 && closed.1.contains("subscribe again"), "{closed:?}");
     }
     for mut stream in streams {
         let mut last = Value::Null;
-        while let Some(message) = stream.next().await {
-            last = message;
-        }
+        let rest = async {
+            while let Some(message) = stream.next().await {
+                last = message;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), rest).await.expect("the stream was ended");
         assert_eq!(last["errors"][0]["extensions"]["code"], "OVERLOADED", "{last:.300}");
     }
-    assert!(most < 400 * 1024, "{most} KiB for {SLOW} clients that do not read");
+    assert!(most < 250 * 1024, "{most} KiB for {SLOW} clients that do not read");
 }
 
 #[tokio::test(flavor = "multi_thread")]
