@@ -14,7 +14,7 @@ const PERSONAL: &str = "name email phone note shippingAddress { name street city
 
 struct World {
     db: TestDatabase,
-    server: Server,
+    _server: Server,
     staff: Client,
     /// Of ada, of ada, of grace, and of nobody.
     orders: [Uuid; 4],
@@ -34,7 +34,7 @@ impl World {
                 staff.mutate(name, input).await.data();
             }
         }
-        let world = World { db, server, staff, orders };
+        let world = World { db, _server: server, staff, orders };
         let seen = async || (world.order(world.orders[3], "").await["status"] != Value::Null).then_some(());
         eventually(WITHIN, seen).await;
         world
