@@ -4,6 +4,9 @@
 --
 -- c_*: the commands. x_*: the versions that they expect, also of streams only read. e_*: their events.
 -- A row a command: outcome 0 appended, 1 stored before (its answer), 2 conflict (x_index and the actual version).
+--
+-- A connection keeps the plans that it made when the log was young, and a small table is cheapest to read from end to
+-- end: ids are looked up by subqueries that cannot become joins, and never by a sequential scan.
 create function append_checked(
     c_id uuid[], c_hash bytea[], c_partition smallint[], c_events smallint[], c_version integer[],
     x_command integer[], x_order uuid[], x_kind "char"[], x_number smallint[], x_version integer[],
@@ -13,7 +16,7 @@ create function append_checked(
 ) returns table (
     command integer, outcome smallint, "offset" bigint, partition smallint, events smallint, version integer,
     same_request boolean, recorded_at timestamptz, x_index integer
-) language plpgsql volatile as $$
+) language plpgsql volatile set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
     -- A command: the offset before its first event, and the time; null where it does not pass.
@@ -37,7 +40,7 @@ begin
                   from unnest(c_id, c_partition, c_events) with ordinality c (id, partition, events, i)
                   join heads h on h.partition = c.partition
                  cross join lateral (
-                    select not exists (select from command_ids k where k.id = c.id)
+                    select (select k.id from command_ids k where k.id = c.id) is null
                        and not exists (
                         select from unnest(x_command, x_order, x_kind, x_number, x_version)
                                x (command, order_id, kind, number, version)
@@ -96,7 +99,7 @@ begin
     select c.i::integer, 1::smallint, k."offset", k.partition, k.events, k.version, k.request_hash = c.hash,
            null::timestamptz, null::integer
       from unnest(c_id, c_hash) with ordinality c (id, hash, i)
-      join command_ids k on k.id = c.id
+     cross join lateral (select * from command_ids k where k.id = c.id limit 1) k
      where n_base[c.i] is null;
 
     return query
@@ -110,6 +113,6 @@ begin
                           where e.partition = c.partition and e.order_id = x.order_id
                             and e.stream_kind = x.kind and e.stream_number = x.number), 0) as actual) a
      where n_base[c.i] is null and a.actual <> x.version
-       and not exists (select from command_ids k where k.id = c.id)
+       and (select k.id from command_ids k where k.id = c.id) is null
      order by c.i, x.i;
 end $$;

@@ -4,14 +4,21 @@ use crate::{
     bench::BenchArgs,
     config::Config,
     telemetry,
-    verbs::{self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, serve::ServeArgs, token::TokenArgs},
+    verbs::{
+        self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, serve::ServeArgs, token::TokenArgs,
+    },
 };
 use clap::{Args, Parser, Subcommand};
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
 /// The order desk of a shop, event-sourced.
 #[derive(Debug, Parser)]
-#[command(name = "docket", version, about, propagate_version = true)]
+#[command(
+    name = "docket",
+    version,
+    about = "The order desk of a shop, event-sourced.",
+    propagate_version = true
+)]
 pub struct Cli {
     /// Where, and how it is said.
     #[command(flatten)]
@@ -25,16 +32,22 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct GlobalOptions {
     /// The folder of the private PostgreSQL that is used without DATABASE_URL [default: under the XDG state folder].
-    #[arg(long, global = true, env = "DOCKET_DATA_DIR")]
+    #[arg(long, global = true, help_heading = "Global options", env = "DOCKET_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// A PostgreSQL to use instead of a private one.
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        env = "DATABASE_URL",
+        hide_env_values = true
+    )]
     pub database_url: Option<String>,
     /// A configuration file; `docs/docket.toml` shows every setting with its default.
-    #[arg(long, global = true, env = "DOCKET_CONFIG")]
+    #[arg(long, global = true, help_heading = "Global options", env = "DOCKET_CONFIG")]
     pub config: Option<PathBuf>,
     /// Print for a program to read: JSON, a line a thing.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub json: bool,
 }
 

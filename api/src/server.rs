@@ -46,11 +46,20 @@ pub struct Parts {
 
 /// Everything that the API's listener serves.
 pub fn app(parts: Parts) -> Router {
-    let Parts { store, projections, limits, policy, stop, drain } = parts;
+    let Parts {
+        store,
+        projections,
+        limits,
+        policy,
+        stop,
+        drain,
+    } = parts;
     let tokens = Tokens::new(store.pool().clone());
     let api = Api::new(store.clone(), projections.clone());
     let ready = readiness::Watch::new(store, projections, stop);
-    let readyz = Router::new().route("/readyz", get(readiness::answer)).with_state(ready);
+    let readyz = Router::new()
+        .route("/readyz", get(readiness::answer))
+        .with_state(ready);
     // Text, uncached, and nothing in it that a page of somebody else's could use.
     let alive = || async { ([(header::CACHE_CONTROL, "no-store")], "ok\n") };
     http::router(api, tokens, limits, policy.clone(), drain)

@@ -1,6 +1,6 @@
 //! What a decision knows besides state and command.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
 use crate::access::AccessError;
 use crate::actor::{Actor, Role};
@@ -23,7 +23,7 @@ pub struct Context {
 
 impl Context {
     /// Checks the business time that a caller named against the clock: only an operator backdates or imports, and nobody
-    /// acts in the future, beyond what clocks of two machines may differ by.
+    /// acts in the future, beyond what clocks of two machines may differ by, or before our calendar begins.
     pub fn try_new(
         clock: DateTime<Utc>,
         occurred_at: Option<DateTime<Utc>>,
@@ -39,6 +39,13 @@ impl Context {
             return Err(InvalidError::OccurredInFuture {
                 occurred_at: now,
                 limit_minutes,
+            }
+            .into());
+        }
+        if now.year() < limits::FIRST_YEAR {
+            return Err(InvalidError::OccurredTooEarly {
+                occurred_at: now,
+                first_year: limits::FIRST_YEAR,
             }
             .into());
         }

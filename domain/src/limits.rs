@@ -54,3 +54,5 @@ pub const LOCALE_BYTES: usize = 35;
 pub const PAYMENT_DUE_MINUTES: i64 = 30;
 /// Minutes that a business time may lie in the future: what clocks of two machines may differ by.
 pub const FUTURE_MINUTES: i64 = 5;
+/// The first year of a business time. RFC 3339 writes none before it, and PostgreSQL's calendar ends not far below.
+pub const FIRST_YEAR: i32 = 1;

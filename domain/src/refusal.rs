@@ -46,6 +46,12 @@ pub enum InvalidError {
         occurred_at: DateTime<Utc>,
         limit_minutes: i64,
     },
+    /// A business time before our calendar begins, which is a mistake and nothing that a database keeps.
+    #[error("the time {occurred_at} is before the year {first_year}")]
+    OccurredTooEarly {
+        occurred_at: DateTime<Utc>,
+        first_year: i32,
+    },
     /// A creation that was not given an id before its decision.
     #[error("the order has no id")]
     NoOrderId,

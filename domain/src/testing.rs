@@ -1,1 +1,174 @@
-//! Given, when, then.
+//! Given events, when a command comes, then events, nothing, or a refusal.
+//!
+//! The order of the steps is in the types: only a [`Given`] has `when`, only a [`Then`] has expectations, so a test that
+//! forgets to ask does not compile. Personal values are sealed as the executor does it, with a sealing that is only
+//! deterministic, not secret: [`seal`].
+
+use chrono::{DateTime, Utc};
+
+use crate::actor::{Actor, Role};
+use crate::case::Case;
+use crate::command::Command;
+use crate::context::Context;
+use crate::decide::{Decision, StreamEvent, decide};
+use crate::event::Event;
+use crate::ids::OrderNumber;
+use crate::personal::{Sealable, SealedValue};
+use crate::refusal::Refusal;
+
+/// The time at which tests happen: 2026-01-01, 12:00 UTC.
+pub const NOW: DateTime<Utc> = DateTime::from_timestamp(1_767_268_800, 0).unwrap();
+
+/// A member of staff acting [`NOW`], with an order number at hand.
+pub fn staff() -> Context {
+    by(Role::Staff, "s-1")
+}
+
+/// Somebody acting [`NOW`], with an order number at hand.
+pub fn by(role: Role, id: &str) -> Context {
+    Context {
+        now: NOW,
+        actor: Actor::new(role, id),
+        order_number: Some(OrderNumber(1001)),
+        imported: false,
+    }
+}
+
+/// Seals every personal field of a command by turning its bytes around.
+#[must_use]
+pub fn seal(command: impl Into<Command>) -> Command {
+    let mut command = command.into();
+    command.visit_personal(&mut |field: &mut dyn Sealable| {
+        field.seal_with(&mut |clear| SealedValue::new(clear.iter().rev().copied().collect::<Vec<u8>>()));
+    });
+    command
+}
+
+/// What has happened before.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    case: Case,
+}
+
+/// Nothing has happened.
+pub fn nothing() -> Given {
+    Given::default()
+}
+
+/// These events have happened.
+pub fn given(events: impl IntoIterator<Item = StreamEvent>) -> Given {
+    Given {
+        case: events
+            .into_iter()
+            .fold(Case::default(), |case, event| case.evolve(&event)),
+    }
+}
+
+impl Given {
+    /// This command was carried out too, by a member of staff.
+    ///
+    /// # Panics
+    /// Where a rule refuses it or it changes nothing: the test's own premise is wrong.
+    pub fn and(self, command: impl Into<Command>) -> Self {
+        self.and_by(&staff(), command)
+    }
+
+    /// This command was carried out too.
+    ///
+    /// # Panics
+    /// Where a rule refuses it or it changes nothing: the test's own premise is wrong.
+    pub fn and_by(self, context: &Context, command: impl Into<Command>) -> Self {
+        let command = seal(command);
+        match decide(&self.case, &command, context) {
+            Ok(Decision::Events(events)) => Self {
+                case: events.iter().fold(self.case, |case, event| case.evolve(event)),
+            },
+            other => panic!("the premise {} came to {other:?}", command.name()),
+        }
+    }
+
+    /// A member of staff asks for this.
+    pub fn when(self, command: impl Into<Command>) -> Then {
+        self.when_by(&staff(), command)
+    }
+
+    /// Somebody asks for this.
+    pub fn when_by(self, context: &Context, command: impl Into<Command>) -> Then {
+        let outcome = decide(&self.case, &seal(command), context);
+        Then {
+            case: self.case,
+            outcome,
+        }
+    }
+
+    /// What it has come to.
+    pub fn case(&self) -> &Case {
+        &self.case
+    }
+}
+
+/// What a command came to.
+#[derive(Debug)]
+#[must_use = "a test expects something"]
+pub struct Then {
+    case: Case,
+    outcome: Result<Decision, Refusal>,
+}
+
+impl Then {
+    /// Expects these events, in this order.
+    ///
+    /// # Panics
+    /// Where it came to anything else.
+    #[track_caller]
+    pub fn then(self, expected: impl IntoIterator<Item = Event>) -> Given {
+        let (given, events) = self.events();
+        assert_eq!(events, expected.into_iter().collect::<Vec<_>>());
+        given
+    }
+
+    /// Expects events of these types, in this order.
+    ///
+    /// # Panics
+    /// Where it came to anything else.
+    #[track_caller]
+    pub fn then_types(self, expected: &[&str]) -> Given {
+        let (given, events) = self.events();
+        assert_eq!(events.iter().map(Event::event_type).collect::<Vec<_>>(), expected);
+        given
+    }
+
+    /// Expects that it is so already.
+    ///
+    /// # Panics
+    /// Where it came to anything else.
+    #[track_caller]
+    pub fn then_nothing(self) -> Given {
+        assert_eq!(self.outcome, Ok(Decision::NothingToDo));
+        Given { case: self.case }
+    }
+
+    /// Expects that this rule refuses.
+    ///
+    /// # Panics
+    /// Where it came to anything else.
+    #[track_caller]
+    pub fn then_refused(self, expected: impl Into<Refusal>) -> Given {
+        assert_eq!(self.outcome, Err(expected.into()));
+        Given { case: self.case }
+    }
+
+    #[track_caller]
+    fn events(self) -> (Given, Vec<Event>) {
+        match self.outcome {
+            Ok(Decision::Events(events)) => {
+                let case = events.iter().fold(self.case, |case, event| case.evolve(event));
+                (
+                    Given { case },
+                    events.into_iter().map(|event| event.event).collect(),
+                )
+            }
+            other => panic!("expected events, not {other:?}"),
+        }
+    }
+}

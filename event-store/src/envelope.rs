@@ -48,7 +48,7 @@ pub struct CommandEnvelope {
     pub command_id: CommandId,
     /// Where the events come from.
     pub origin: Origin,
-    /// When it happened in the business.
+    /// When it happened in the business, in whole microseconds: the log keeps no more.
     pub occurred_at: DateTime<Utc>,
     /// What caused the command, where an event or another command did.
     pub causation_id: Option<Uuid>,

@@ -18,12 +18,12 @@ use crate::{
     postgres::{read, settle, snapshot::LoadError},
     store::Store,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use docket_domain::{
     Actor, Command, CommandId, Context, Decision, OrderNumber, PayloadError, Refusal, Sealable, StreamEvent,
     StreamId, Version, decide,
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use uuid::Uuid;
 
 /// A command and everything around it.
@@ -139,22 +139,24 @@ impl Store {
         let order = command_id::order_of(&request.actor, request.command_id);
         let command = request.command.with_order(order).with_customer_of(&request.actor);
         request.command = command;
-        let mut number = None;
         let mut newest = false;
         let mut last = None;
         for _ in 0..limits::MAX_DECISIONS {
             let loaded = self.load_case(&request.command, newest).await?;
             self.seal(&mut request, &loaded).await?;
-            if number.is_none() && request.command.needs_order_number() {
-                number = Some(self.next_order_number().await.map_err(ExecuteError::Number)?);
-            }
-            match self.round(&request, loaded, number, newest).await? {
+            match self.round(&request, loaded, newest).await? {
                 Round::Answered(executed) => return Ok(executed),
                 Round::Again {
                     stream,
                     expected,
                     actual,
-                } => last = Some((stream, expected, actual)),
+                } => {
+                    // The log is behind what this process remembers, or thought to be: fold it from its beginning.
+                    if actual < expected {
+                        self.0.cache.forget(&stream);
+                    }
+                    last = Some((stream, expected, actual));
+                }
             }
             newest = true;
         }
@@ -167,25 +169,36 @@ impl Store {
         })
     }
 
+    /// Which of some requests ran before, so that [`Store::execute`] would give their stored answers: one statement for
+    /// who resumes a long list of them.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn answered(
+        &self,
+        requests: &[(CommandId, RequestHash)],
+    ) -> Result<HashSet<CommandId>, sqlx::Error> {
+        if requests.is_empty() {
+            return Ok(HashSet::new());
+        }
+        settle::answered(self.pool(), requests).await
+    }
+
     async fn round(
         &self,
         request: &Request,
         loaded: LoadedCase,
-        number: Option<OrderNumber>,
         newest: bool,
     ) -> Result<Round, ExecuteError> {
         let target = request.command.target();
-        let imported = request.origin == Origin::Imported;
-        let context = Context::try_new(Utc::now(), request.occurred_at, request.actor.clone(), imported).map(
-            |context| Context {
-                order_number: number,
-                ..context
-            },
-        );
-        let decided =
-            context.and_then(|context| Ok((decide(&loaded.case, &request.command, &context)?, context)));
-        if let Some(expected) = request.expected_version {
-            let actual = loaded.version(target);
+        let needs_number = request.command.needs_order_number();
+        let mut decided = decide_on(request, &loaded, needs_number.then_some(UNDRAWN));
+        // Who may not see an order is not told its version either.
+        if let Err(hidden @ (Refusal::Access(_) | Refusal::NotFound { .. })) = decided {
+            return self.settle(request, &loaded, ExecuteError::Refused(hidden)).await;
+        }
+        let actual = loaded.version(target);
+        if let Some(expected) = request.expected_version.filter(|expected| *expected != actual) {
             // A version above the loaded one may be real where another process writes: read it anew first.
             if !newest && expected > actual {
                 return Ok(Round::Again {
@@ -194,24 +207,20 @@ impl Store {
                     actual,
                 });
             }
-            if expected != actual {
-                let refused = match decided {
-                    // Whoever may not know of a stream learns nothing of its version either.
-                    Err(hidden @ (Refusal::NotFound { .. } | Refusal::Access(_))) => {
-                        ExecuteError::Refused(hidden)
-                    }
-                    _ => ExecuteError::VersionConflict {
-                        stream: target,
-                        expected,
-                        actual,
-                    },
-                };
-                return self.settle(request, &loaded, refused).await;
-            }
+            let conflict = ExecuteError::VersionConflict {
+                stream: target,
+                expected,
+                actual,
+            };
+            return self.settle(request, &loaded, conflict).await;
+        }
+        // A number is drawn only for an order that is placed.
+        if needs_number && decided.as_ref().is_ok_and(|(_, events)| !events.is_empty()) {
+            let number = self.next_order_number().await.map_err(ExecuteError::Number)?;
+            decided = decide_on(request, &loaded, Some(number));
         }
         let (context, events) = match decided {
-            Ok((Decision::Events(events), context)) => (context, events),
-            Ok((Decision::NothingToDo, context)) => (context, Vec::new()),
+            Ok(decided) => decided,
             Err(refusal) => {
                 return self
                     .settle(request, &loaded, ExecuteError::Refused(refusal))
@@ -389,6 +398,29 @@ impl Store {
             }
             self.0.cache.put(stream, folded);
         }
+    }
+}
+
+/// What an order number is before one is drawn.
+const UNDRAWN: OrderNumber = OrderNumber(0);
+
+/// The decision over what is loaded, and the context that it was taken in; no events where there is nothing to do.
+fn decide_on(
+    request: &Request,
+    loaded: &LoadedCase,
+    order_number: Option<OrderNumber>,
+) -> Result<(Context, Vec<StreamEvent>), Refusal> {
+    let imported = request.origin == Origin::Imported;
+    let context = Context::try_new(Utc::now(), request.occurred_at, request.actor.clone(), imported)?;
+    // To the precision that the log stores: what is handed over live equals what is read again.
+    let context = Context {
+        now: context.now.trunc_subsecs(6),
+        order_number,
+        ..context
+    };
+    match decide(&loaded.case, &request.command, &context)? {
+        Decision::Events(events) => Ok((context, events)),
+        Decision::NothingToDo => Ok((context, Vec::new())),
     }
 }
 

@@ -44,6 +44,15 @@ pub enum FeedError {
     },
 }
 
+impl FeedError {
+    fn is_of_one_partition(&self) -> bool {
+        match self {
+            Self::Read(error) => matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }),
+            Self::NoSuchPartition(_) | Self::LogWentBack { .. } => true,
+        }
+    }
+}
+
 /// The log as a sequence of decoded events for each partition; clones share everything.
 #[derive(Clone)]
 pub struct Feed(Arc<Inner>);
@@ -104,8 +113,12 @@ impl Tail {
         true
     }
 
-    /// The head moved by more than a tail holds: readers take pages.
+    /// The head moved by more than a tail holds: readers take pages. It never moves back: what was handed over meanwhile
+    /// may be past it.
     fn skip_to(&mut self, head: i64) {
+        if head <= self.head {
+            return;
+        }
         self.events.clear();
         self.bytes = 0;
         self.head = head;
@@ -255,10 +268,16 @@ impl Feed {
     /// Reads what other processes appended. Polling is the truth: hints and hand-overs only make it faster.
     pub(crate) async fn poll(&self) -> Result<(), FeedError> {
         let heads = read::heads(&self.0.pool).await.map_err(FeedError::Read)?;
+        let mut failed = Ok(());
         for (partition, head) in (0..).zip(heads) {
-            self.catch_up(partition, head).await?;
+            match self.catch_up(partition, head).await {
+                Ok(()) => {}
+                // What one partition holds is no reason to stop the others; a database that does not answer is.
+                Err(error) if error.is_of_one_partition() => failed = failed.and(Err(error)),
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+        failed
     }
 
     async fn catch_up(&self, partition: u16, head: i64) -> Result<(), FeedError> {

@@ -8,6 +8,10 @@
 //! When an answer is lost the lane sends the same batch again, on the checking path, until an answer comes: an id that
 //! is not in the log proves nothing, because the old backend may still wait for a lock and commit later. Whichever comes
 //! second meets the id. Where no answer comes in time the callers are told so, never that it failed.
+//!
+//! A new connection may reach a log that was restored from a backup. What the process remembers of the old one is no
+//! ground for the fast path, which never sees that a version is too high: a lane that connects anew drops what is
+//! remembered, and takes the checking path until everything that was decided before is through.
 
 use crate::{
     append::{Append, AppendError, AppendOutcome},
@@ -31,6 +35,7 @@ use std::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    task,
     time::{Instant, sleep, timeout_at},
 };
 use uuid::Uuid;
@@ -71,18 +76,28 @@ pub(crate) struct LaneContext {
 /// What the server last refused an append for that is not the command's fault: no room, no right to write. Lanes of one
 /// process share it; reading goes on meanwhile, so nothing else tells.
 #[derive(Clone, Default)]
-pub(crate) struct Refusals(Arc<Mutex<Option<(Instant, Arc<str>)>>>);
+pub(crate) struct Refusals(Arc<Mutex<Option<LastRefusal>>>);
+
+struct LastRefusal {
+    at: Instant,
+    why: Arc<str>,
+}
 
 impl Refusals {
     fn note(&self, why: &Arc<str>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(why)));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastRefusal {
+            at: Instant::now(),
+            why: Arc::clone(why),
+        });
     }
 
     /// The last one, if it is no older than [`limits::REFUSAL_LIFETIME`].
     pub(crate) fn last(&self) -> Option<Arc<str>> {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = last.as_ref().filter(|(at, _)| at.elapsed() < limits::REFUSAL_LIFETIME);
-        recent.map(|(_, why)| Arc::clone(why))
+        let recent = last
+            .as_ref()
+            .filter(|last| last.at.elapsed() < limits::REFUSAL_LIFETIME);
+        recent.map(|last| Arc::clone(&last.why))
     }
 }
 
@@ -152,8 +167,12 @@ struct Lane {
     connection: Option<PgConnection>,
     /// The newest versions that this lane committed or met: its writers collide here, not in the database.
     known: Cache<StreamId, Version>,
-    /// The newest event that this lane committed in each partition; a new connection must still hold it.
+    /// The newest event that this lane committed in each partition; a new connection should still hold it.
     committed: HashMap<u16, (i64, Uuid)>,
+    /// Whether the process may remember something of the log already.
+    remembers: bool,
+    /// What was decided before this came out of a memory that a new connection has put in doubt.
+    doubtful_until: Instant,
 }
 
 impl Lane {
@@ -165,12 +184,21 @@ impl Lane {
             connection: None,
             known: Cache::new(limits::MAX_KNOWN_VERSIONS),
             committed: HashMap::new(),
+            remembers: false,
+            doubtful_until: Instant::now(),
         }
     }
 
     async fn run(mut self) {
+        // Before anything is read, so that every later connection is known for a new one.
+        if let Err(error) = self.connect(Instant::now() + limits::MAX_ANSWER_WAIT).await {
+            tracing::warn!(error = %error, "an append lane has no connection yet");
+        }
+        self.remembers = true;
         while let Some(batch) = self.next_batch().await {
             self.commit(batch).await;
+            // Whoever was just answered and asks again gets into the next batch instead of the one after it.
+            task::yield_now().await;
         }
         if let Some(connection) = self.connection.take() {
             // The server notices a closed socket as well; there is nobody left to tell.
@@ -268,9 +296,10 @@ impl Lane {
         let mut back_off = Duration::from_millis(10);
         let mut sent = false;
         loop {
-            let error = match self.connection(deadline).await {
+            let error = match self.connect(deadline).await {
                 Err(error) => error,
-                Ok(connection) => {
+                Ok((connection, doubtful)) => {
+                    checked |= doubtful;
                     let statement = async {
                         if checked {
                             append::checked(connection, batch).await
@@ -321,40 +350,49 @@ impl Lane {
         }
     }
 
-    async fn connection(&mut self, deadline: Instant) -> Result<&mut PgConnection, sqlx::Error> {
+    /// The connection, and whether what was decided until now is in doubt.
+    async fn connect(&mut self, deadline: Instant) -> Result<(&mut PgConnection, bool), sqlx::Error> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let connect = timeout_at(deadline, PgConnection::connect_with(&self.context.options)).await;
-                let mut connection = connect.map_err(|_| sqlx::Error::PoolTimedOut)??;
-                self.check_history(&mut connection).await?;
+                let connect = async {
+                    let mut connection = PgConnection::connect_with(&self.context.options).await?;
+                    let lost = self.lost(&mut connection).await?;
+                    Ok((connection, lost))
+                };
+                let made: Result<_, sqlx::Error> = timeout_at(deadline, connect)
+                    .await
+                    .map_err(|_| sqlx::Error::PoolTimedOut)?;
+                let (connection, lost) = made?;
+                if let Some(Position { partition, offset }) = lost {
+                    tracing::error!(
+                        partition,
+                        offset,
+                        "the log no longer holds what this process committed"
+                    );
+                    self.committed.clear();
+                }
+                if self.remembers {
+                    self.known.clear();
+                    self.context.cache.clear();
+                    self.doubtful_until = Instant::now() + limits::MAX_QUEUE_WAIT;
+                }
                 connection
             }
         };
-        Ok(self.connection.insert(connection))
+        let doubtful = Instant::now() < self.doubtful_until;
+        Ok((self.connection.insert(connection), doubtful))
     }
 
-    /// A new connection may reach a log that was restored from a backup: what this process remembers counts only if
-    /// the log still holds, at its offset, what it committed last.
-    async fn check_history(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        for (partition, (offset, event_id)) in &self.committed {
-            let position = Position {
-                partition: *partition,
-                offset: *offset,
-            };
-            if crate::postgres::read::event_id(&mut *connection, position).await? != Some(*event_id) {
-                tracing::error!(
-                    partition,
-                    offset,
-                    "the log no longer holds what this process committed; its caches are dropped"
-                );
-                self.known.clear();
-                self.committed.clear();
-                self.context.cache.clear();
-                break;
+    /// What this lane committed and the log does not hold any more: it was restored from a backup.
+    async fn lost(&self, connection: &mut PgConnection) -> Result<Option<Position>, sqlx::Error> {
+        for (&partition, &(offset, event_id)) in &self.committed {
+            let position = Position { partition, offset };
+            if crate::postgres::read::event_id(&mut *connection, position).await? != Some(event_id) {
+                return Ok(Some(position));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn deliver(&mut self, batch: Batch, verdicts: Vec<Verdict>, replies: Vec<Reply>) {

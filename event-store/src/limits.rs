@@ -42,9 +42,7 @@ pub const MAX_KNOWN_VERSIONS: usize = 16_384;
 pub const DEFAULT_LANES: u16 = 4;
 /// The most lanes of a process: a quarter of the process's connections.
 pub const MAX_LANES: u16 = 8;
-/// Connections of a process for everything but lanes and the wake-up listener; with 4 lanes and the listener, 23.
-pub const POOL_CONNECTIONS: u32 = 18;
-/// The most connections of one process (lanes, listener and pool).
+/// The most connections of one process: its lanes, and a pool for everything else, the wake-up listener among it.
 pub const MAX_CONNECTIONS: u32 = 24;
 /// How long a reader waits for a pooled connection before it is answered `Unavailable`.
 pub const MAX_POOL_WAIT: Duration = Duration::from_secs(3);

@@ -47,7 +47,7 @@ impl LoadedCase {
 }
 
 impl Store {
-    /// What `command` needs; with `newest`, past the cache.
+    /// What `command` needs; with `newest`, as the log holds it now.
     pub(crate) async fn load_case(
         &self,
         command: &Command,
@@ -72,14 +72,21 @@ impl Store {
     }
 
     async fn load_stream(&self, stream: StreamId, newest: bool) -> Result<Arc<Folded>, ExecuteError> {
-        if newest {
-            self.0.cache.forget(&stream);
-        } else if let Some(folded) = self.0.cache.get(&stream) {
-            metrics::counter!("docket_state_cache_total", "outcome" => "hit").increment(1);
-            return Ok(folded);
-        }
+        let known = self.0.cache.get(&stream);
+        let folded = match known {
+            Some(folded) if !newest => {
+                metrics::counter!("docket_state_cache_total", "outcome" => "hit").increment(1);
+                return Ok(folded);
+            }
+            // Only what is new: whoever loses a race must not lose the next one for reading a long stream anew.
+            Some(folded) => {
+                let partition = self.partition_of(stream.order);
+                snapshot::catch_up(self.pool(), partition, stream, Folded::clone(&folded), None).await?
+            }
+            None => self.fold_stream(stream, None).await?,
+        };
         metrics::counter!("docket_state_cache_total", "outcome" => "miss").increment(1);
-        let folded = Arc::new(self.fold_stream(stream, None).await?);
+        let folded = Arc::new(folded);
         if folded.version != Version::NONE {
             self.0.cache.put(stream, Arc::clone(&folded));
         }

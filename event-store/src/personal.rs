@@ -163,6 +163,7 @@ pub struct Vault {
     by_id: Cache<Uuid, (Instant, Option<Arc<SubjectKey>>)>,
 }
 
+const ANY_KEY: &str = "select key_id, wrapped_key from personal_keys where wrapped_key is not null limit 1";
 const LIVING_KEY: &str =
     "select key_id, wrapped_key from personal_keys where subject = $1 and wrapped_key is not null";
 const NEW_KEY: &str =
@@ -185,6 +186,21 @@ impl Vault {
             by_subject: Cache::new(limits::MAX_CACHED_KEYS),
             by_id: Cache::new(limits::MAX_CACHED_KEYS),
         })
+    }
+
+    /// Whether the master key opens what the database holds: a wrong one would wrap new keys that the right one does not
+    /// open, and nobody would see it before somebody looks for the values.
+    ///
+    /// # Errors
+    /// When the keys cannot be reached, or the master key does not fit.
+    pub(crate) async fn check(&self) -> Result<(), PersonalError> {
+        let any = sqlx::query(ANY_KEY).fetch_optional(&self.pool).await;
+        let Some(row) = any.map_err(PersonalError::Keys)? else {
+            return Ok(());
+        };
+        let id = row.try_get(0).map_err(PersonalError::Keys)?;
+        self.unwrap(id, row.try_get(1).map_err(PersonalError::Keys)?)
+            .map(drop)
     }
 
     /// The living key of a subject, made where there is none.

@@ -18,11 +18,11 @@ use crate::{
 };
 use docket_domain::{OrderId, OrderNumber, StreamId, Version};
 use sqlx::{
-    PgPool,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{sync::Arc, time::Duration};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How a process opens a log.
 #[derive(Debug, Clone)]
@@ -79,6 +79,7 @@ pub(crate) struct Inner {
     feed: Feed,
     vault: Arc<Vault>,
     stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Drop for Inner {
@@ -91,20 +92,30 @@ impl Store {
     /// Opens a log that is migrated and of this binary's version.
     ///
     /// # Errors
-    /// When the database does not answer, is not migrated, or has another number of partitions.
+    /// When the database does not answer, is not migrated, has another number of partitions, or keys of personal data
+    /// that the master key does not open.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
-        let database = config.database.application_name("docket");
+        // Durability is the log's promise, not the server's or the role's default.
+        let database = config
+            .database
+            .application_name("docket")
+            .options([("synchronous_commit", "on")]);
+        // Not the pool's: a pool that cannot connect says no more than that it waited.
+        let mut connection = PgConnection::connect_with(&database)
+            .await
+            .map_err(OpenError::Connect)?;
+        let partitions = migrate::check(&mut connection, config.partitions).await?;
+        connection.close().await.map_err(OpenError::Connect)?;
+        let lanes = config.lanes.clamp(1, limits::MAX_LANES);
         let pool = PgPoolOptions::new()
-            .max_connections(limits::POOL_CONNECTIONS)
+            .max_connections(limits::MAX_CONNECTIONS - u32::from(lanes))
             .acquire_timeout(limits::MAX_POOL_WAIT)
             .connect_with(database.clone())
             .await
             .map_err(OpenError::Connect)?;
-        let mut connection = pool.acquire().await.map_err(OpenError::Connect)?;
-        let partitions = migrate::check(&mut connection, config.partitions).await?;
-        drop(connection);
 
         let vault = Arc::new(Vault::new(pool.clone(), &config.master_key)?);
+        vault.check().await?;
         let feed = Feed::open(pool.clone(), partitions, Arc::clone(&vault))
             .await
             .map_err(StoreError::Heads)?;
@@ -123,10 +134,12 @@ impl Store {
             hints: hints.clone(),
             refusals: Refusals::default(),
         };
-        let lanes = Lanes::start(config.lanes, &context);
+        let lanes = Lanes::start(lanes, &context);
         let stop = CancellationToken::new();
-        tokio::spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
-        tokio::spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
+        let tasks = TaskTracker::new();
+        tasks.spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
+        tasks.spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
+        tasks.close();
         Ok(Self(Arc::new(Inner {
             pool,
             partitions,
@@ -136,6 +149,7 @@ impl Store {
             feed,
             vault,
             stop,
+            tasks,
         })))
     }
 
@@ -228,6 +242,7 @@ impl Store {
     /// Stops the background tasks and closes the connections; queued appends are answered first.
     pub async fn close(self) {
         self.0.stop.cancel();
+        self.0.tasks.wait().await;
         self.0.pool.close().await;
     }
 }

@@ -66,8 +66,8 @@ pub(crate) async fn follow(pool: PgPool, feed: Feed, hints: Hints, stop: Cancell
             }
             match feed.poll().await {
                 Ok(()) => healthy = true,
-                // The connections are being closed; nobody follows any more.
-                Err(_) if stop.is_cancelled() => return,
+                // Who closes the log closes its connections under a poll, too.
+                Err(_) if stop.is_cancelled() => {}
                 Err(error) if healthy => {
                     healthy = false;
                     tracing::warn!(

@@ -4,10 +4,8 @@
 //! not hit, nothing is written. Being one autocommitted statement it is atomic, and no client that is slow, frozen or
 //! dead can hold its locks between two statements.
 //!
-//! It commits with `synchronous_commit = off`. Rows and checkpoint are one transaction, so a crash of the database can
-//! lose the newest batches whole, never a part: the checkpoint that is left says where to fold on, and the log, which is
-//! durable, gives the same rows again. What was answered from a lost row had been true. The setting holds for this
-//! transaction only (`set_config(.., is_local)`), because the connection goes back to a pool where others need theirs.
+//! It commits durably (`synchronous_commit = on`): who was told that a read model has reached a position must find it
+//! there after a crash of the database, too. The log's own commits share the flush.
 
 use crate::projector::{Generation, PgQuery, Projector, ProjectorSql};
 use docket_domain::OrderId;
@@ -21,7 +19,7 @@ const MOVE_CHECKPOINT: &str = r#"with moved as (
          stopped_offset = null, stopped_class = null, stopped_reason = null
    where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch = $5
   returning 1)"#;
-const COUNT_MOVED: &str = "select count(*), set_config('synchronous_commit', 'off', true) from moved";
+const COUNT_MOVED: &str = "select count(*) from moved";
 
 /// A projector's statements, built once for a generation.
 pub(crate) struct Statements {

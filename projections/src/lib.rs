@@ -11,7 +11,10 @@
 mod board;
 mod checkpoint;
 mod commit;
+mod connections;
 mod fold;
+#[cfg(test)]
+mod interleaving;
 mod lag;
 mod lease;
 pub mod limits;

@@ -4,6 +4,7 @@ use crate::{
     OTHER_HISTORY,
     board::Board,
     checkpoint,
+    connections::Connections,
     lag::{self, PartitionStatus},
     limits,
     projector::{Generation, Projector},
@@ -19,10 +20,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
     time::Duration,
 };
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::JoinHandle,
-};
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -178,7 +176,7 @@ impl Projections {
         let shared = Arc::new(Shared {
             board: Board::new(&names, partitions),
             // One is the supervisor's.
-            connections: Semaphore::new(config.connections.saturating_sub(1).max(1)),
+            connections: Connections::new(store.pool().clone(), config.connections.saturating_sub(1)),
             cache_bytes: (limits::CACHE_BYTES / cells).max(limits::MIN_CACHE_BYTES),
             health: Health::default(),
             waiters: AtomicUsize::new(0),

@@ -10,6 +10,7 @@ use crate::{
     board::Board,
     checkpoint::{self, Held, StopClass, Stopped},
     commit::Statements,
+    connections::Connections,
     fold::chain,
     lag, lease, limits,
     projector::{Generation, Projector},
@@ -23,9 +24,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::Notify,
     task::{Id, JoinError, JoinSet},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
@@ -37,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) config: ProjectionsConfig,
     pub(crate) board: Board,
     /// Of the process's pool, for owners.
-    pub(crate) connections: Semaphore,
+    pub(crate) connections: Connections,
     /// Each partition's share of the memory for entities.
     pub(crate) cache_bytes: u64,
     pub(crate) health: Health,
@@ -153,6 +155,7 @@ impl Supervisor {
             Ok(()) => self.shared.health.recovered(),
             Err(error) => self.shared.health.failed(&chain(&error)),
         }
+        self.shared.connections.give_back_idle(self.shared.config.tick);
         self.poll().await;
         lag::measure(&self.shared).await;
     }
@@ -297,6 +300,7 @@ impl Supervisor {
             tracing::warn!("batches in flight are broken off; their transactions are whole either way");
             self.owners.shutdown().await;
         }
+        self.shared.connections.give_back_idle(Duration::ZERO);
         let left = timeout(
             limits::STOP,
             lease::leave(self.shared.store.pool(), self.shared.config.process),

@@ -12,6 +12,7 @@ use crate::{
     board::Cell,
     checkpoint::{self, Held, StopClass, Stopped},
     commit::{self, Move, Statements},
+    connections::Turn,
     fold::{Failure, Fold, chain, panic_text},
     limits,
     projector::Projector,
@@ -162,7 +163,7 @@ impl<P: Projector> Worker<P> {
             return Ok(Step::Idle);
         }
         // The feed is read under the permit: what arrives while this waits for its turn joins the batch.
-        let Ok(_permit) = shared.connections.acquire().await else {
+        let Some(turn) = shared.connections.turn().await else {
             return Ok(Step::Idle);
         };
         let events = feed
@@ -173,14 +174,14 @@ impl<P: Projector> Worker<P> {
         if events.is_empty() {
             return Ok(Step::Idle);
         }
-        match timeout(shared.config.step, self.commit(&events)).await {
+        match timeout(shared.config.step, self.commit(&events, turn)).await {
             Ok(step) => step,
             Err(_) => Err(Trouble::Unavailable("the database did not answer in time".into())),
         }
     }
 
     /// Folds the events as far as they can be, and writes what came out.
-    async fn commit(&mut self, events: &[Arc<RecordedEvent>]) -> Result<Step, Trouble> {
+    async fn commit(&mut self, events: &[Arc<RecordedEvent>], turn: Turn<'_>) -> Result<Step, Trouble> {
         let started = std::time::Instant::now();
         let partition = self.held.partition;
         let first = Position {
@@ -188,7 +189,7 @@ impl<P: Projector> Worker<P> {
             offset: self.offset + 1,
         };
         let refused = |error: sqlx::Error| trouble(error, first, events.len());
-        let mut connection = self.shared.store.pool().acquire().await.map_err(refused)?;
+        let mut connection = turn.connection().await.map_err(refused)?;
         let missing = self.fold.missing(events);
         let loaded = self
             .fold
@@ -234,10 +235,10 @@ impl<P: Projector> Worker<P> {
             .await
             .map_err(|error| trouble(error, first, events.len()))?
         {
-            drop(connection);
+            turn.keep(connection);
             return self.look_again().await;
         }
-        drop(connection);
+        turn.keep(connection);
         self.offset = step.to;
         self.most = (self.most * 2).min(self.shared.config.batch_events.max(1));
         if let Some(cell) = self.cell() {

@@ -22,6 +22,11 @@ pub async fn database() -> TestDatabase {
     TestDatabase::copy(addresses, template, true).await
 }
 
+/// A database without anything in it, for one test alone.
+pub async fn empty_database() -> TestDatabase {
+    TestDatabase::copy(shared_cluster::addresses(), "template1", true).await
+}
+
 /// A test's own database. Dropped with the handle, unless the test is failing.
 #[derive(Debug)]
 pub struct TestDatabase {
@@ -65,11 +70,56 @@ impl TestDatabase {
         self.connect_options().to_url_lossy().to_string()
     }
 
+    /// A copy of the database as it is now. Every session is ended for it.
+    ///
+    /// # Panics
+    /// When it cannot be copied.
+    pub async fn back_up(&self) -> Backup {
+        let name = format!("{}_backup", self.name);
+        let (original, superuser) = (&self.name, &self.addresses.superuser);
+        // Nobody may be connected to what is copied.
+        execute(
+            superuser,
+            &format!("alter database {original} allow_connections false"),
+        )
+        .await;
+        let end = format!(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{original}'"
+        );
+        execute(superuser, &end).await;
+        let create = format!("create database {name} template {original}");
+        execute(&self.addresses.docket, &create).await;
+        execute(
+            superuser,
+            &format!("alter database {original} allow_connections true"),
+        )
+        .await;
+        Backup(name)
+    }
+
+    /// Puts a backup in the database's place, as an operator would: under everybody who is connected.
+    ///
+    /// # Panics
+    /// When it cannot be put there.
+    pub async fn restore(&self, Backup(backup): Backup) {
+        execute(
+            &self.addresses.docket,
+            &format!("drop database {} with (force)", self.name),
+        )
+        .await;
+        let rename = format!("alter database {backup} rename to {}", self.name);
+        execute(&self.addresses.docket, &rename).await;
+    }
+
     /// A superuser's pool on this database, for looking at locks, ending sessions and doing damage.
     pub fn admin(&self) -> &PgPool {
         &self.admin
     }
 }
+
+/// A copy of a database, to be put back.
+#[derive(Debug)]
+pub struct Backup(String);
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {

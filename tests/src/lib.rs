@@ -21,17 +21,29 @@
 
 #![expect(clippy::expect_used, reason = "the ground of a test fails by panicking")]
 
-pub mod server;
-
+pub mod appends;
+pub mod client;
 mod database;
+mod head_row;
+pub mod history;
+pub mod orders;
 mod private_cluster;
+mod proxy;
 mod scratch;
+mod seed;
+pub mod server;
 mod shared_cluster;
+mod subscriber;
 mod template;
 mod wait;
+pub mod writer;
 
-pub use database::{TestDatabase, database};
-pub use private_cluster::{PrivateCluster, private_cluster};
+pub use database::{Backup, TestDatabase, database, empty_database};
+pub use head_row::{HeadRows, blocked_stores, end_session};
+pub use private_cluster::{PrivateCluster, kill_9, private_cluster};
+pub use proxy::Proxy;
 pub use scratch::{Scratch, scratch};
+pub use seed::Seed;
 pub use shared_cluster::keep;
+pub use subscriber::Subscriber;
 pub use wait::{Backend, backend_pid, blocked_by, eventually, wait_until_blocked, wait_until_blocked_by};

@@ -97,10 +97,19 @@ impl PrivateCluster {
 
     fn signal(&self, name: &str) -> u32 {
         let pid = self.postgres.server_pid().expect("the server runs");
-        let kill = Command::new("sh")
-            .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &pid.to_string()])
-            .status();
-        assert!(kill.is_ok_and(|status| status.success()), "kill -s {name} {pid}");
+        assert!(signal(name, pid), "kill -s {name} {pid}");
         pid
     }
+}
+
+/// Kills any process at once, if it is still there.
+pub fn kill_9(pid: u32) {
+    signal("KILL", pid);
+}
+
+fn signal(name: &str, pid: u32) -> bool {
+    let kill = Command::new("sh")
+        .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &pid.to_string()])
+        .status();
+    kill.is_ok_and(|status| status.success())
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 const POLL: Duration = Duration::from_millis(10);
 /// How long a session may take to get to the lock it is expected to wait for.
-const BLOCKED_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const BLOCKED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What `probe` finds in the end; panics at the caller's line when it has found nothing by the deadline.
 #[track_caller]

@@ -1,14 +1,16 @@
 //! `kill -9` of the server while orders are placed, paid and shipped over HTTP: whoever sends each request again under
 //! its key until it is answered has every step done, and none twice.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use docket_domain::Role;
 use docket_tests::server::{Client, Server, embedded, life, mutation, token, verb};
-use docket_tests::{TestDatabase, database};
+use docket_tests::{Seed, TestDatabase, database};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -17,30 +19,21 @@ const WITHIN: Duration = Duration::from_secs(120);
 
 /// What an order's life writes, in the order of its events.
 const WHOLE: [&str; 14] = [
-    "order.drafted", "order.line_added", "order.details_set", "order.placed", "order.payment_attached",
-    "payment.initiated", "payment.authorized", "order.confirmed", "order.fulfillment_allocated", "shipment.created",
-    "shipment.label_purchased", "shipment.dispatched", "payment.capture_requested", "payment.captured",
+    "order.drafted",
+    "order.line_added",
+    "order.details_set",
+    "order.placed",
+    "order.payment_attached",
+    "payment.initiated",
+    "payment.authorized",
+    "order.confirmed",
+    "order.fulfillment_allocated",
+    "shipment.created",
+    "shipment.label_purchased",
+    "shipment.dispatched",
+    "payment.capture_requested",
+    "payment.captured",
 ];
-
-/// A sequence of numbers that the printed seed repeats.
-struct Random(u64);
-
-impl Random {
-    fn new(what: &str) -> Random {
-        let seeded = std::env::var("DOCKET_SEED").ok().and_then(|seed| seed.parse().ok());
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-        let seed = seeded.unwrap_or_else(now);
-        println!("{what}: DOCKET_SEED={seed}");
-        Random(seed | 1)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
 
 /// Sends every step of an order's life until it is done, wherever the server is by then.
 async fn shop(mut server: watch::Receiver<Client>, order: Uuid, done: Arc<AtomicUsize>) -> Vec<Value> {
@@ -56,7 +49,8 @@ async fn shop(mut server: watch::Receiver<Client>, order: Uuid, done: Arc<Atomic
                     positions.push(reply.data()["position"].clone());
                     break;
                 }
-                Ok((code, _)) if ["UNAVAILABLE", "OUTCOME_UNKNOWN", "OVERLOADED"].contains(&code.as_str()) => {}
+                Ok((code, _))
+                    if ["UNAVAILABLE", "OUTCOME_UNKNOWN", "OVERLOADED"].contains(&code.as_str()) => {}
                 Ok((code, reply)) => panic!("{name}: {code}: {reply:?}"),
                 // The server is gone. Nothing says whether it had done it.
                 Err(_) => drop(tokio::time::timeout(Duration::from_secs(1), server.changed()).await),
@@ -68,8 +62,13 @@ async fn shop(mut server: watch::Receiver<Client>, order: Uuid, done: Arc<Atomic
 }
 
 /// Has shoppers shop while the server is killed again and again, at least `kills` times and until all are done.
-async fn under_kills(mut server: Server, token: &str, kills: usize, start: impl AsyncFn() -> Server) -> (Server, Vec<Uuid>) {
-    let mut random = Random::new("kills of the server");
+async fn under_kills(
+    mut server: Server,
+    token: &str,
+    kills: usize,
+    start: impl AsyncFn() -> Server,
+) -> (Server, Vec<Uuid>) {
+    let mut random = Seed::of_this_run();
     let (here, seen) = watch::channel(server.client(token));
     let done = Arc::new(AtomicUsize::new(0));
     let (mut orders, mut shoppers) = (Vec::new(), Vec::new());
@@ -107,14 +106,18 @@ async fn every_step_is_done_once_however_often_the_server_is_killed() {
     let start = async || Server::start(&db).await;
     let (server, orders) = under_kills(start().await, &token, 15, start).await;
     for order in &orders {
-        let types: Vec<String> = sqlx::query_scalar(r#"select event_type from events where order_id = $1 order by "offset""#)
-            .bind(order)
-            .fetch_all(db.admin())
-            .await
-            .unwrap();
+        let types: Vec<String> =
+            sqlx::query_scalar(r#"select event_type from events where order_id = $1 order by "offset""#)
+                .bind(order)
+                .fetch_all(db.admin())
+                .await
+                .unwrap();
         assert_eq!(types, WHOLE, "{order}");
     }
-    let all: i64 = sqlx::query_scalar("select count(*) from events").fetch_one(db.admin()).await.unwrap();
+    let all: i64 = sqlx::query_scalar("select count(*) from events")
+        .fetch_one(db.admin())
+        .await
+        .unwrap();
     assert_eq!(all as usize, orders.len() * WHOLE.len());
     assert!(server.stop().await.success());
     let verified = verb(docket_tests::server::on(&db), &["verify"]).await;
@@ -137,8 +140,16 @@ async fn the_embedded_database_outlives_its_server() {
     for order in &orders {
         let query = format!("{{events(stream:\"{order}\",first:100){{events{{version type}}}}}}");
         let events = client.run(&query, Value::Null).await.data();
-        let types: Vec<&str> = events["events"].as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap()).collect();
-        let whole: Vec<&str> = WHOLE.into_iter().filter(|name| name.starts_with("order.")).collect();
+        let types: Vec<&str> = events["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["type"].as_str().unwrap())
+            .collect();
+        let whole: Vec<&str> = WHOLE
+            .into_iter()
+            .filter(|name| name.starts_with("order."))
+            .collect();
         assert_eq!(types, whole, "{order}");
     }
     assert!(server.stop().await.success());

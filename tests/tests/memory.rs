@@ -29,7 +29,9 @@ async fn memory_stays_bounded_under_a_mixed_load() {
                     staff.mutate(name, input).await.data();
                     done.fetch_add(1, Ordering::Relaxed);
                 }
-                let query = format!("{{ order(id: \"{order}\", atVersion: 3) {{ note }} orders(first: 50) {{ edges {{ node {{ id name payments {{ status }} }} }} }} }}");
+                let query = format!(
+                    "{{ order(id: \"{order}\", atVersion: 3) {{ note }} orders(first: 50) {{ edges {{ node {{ id name payments {{ status }} }} }} }} }}"
+                );
                 staff.run(&query, Value::Null).await;
             }
         })

@@ -1,15 +1,17 @@
 //! A stream that is cut and resumed from its cursor misses nothing and repeats nothing, across all partitions and under
 //! load; a client that does not read and a token that ends are told so.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use docket::auth::create_token;
 use docket_domain::Role;
 use docket_tests::server::{Client, Server, life, token};
-use docket_tests::{TestDatabase, database, eventually};
+use docket_tests::{Seed, TestDatabase, database, eventually};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use uuid::Uuid;
 
 const WRITERS: usize = 6;
@@ -55,7 +57,10 @@ impl World {
     async fn cursor(&self) -> String {
         let mut stream = self.staff.follow(FOLLOW, Value::Null).await;
         let message = stream.next().await.unwrap();
-        message["data"]["ordersChanged"]["cursor"].as_str().unwrap().to_owned()
+        message["data"]["ordersChanged"]["cursor"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     async fn log(&self) -> Vec<(i64, i64, String)> {
@@ -78,7 +83,10 @@ impl Shown {
             let id = payload["event"]["id"].as_str().unwrap().to_owned();
             self.0.push((position["partition"].as_i64().unwrap(), offset, id));
         }
-        payload["cursor"].as_str().unwrap_or_else(|| panic!("{message}")).to_owned()
+        payload["cursor"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{message}"))
+            .to_owned()
     }
 
     /// Dense from 1 in every partition, in the order shown, and all of the log.
@@ -86,7 +94,10 @@ impl Shown {
         let mut next: HashMap<i64, i64> = HashMap::new();
         for (partition, offset, _) in &self.0 {
             let expected = next.entry(*partition).or_insert(1);
-            assert_eq!(offset, expected, "partition {partition}: missed, repeated or out of order");
+            assert_eq!(
+                offset, expected,
+                "partition {partition}: missed, repeated or out of order"
+            );
             *expected += 1;
         }
         self.0.sort();
@@ -94,30 +105,15 @@ impl Shown {
     }
 }
 
-/// A sequence of numbers that the printed seed repeats.
-fn random() -> impl FnMut(u64) -> u64 {
-    let seeded = std::env::var("DOCKET_SEED").ok().and_then(|seed| seed.parse().ok());
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let seed: u64 = seeded.unwrap_or_else(now);
-    println!("DOCKET_SEED={seed}");
-    let mut state = seed | 1;
-    move |bound| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % bound
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn server_sent_events_cut_at_random_and_resumed_show_the_whole_log() {
     let world = World::open().await;
-    let (mut random, mut shown, mut cuts) = (random(), Shown::default(), 0);
+    let (mut random, mut shown, mut cuts) = (Seed::of_this_run(), Shown::default(), 0);
     let mut cursor = world.cursor().await;
     let done = world.load();
     loop {
         let mut stream = world.staff.follow(FOLLOW, json!({"c": cursor})).await;
-        for _ in 0..=random(40) {
+        for _ in 0..=random.below(40) {
             // The cut may come while a message is on its way: what was not read was not shown.
             let read = tokio::time::timeout(Duration::from_millis(300), stream.next());
             let Ok(message) = read.await else { break };
@@ -137,14 +133,14 @@ async fn server_sent_events_cut_at_random_and_resumed_show_the_whole_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_cut_at_random_and_resumed_shows_the_whole_log() {
     let world = World::open().await;
-    let (mut random, mut shown, mut cuts) = (random(), Shown::default(), 0);
+    let (mut random, mut shown, mut cuts) = (Seed::of_this_run(), Shown::default(), 0);
     let mut cursor = world.cursor().await;
     let done = world.load();
     while !(done.load(Ordering::SeqCst) && shown.0.len() >= world.log().await.len()) {
         let mut socket = world.staff.socket(&[]).await.unwrap();
         socket.init(world.staff.token()).await;
         socket.subscribe("1", FOLLOW, json!({"c": cursor})).await;
-        for _ in 0..=random(40) {
+        for _ in 0..=random.below(40) {
             let read = tokio::time::timeout(Duration::from_millis(300), socket.next());
             let Ok(message) = read.await else { break };
             let message = message.unwrap();
@@ -173,7 +169,9 @@ async fn a_stream_goes_on_at_another_process() {
         turn += 1;
         let mut stream = client.follow(FOLLOW, json!({"c": cursor})).await;
         for _ in 0..25 {
-            let Ok(message) = tokio::time::timeout(Duration::from_millis(300), stream.next()).await else { break };
+            let Ok(message) = tokio::time::timeout(Duration::from_millis(300), stream.next()).await else {
+                break;
+            };
             cursor = shown.note(&message.unwrap());
         }
     }
@@ -199,7 +197,8 @@ async fn a_client_that_does_not_read_is_closed_and_memory_stays_bounded() {
     }
     let before = world.server.resident_kib();
     let notes: String = (0..90).map(|at| format!("n{at}: note ")).collect();
-    let large = format!("subscription($c: String) {{ ordersChanged(after: $c) {{ cursor order {{ {notes} }} }} }}");
+    let large =
+        format!("subscription($c: String) {{ ordersChanged(after: $c) {{ cursor order {{ {notes} }} }} }}");
     let mut sockets = Vec::new();
     let mut streams = Vec::new();
     for _ in 0..SLOW / 2 {
@@ -222,7 +221,10 @@ async fn a_client_that_does_not_read_is_closed_and_memory_stays_bounded() {
         most = most.max(world.server.resident_kib());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    println!("{SLOW} slow clients: {before} KiB before, {most} KiB at most, {} KiB after", world.server.resident_kib());
+    println!(
+        "{SLOW} slow clients: {before} KiB before, {most} KiB at most, {} KiB after",
+        world.server.resident_kib()
+    );
     for mut socket in sockets {
         let closed = loop {
             if let Err(closed) = socket.next().await {
@@ -230,7 +232,10 @@ async fn a_client_that_does_not_read_is_closed_and_memory_stays_bounded() {
             }
         };
         // The reason waits behind what was not read, and not for ever: whoever reads on too late sees only the end.
-        assert!(closed.0 == 0 || closed.0 == 1013 && closed.1.contains("subscribe again"), "{closed:?}");
+        assert!(
+            closed.0 == 0 || closed.0 == 1013 && closed.1.contains("subscribe again"),
+            "{closed:?}"
+        );
     }
     for mut stream in streams {
         let mut last = Value::Null;
@@ -239,10 +244,18 @@ async fn a_client_that_does_not_read_is_closed_and_memory_stays_bounded() {
                 last = message;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), rest).await.expect("the stream was ended");
-        assert_eq!(last["errors"][0]["extensions"]["code"], "OVERLOADED", "{last:.300}");
+        tokio::time::timeout(Duration::from_secs(60), rest)
+            .await
+            .expect("the stream was ended");
+        assert_eq!(
+            last["errors"][0]["extensions"]["code"], "OVERLOADED",
+            "{last:.300}"
+        );
     }
-    assert!(most < 250 * 1024, "{most} KiB for {SLOW} clients that do not read");
+    assert!(
+        most < 250 * 1024,
+        "{most} KiB for {SLOW} clients that do not read"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,9 +273,13 @@ async fn a_token_that_expires_ends_its_streams() {
     assert!(stream.next().await.unwrap()["data"].is_object());
     assert_eq!(socket.next().await.unwrap()["type"], "next");
     let last = stream.next().await.unwrap();
-    assert_eq!(last["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{last}");
+    assert_eq!(
+        last["errors"][0]["extensions"]["code"], "UNAUTHENTICATED",
+        "{last}"
+    );
     assert_eq!(stream.next().await, None);
     assert_eq!(socket.next().await.unwrap_err().0, 4403);
-    let refused = async || (client.run("{orders{edges{cursor}}}", Value::Null).await.status == 401).then_some(());
+    let refused =
+        async || (client.run("{orders{edges{cursor}}}", Value::Null).await.status == 401).then_some(());
     eventually(Duration::from_secs(5), refused).await;
 }

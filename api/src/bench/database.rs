@@ -9,10 +9,11 @@ use uuid::Uuid;
 pub(super) struct BenchDatabase {
     server: PgConnectOptions,
     name: String,
+    lanes: u16,
 }
 
 impl BenchDatabase {
-    pub(super) async fn create(server: &PgConnectOptions) -> Result<Self, BenchError> {
+    pub(super) async fn create(server: &PgConnectOptions, lanes: u16) -> Result<Self, BenchError> {
         let name = format!("docket_bench_{}", Uuid::now_v7().simple());
         let mut connection = PgConnection::connect_with(server).await?;
         // The name is made of letters, digits and underscores.
@@ -23,6 +24,7 @@ impl BenchDatabase {
         let database = Self {
             server: server.clone(),
             name,
+            lanes,
         };
         migrate(&database.options(), None).await?;
         Ok(database)
@@ -39,6 +41,7 @@ impl BenchDatabase {
             MasterKey::from_hex(&"5a".repeat(32)).map_err(|error| BenchError::Worker(error.to_string()))?;
         let config = StoreConfig {
             cache_bytes,
+            lanes: self.lanes,
             ..StoreConfig::new(self.options(), key)
         };
         Ok(Store::open(config).await?)

@@ -17,6 +17,7 @@ mod yardstick;
 
 use clap::{Args, ValueEnum};
 use database::BenchDatabase;
+use docket_event_store::limits;
 use measure::{Measured, median_by};
 use serde::Serialize;
 use sqlx::postgres::PgConnectOptions;
@@ -93,6 +94,9 @@ pub struct BenchArgs {
     /// Events that the log holds before the clock starts.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=50_000_000))]
     preload: u64,
+    /// Append connections.
+    #[arg(long, default_value_t = limits::DEFAULT_LANES, value_parser = clap::value_parser!(u16).range(1..=8))]
+    lanes: u16,
     /// For `command`: read the streams for every command instead of keeping them in memory.
     #[arg(long)]
     cold: bool,
@@ -123,8 +127,8 @@ struct Report {
 /// When the server refuses, or an acknowledged event is not in the log.
 pub async fn run(server: &PgConnectOptions, args: &BenchArgs, json: bool) -> Result<(), BenchError> {
     database::check_connections(server, i64::from(args.concurrency) + 32).await?;
-    let ours = BenchDatabase::create(server).await?;
-    let bare = BenchDatabase::create(server).await?;
+    let ours = BenchDatabase::create(server, args.lanes).await?;
+    let bare = BenchDatabase::create(server, args.lanes).await?;
     let report = measure(&ours, &bare, args).await;
     // Both are dropped whatever came out.
     let dropped = (ours.drop().await, bare.drop().await);
@@ -157,6 +161,7 @@ async fn measure(ours: &BenchDatabase, bare: &BenchDatabase, args: &BenchArgs) -
     let acknowledged: u64 = own.iter().map(|round| round.events).sum();
     let mut more = subject.finish().await?;
     ours.check_log().await?;
+    more.insert("lanes".into(), args.lanes.into());
     more.insert("rounds".into(), args.rounds.into());
     more.insert("preload".into(), args.preload.into());
     more.insert("acknowledged".into(), acknowledged.into());

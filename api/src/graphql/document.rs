@@ -10,7 +10,7 @@ use async_graphql::{
     Name, Positioned, Value, Variables,
     parser::types::{
         DocumentOperations, ExecutableDocument, Field as AskedField, OperationDefinition, OperationType,
-        Selection, SelectionSet,
+        Selection, SelectionSet, TypeCondition,
     },
 };
 use docket_domain::Role;
@@ -197,10 +197,10 @@ impl<'a> Check<'a> {
         let mut sum = Measure::default();
         for item in &set.items {
             let (measure, directives) = match &item.node {
-                Selection::Field(field) => (self.field(parent, &field.node)?, field.node.directives.len()),
+                Selection::Field(field) => (self.field(parent, field)?, field.node.directives.len()),
                 Selection::InlineFragment(inline) => {
                     let condition = inline.node.type_condition.as_ref();
-                    let parent = condition.map_or(parent, |condition| condition.node.on.node.as_str());
+                    let parent = condition.map_or(Ok(parent), |condition| self.condition(condition))?;
                     (
                         self.set(parent, &inline.node.selection_set.node)?,
                         inline.node.directives.len(),
@@ -229,13 +229,27 @@ impl<'a> Check<'a> {
             return Ok(Measure::default());
         };
         self.fragments.insert(name, None);
-        let parent = fragment.node.type_condition.node.on.node.as_str();
+        let parent = self.condition(&fragment.node.type_condition)?;
         let measure = self.set(parent, &fragment.node.selection_set.node)?;
         self.fragments.insert(name, Some(measure));
         Ok(measure)
     }
 
-    fn field(&mut self, parent: &'a str, asked: &'a AskedField) -> Result<Measure, Refused> {
+    /// The type that a fragment is on. One that the guards do not know is refused here, so that nothing under it could
+    /// pass them by.
+    fn condition(&self, condition: &'a Positioned<TypeCondition>) -> Result<&'a str, Refused> {
+        let name = &condition.node.on;
+        if self.guards.knows(&name.node) || name.node.starts_with("__") {
+            return Ok(&name.node);
+        }
+        Err(
+            Refused::bad_input(format!("There is no type {:?} with fields.", name.node.as_str()))
+                .at(name.pos),
+        )
+    }
+
+    fn field(&mut self, parent: &'a str, asked: &'a Positioned<AskedField>) -> Result<Measure, Refused> {
+        let (at, asked) = (asked.pos, &asked.node);
         let name = asked.name.node.as_str();
         let own = Measure {
             cost: 1,
@@ -254,11 +268,10 @@ impl<'a> Check<'a> {
             return Ok(own.above(below, 1, lists));
         }
         let Some(field) = self.guards.field(parent, name) else {
-            // A field that the schema does not have: the engine refuses it.
-            return Ok(own);
+            return Err(Refused::bad_input(format!("There is no field {name:?} in {parent}.")).at(at));
         };
         if !field.roles.admit(self.role) {
-            return Err(Refused::denied(self.role, parent, name));
+            return Err(Refused::denied(self.role, parent, name).at(at));
         }
         let below = self.set(&field.leads_to, &asked.selection_set.node)?;
         Ok(own.above(below, self.items(parent, field, asked), 0))

@@ -4,9 +4,9 @@
 //! `extensions.code`. Each kind of failure is mapped by one `match`, so that a new kind does not compile before somebody
 //! has said what callers are told.
 
-use std::fmt::Display;
+use std::{any::Any, fmt::Display, sync::Arc};
 
-use async_graphql::{Error, ErrorExtensionValues, ServerError, Value};
+use async_graphql::{Error, ErrorExtensionValues, Pos, ServerError, Value};
 use docket_domain::{InvalidError, Refusal, Role};
 use docket_event_store::{
     AppendError, ExecuteError, FeedError, LoadError, PersonalError, command_id::MAX_KEY_BYTES,
@@ -25,11 +25,17 @@ pub const STALE: &str = "STALE";
 /// A read model has set the order's events aside; they are shown in `/readyz`.
 pub const PARKED: &str = "PARKED";
 
+/// Why a fault of ours happened: for the log, never for callers.
+#[derive(Debug)]
+pub(super) struct Causes(pub(super) String);
+
 /// An error with its code, as GraphQL will show it.
 #[derive(Debug)]
 pub struct Refused {
     code: &'static str,
     message: String,
+    at: Option<Pos>,
+    causes: Option<Causes>,
     extensions: Vec<(&'static str, Value)>,
 }
 
@@ -38,6 +44,8 @@ impl Refused {
         Refused {
             code,
             message: message.into(),
+            at: None,
+            causes: None,
             extensions: Vec::new(),
         }
     }
@@ -77,7 +85,8 @@ impl Refused {
         }
     }
 
-    /// A fault of ours: its causes go to the log, where the request's trace id finds them, and to nobody else.
+    /// A fault of ours. Its causes travel beside the error to the door, which logs them under the request's trace id;
+    /// callers are told that id and nothing else.
     pub(super) fn internal(error: &dyn std::error::Error) -> Refused {
         let mut causes = error.to_string();
         let mut source = error.source();
@@ -85,8 +94,16 @@ impl Refused {
             causes = format!("{causes}: {cause}");
             source = cause.source();
         }
-        tracing::error!(causes, "a field failed for a fault of ours");
-        Refused::new(code::INTERNAL, "Something went wrong on our side.")
+        let refused = Refused::new(code::INTERNAL, "Something went wrong on our side.");
+        Refused {
+            causes: Some(Causes(causes)),
+            ..refused
+        }
+    }
+
+    /// Where in the document.
+    pub(super) fn at(self, at: Pos) -> Refused {
+        Refused { at: Some(at), ..self }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Refused {
@@ -106,7 +123,7 @@ impl Refused {
     /// As an answer to a request that did not begin.
     pub(super) fn into_server_error(self) -> ServerError {
         let extensions = Some(self.values());
-        let mut error = ServerError::new(self.message, None);
+        let mut error = ServerError::new(self.message, self.at);
         error.extensions = extensions;
         error
     }
@@ -117,6 +134,9 @@ impl From<Refused> for Error {
         let extensions = Some(refused.values());
         let mut error = Error::new(refused.message);
         error.extensions = extensions;
+        error.source = refused
+            .causes
+            .map(|causes| Arc::new(causes) as Arc<dyn Any + Send + Sync>);
         error
     }
 }
@@ -234,7 +254,9 @@ fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
         Refusal::Access(denied) => Refused::new(code::FORBIDDEN, sentence(&denied)),
         Refusal::NotFound { stream } => Refused::not_found(stream),
         Refusal::Invalid(invalid) => match invalid {
-            InvalidError::OccurredInFuture { .. } => Refused::bad_input(sentence(&invalid)),
+            InvalidError::OccurredInFuture { .. } | InvalidError::OccurredTooEarly { .. } => {
+                Refused::bad_input(sentence(&invalid))
+            }
             // The nil UUID stands for none, and the executor fills none in: somebody named it.
             InvalidError::NoOrderId => Refused::bad_input("The nil UUID is no order's id."),
             InvalidError::NoOrderNumber => Refused::internal(&invalid),

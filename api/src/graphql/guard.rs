@@ -252,6 +252,11 @@ impl Guards {
         self.types.get(parent)?.get(field)
     }
 
+    /// Whether the schema has a type with fields of this name.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.types.contains_key(name)
+    }
+
     /// Every field that nobody may ask for, because the table does not know it: `Type.field`.
     pub fn unguarded(&self) -> Vec<String> {
         let fields = self

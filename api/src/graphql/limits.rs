@@ -22,7 +22,8 @@ pub const MAX_DEPTH: u32 = 20;
 /// Lists of the type system within each other in an introspection: the standard query has 2 (`fields`, then none), and
 /// each further one multiplies the answer by twenty.
 pub const MAX_INTROSPECTION_LISTS: u32 = 2;
-/// What one operation may cost: a full page of orders with everything in them is about 40,000.
+/// What one operation may cost. Everything that there is to know of an order costs about 2,300, and a page of 20 such
+/// orders fits; so does a list of 100 with everything that a row on a screen shows.
 pub const MAX_COST: u64 = 50_000;
 /// How many items a list without a size in its arguments is taken to have when its cost is estimated.
 pub const ESTIMATED_ITEMS: u64 = 5;

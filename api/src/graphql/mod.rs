@@ -22,10 +22,10 @@ mod shape;
 mod shipment;
 mod user_error;
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Instant};
 
 use async_graphql::{
-    Context, Data, Executor, MergedObject, MergedSubscription, OutputType, Request, Response,
+    Context, Data, Executor, MergedObject, MergedSubscription, OutputType, PathSegment, Request, Response,
     SDLExportOptions, Schema, ServerError, SubscriptionType, Value, registry::Registry,
 };
 use docket_domain::Actor;
@@ -35,7 +35,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 
 use self::{
     document::Measure,
-    error::Refused,
+    error::{Causes, Refused},
     event::queries::EventQueries,
     guard::Guards,
     order::{
@@ -45,7 +45,10 @@ use self::{
     payment::mutations::PaymentMutations,
     shipment::mutations::ShipmentMutations,
 };
-use crate::{auth::Caller, http::code};
+use crate::{
+    auth::Caller,
+    http::{Trace, code},
+};
 
 /// What can be read.
 #[derive(MergedObject, Default)]
@@ -150,15 +153,25 @@ fn caller(data: &Data) -> Option<&Caller> {
         .and_then(|caller| caller.downcast_ref())
 }
 
+/// The trace in a request's data.
+fn trace(data: &Data) -> Option<Trace> {
+    let trace = data.get(&std::any::TypeId::of::<Trace>());
+    trace.and_then(|trace| trace.downcast_ref()).cloned()
+}
+
 impl Executor for Api {
     fn execute(&self, mut request: Request) -> impl Future<Output = Response> + Send {
-        let caller = caller(&request.data).cloned();
+        let (caller, trace) = (caller(&request.data).cloned(), trace(&request.data));
         let admitted = self.admit(&mut request, caller.as_ref());
         async move {
-            match admitted {
+            let began = Instant::now();
+            let response = match admitted {
                 Ok(measure) => with_cost(self.schema.execute(request).await, measure),
                 Err(error) => Response::from_errors(vec![error]),
-            }
+            };
+            metrics::histogram!("docket_graphql_seconds").record(began.elapsed());
+            report_errors(&response, trace.as_ref());
+            response
         }
     }
 
@@ -167,12 +180,67 @@ impl Executor for Api {
         mut request: Request,
         session: Option<Arc<Data>>,
     ) -> BoxStream<'static, Response> {
-        let session = session.unwrap_or_default();
+        let (session, trace) = (session.unwrap_or_default(), trace(&request.data));
         let caller = caller(&request.data).or_else(|| caller(&session)).cloned();
         match self.admit(&mut request, caller.as_ref()) {
-            Ok(_) => self.schema.execute_stream_with_session_data(request, session),
-            Err(error) => stream::iter([Response::from_errors(vec![error])]).boxed(),
+            Ok(_) => {
+                let open = Open::new(trace);
+                let stream = self.schema.execute_stream_with_session_data(request, session);
+                stream.inspect(move |response| open.sent(response)).boxed()
+            }
+            Err(error) => {
+                let response = Response::from_errors(vec![error]);
+                report_errors(&response, trace.as_ref());
+                stream::iter([response]).boxed()
+            }
         }
+    }
+}
+
+/// A subscription, counted as long as it lives.
+struct Open(Option<Trace>);
+
+impl Open {
+    fn new(trace: Option<Trace>) -> Open {
+        metrics::gauge!("docket_graphql_subscriptions").increment(1);
+        Open(trace)
+    }
+
+    fn sent(&self, response: &Response) {
+        metrics::counter!("docket_graphql_messages_total").increment(1);
+        report_errors(response, self.0.as_ref());
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!("docket_graphql_subscriptions").decrement(1);
+    }
+}
+
+/// Counts errors by their codes, of which there are a dozen; one of the engine's has none and is bad input. A fault of
+/// ours is logged here, with the id that its caller is told.
+fn report_errors(response: &Response, trace: Option<&Trace>) {
+    for error in &response.errors {
+        if let Some(Causes(causes)) = error.source() {
+            let path = error.path.iter().map(|step| match step {
+                PathSegment::Field(name) => name.clone(),
+                PathSegment::Index(index) => index.to_string(),
+            });
+            let path = path.collect::<Vec<_>>().join(".");
+            tracing::error!(
+                trace.id = trace.map(Trace::id),
+                path,
+                causes,
+                "a field failed for a fault of ours"
+            );
+        }
+        let code = error.extensions.as_ref().and_then(|values| values.get("code"));
+        let code = match code {
+            Some(Value::String(code)) => code.clone(),
+            _ => code::BAD_USER_INPUT.to_owned(),
+        };
+        metrics::counter!("docket_graphql_errors_total", "code" => code).increment(1);
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     error::Refused,
     order::{
         load::{Until, load},
-        types::Order,
+        source::Order,
         view::OrderView,
     },
     payment::types::Payment,

@@ -71,7 +71,11 @@ pub(super) fn stream<E: Executor, A: Authenticate>(
     if let (Ok(()), Ok(last_word)) = (opened, last_word) {
         let (transport, tracked) = (transport.clone(), transport.drain.enter());
         // Not kept alive from here: when the client leaves, the queue goes.
-        let out = Out { queue, bytes, written: Arc::downgrade(&written) };
+        let out = Out {
+            queue,
+            bytes,
+            written: Arc::downgrade(&written),
+        };
         tokio::spawn(async move {
             let _tracked = tracked;
             pump(&transport, events, out, last_word, bearer, valid_for).await;

@@ -6,7 +6,9 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
 /// Bounds of the buckets of everything that is measured in seconds: a commit takes one millisecond, a request is cut off
 /// at thirty seconds.
-const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+];
 
 /// How often histograms are summed up; what they gather meanwhile takes memory, whether or not anybody asks.
 const UPKEEP: std::time::Duration = std::time::Duration::from_secs(5);
@@ -22,7 +24,9 @@ pub struct MetricsError(#[from] BuildError);
 /// When it was done before.
 pub fn install_metrics() -> Result<PrometheusHandle, MetricsError> {
     let seconds = Matcher::Suffix("_seconds".to_owned());
-    let metrics = PrometheusBuilder::new().set_buckets_for_metric(seconds, &SECONDS)?.install_recorder()?;
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(seconds, &SECONDS)?
+        .install_recorder()?;
     let gathered = metrics.clone();
     tokio::spawn(async move {
         loop {
@@ -39,5 +43,8 @@ pub fn metrics_app(metrics: PrometheusHandle) -> Router {
 }
 
 async fn render(State(metrics): State<PrometheusHandle>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        metrics.render(),
+    )
 }

@@ -101,9 +101,19 @@ pub async fn readiness(store: &Store, projections: &Projections, stopping: bool)
     if let Some(why) = store.append_refused() {
         reasons.push(format!("the database refuses to append: {why}"));
     }
-    for PartitionReadiness { projection, partition, owner, stopped, lag_events, .. } in &partitions {
+    for PartitionReadiness {
+        projection,
+        partition,
+        owner,
+        stopped,
+        lag_events,
+        ..
+    } in &partitions
+    {
         if let Some(stopped) = stopped {
-            reasons.push(format!("{projection} stands still in partition {partition} at {stopped}"));
+            reasons.push(format!(
+                "{projection} stands still in partition {partition} at {stopped}"
+            ));
         } else if owner == "nobody" && *lag_events > 0 {
             reasons.push(format!("nobody feeds partition {partition} of {projection}"));
         }
@@ -133,7 +143,12 @@ struct Watched {
 
 impl Watch {
     pub(super) fn new(store: Store, projections: Projections, stop: CancellationToken) -> Watch {
-        Watch(Arc::new(Watched { store, projections, stop, last: Mutex::new(None) }))
+        Watch(Arc::new(Watched {
+            store,
+            projections,
+            stop,
+            last: Mutex::new(None),
+        }))
     }
 
     async fn look(&self) -> Readiness {
@@ -154,9 +169,17 @@ impl Watch {
 /// `/readyz`: 200 or 503, with the same JSON.
 pub(super) async fn answer(State(watch): State<Watch>) -> Response {
     let seen = watch.look().await;
-    let status = if seen.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if seen.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     // Numbers, texts and lists always serialize.
-    let json = serde_json::to_string(&seen).unwrap_or_else(|error| format!("{{\"ready\":false,\"reasons\":[\"{error}\"]}}"));
-    let headers = [(header::CONTENT_TYPE, "application/json; charset=utf-8"), (header::CACHE_CONTROL, "no-store")];
+    let json = serde_json::to_string(&seen)
+        .unwrap_or_else(|error| format!("{{\"ready\":false,\"reasons\":[\"{error}\"]}}"));
+    let headers = [
+        (header::CONTENT_TYPE, "application/json; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
     (status, headers, json).into_response()
 }

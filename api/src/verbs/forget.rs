@@ -80,7 +80,9 @@ async fn is_its_own(store: &Store, order: OrderId) -> Result<(), Box<dyn Error>>
     match &folded.subject {
         None => Err(format!("there is no order {order}").into()),
         Some(Subject::Order(_)) => Ok(()),
-        Some(customer) => Err(format!("the order {order} is sealed with the key of {customer}: forget that").into()),
+        Some(customer) => {
+            Err(format!("the order {order} is sealed with the key of {customer}: forget that").into())
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! One file a verb.
 
 pub mod bench;
+mod demo;
 pub mod events;
 pub mod forget;
 pub mod import;
 pub mod migrate;
 pub mod serve;
-mod demo;
 pub mod token;
 pub mod verify;

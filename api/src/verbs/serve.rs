@@ -88,7 +88,10 @@ async fn serve(
         store: store.clone(),
         projections: projections.clone(),
         limits: HttpLimits::default(),
-        policy: HostPolicy { hosts: settings.hosts.clone(), origins: settings.origins.clone() },
+        policy: HostPolicy {
+            hosts: settings.hosts.clone(),
+            origins: settings.origins.clone(),
+        },
         stop: stop.clone(),
         drain: drain.clone(),
     });
@@ -97,7 +100,11 @@ async fn serve(
         .with_graceful_shutdown(stop.clone().cancelled_owned());
     let server = tokio::spawn(graceful.into_future());
 
-    let greeted = if with_demo { greet_demo(store, &projections, address).await } else { greet(address, json) };
+    let greeted = if with_demo {
+        greet_demo(store, &projections, address).await
+    } else {
+        greet(address, json)
+    };
     if greeted.is_err() {
         stop.cancel();
     }
@@ -144,10 +151,16 @@ fn greet(address: SocketAddr, json: bool) -> Result<(), Box<dyn Error>> {
 }
 
 /// Writes the demo's orders and prints what a newcomer needs to begin.
-async fn greet_demo(store: &Store, projections: &Projections, address: SocketAddr) -> Result<(), Box<dyn Error>> {
+async fn greet_demo(
+    store: &Store,
+    projections: &Projections,
+    address: SocketAddr,
+) -> Result<(), Box<dyn Error>> {
     let order = demo::seed(store).await?;
     projections.caught_up().await?;
-    let token = auth::create_token(store.pool(), Role::Staff, "demo", "demo", DEMO_TOKEN).await?.text;
+    let token = auth::create_token(store.pool(), Role::Staff, "demo", "demo", DEMO_TOKEN)
+        .await?
+        .text;
     let curl = format!(
         "curl http://{address}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {token}'"
     );

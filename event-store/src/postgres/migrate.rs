@@ -123,7 +123,10 @@ async fn refuse_foreign(connection: &mut PgConnection) -> Result<(), OpenError> 
         "select current_database()::text, to_regclass('docket') is not null,
                 (select min(c.oid::regclass::text) from pg_class c join pg_namespace n on n.oid = c.relnamespace
                   where c.relkind in ('r', 'p', 'v', 'm') and n.nspname = current_schema()
-                    and c.relname <> '_sqlx_migrations')",
+                    and c.relname <> '_sqlx_migrations'
+                    -- What an extension brought along, such as pg_stat_statements, is nobody's program.
+                    and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass
+                                       and d.objid = c.oid and d.deptype = 'e'))",
     )
     .fetch_one(&mut *connection)
     .await

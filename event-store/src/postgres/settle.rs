@@ -8,6 +8,8 @@ use crate::{
 };
 use docket_domain::{CommandId, StreamId, Version};
 use sqlx::{PgExecutor, Row};
+use std::collections::HashSet;
+use uuid::Uuid;
 
 const SETTLE: &str = r#"
 select k."offset", k.version, k.partition, k.events, k.request_hash = $6 as same_request, s.versions
@@ -17,6 +19,10 @@ select k."offset", k.version, k.partition, k.events, k.request_hash = $6 as same
                        and e.stream_number = x.number), 0) order by x.i) as versions
           from unnest($3::"char"[], $4::smallint[]) with ordinality x (kind, number, i)) s
   left join command_ids k on k.id = $1"#;
+
+const ANSWERED: &str = r#"
+select k.id from unnest($1::uuid[], $2::bytea[]) x (id, hash)
+  join command_ids k on k.id = x.id and k.request_hash = x.hash"#;
 
 /// What the log holds.
 pub(crate) struct Settled {
@@ -69,4 +75,19 @@ pub(crate) async fn settle(
         stored,
         versions: versions.unwrap_or_default().into_iter().map(Version).collect(),
     })
+}
+
+/// Which of some requests have a stored answer.
+pub(crate) async fn answered(
+    executor: impl PgExecutor<'_>,
+    requests: &[(CommandId, RequestHash)],
+) -> Result<HashSet<CommandId>, sqlx::Error> {
+    let ids: Vec<_> = requests.iter().map(|(id, _)| id.0).collect();
+    let hashes: Vec<_> = requests.iter().map(|(_, hash)| hash.bytes()).collect();
+    let found: Vec<Uuid> = sqlx::query_scalar(ANSWERED)
+        .bind(ids)
+        .bind(hashes)
+        .fetch_all(executor)
+        .await?;
+    Ok(found.into_iter().map(CommandId).collect())
 }

@@ -46,11 +46,22 @@ pub(crate) async fn load(
     stream: StreamId,
     until: Option<Version>,
 ) -> Result<Folded, LoadError> {
-    // Short streams are the rule: the first page tells whether a snapshot can help.
-    let mut folded = Folded {
+    let nothing = Folded {
         state: State::new(stream.kind),
         version: Version::NONE,
     };
+    catch_up(pool, partition, stream, nothing, until).await
+}
+
+/// Folds what a stream has got since it was folded before.
+pub(crate) async fn catch_up(
+    pool: &PgPool,
+    partition: u16,
+    stream: StreamId,
+    mut folded: Folded,
+    until: Option<Version>,
+) -> Result<Folded, LoadError> {
+    // Short streams are the rule: the first page tells whether a snapshot can help.
     let mut first = true;
     loop {
         let page = read::stream(pool, partition, stream, folded.version, limits::PAGE_EVENTS)
@@ -59,7 +70,8 @@ pub(crate) async fn load(
         let full = page.len() == limits::PAGE_EVENTS;
         if full && first && until.is_none() {
             first = false;
-            if let Some(snapshot) = load_snapshot(pool, stream).await.map_err(LoadError::Read)? {
+            let snapshot = load_snapshot(pool, stream).await.map_err(LoadError::Read)?;
+            if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.version > folded.version) {
                 folded = snapshot;
                 continue;
             }

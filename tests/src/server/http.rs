@@ -13,7 +13,9 @@ const DEADLINE: Duration = Duration::from_secs(45);
 
 /// What comes of `what`, which must come before the deadline.
 pub async fn deadline<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(DEADLINE, what).await.expect("it happens before the deadline")
+    tokio::time::timeout(DEADLINE, what)
+        .await
+        .expect("it happens before the deadline")
 }
 
 /// A request, byte by byte what the test wants it to be.
@@ -29,7 +31,12 @@ impl Ask {
     /// A request without a body.
     pub fn new(method: &'static str, target: impl Into<String>) -> Ask {
         let headers = vec![("connection".to_owned(), "close".to_owned())];
-        Ask { method, target: target.into(), headers, body: Vec::new() }
+        Ask {
+            method,
+            target: target.into(),
+            headers,
+            body: Vec::new(),
+        }
     }
 
     /// A body for `/graphql`.
@@ -89,8 +96,16 @@ impl Reply {
         let (head, body) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        let body = if chunked { unchunked(body)? } else { body.to_owned() };
-        Some(Reply { status, head: head.to_owned(), body })
+        let body = if chunked {
+            unchunked(body)?
+        } else {
+            body.to_owned()
+        };
+        Some(Reply {
+            status,
+            head: head.to_owned(),
+            body,
+        })
     }
 
     /// The body as JSON.
@@ -139,7 +154,10 @@ pub struct Client {
 impl Client {
     /// A caller with a token; an empty one is nobody's.
     pub fn new(address: SocketAddr, token: impl Into<String>) -> Client {
-        Client { address, token: token.into() }
+        Client {
+            address,
+            token: token.into(),
+        }
     }
 
     /// Its token.
@@ -153,7 +171,10 @@ impl Client {
 
     /// The same caller at a server that was started again.
     pub fn at(&self, address: SocketAddr) -> Client {
-        Client { address, token: self.token.clone() }
+        Client {
+            address,
+            token: self.token.clone(),
+        }
     }
 
     /// The request with this caller's token, where it carries none of its own.
@@ -209,7 +230,10 @@ impl Client {
 /// The request that runs the mutation `name` on its input.
 pub fn mutation(name: &str, input: Value) -> Ask {
     let mut letters = name.chars();
-    let first = letters.next().map(|letter| letter.to_ascii_uppercase()).into_iter();
+    let first = letters
+        .next()
+        .map(|letter| letter.to_ascii_uppercase())
+        .into_iter();
     let kind: String = first.chain(letters).chain("Input".chars()).collect();
     let query = format!(
         "mutation($input: {kind}!) {{ {name}(input: $input) {{ order {{ id status }} version \

@@ -15,23 +15,44 @@ pub fn life(order: Uuid, customer: &str, note: &str) -> Vec<(&'static str, Value
                          "city": "London", "country": "GB"});
     let line = json!({"sku": "tea", "name": "Tea", "quantity": 2, "unitPrice": eur(1_000), "weightG": 100});
     let steps = [
-        ("createOrder", json!({"order": order, "customer": customer, "name": "Ada Lovelace",
-            "email": "ada@example.org", "channel": "web", "currency": "EUR", "locale": "en-GB"})),
+        (
+            "createOrder",
+            json!({"order": order, "customer": customer, "name": "Ada Lovelace",
+            "email": "ada@example.org", "channel": "web", "currency": "EUR", "locale": "en-GB"}),
+        ),
         ("addLine", json!({"order": order, "line": line})),
-        ("setDetails", json!({"order": order, "shippingAddress": address, "note": note,
-            "shippingMethod": {"code": "parcel", "price": eur(500)}})),
+        (
+            "setDetails",
+            json!({"order": order, "shippingAddress": address, "note": note,
+            "shippingMethod": {"code": "parcel", "price": eur(500)}}),
+        ),
         ("placeOrder", json!({"order": order})),
-        ("initiatePayment", json!({"order": order, "amount": eur(2_500), "captureMethod": "MANUAL",
-            "method": {"type": "card"}, "gateway": "manual"})),
-        ("recordAuthorization", json!({"payment": payment, "reference": "a-1", "at": AT})),
+        (
+            "initiatePayment",
+            json!({"order": order, "amount": eur(2_500), "captureMethod": "MANUAL",
+            "method": {"type": "card"}, "gateway": "manual"}),
+        ),
+        (
+            "recordAuthorization",
+            json!({"payment": payment, "reference": "a-1", "at": AT}),
+        ),
         ("confirmOrder", json!({"order": order, "mode": "AUTOMATIC"})),
         ("allocateFulfillment", json!({"order": order})),
-        ("createShipment", json!({"shipment": shipment, "location": "berlin"})),
-        ("buyLabel", json!({"shipment": shipment, "parcels": [{"weightG": 300,
-            "tracking": {"carrier": "dhl", "trackingNumber": "T-1"}}]})),
+        (
+            "createShipment",
+            json!({"shipment": shipment, "location": "berlin"}),
+        ),
+        (
+            "buyLabel",
+            json!({"shipment": shipment, "parcels": [{"weightG": 300,
+            "tracking": {"carrier": "dhl", "trackingNumber": "T-1"}}]}),
+        ),
         ("dispatchShipment", json!({"shipment": shipment})),
         ("capturePayment", json!({"payment": payment, "shipment": 1})),
-        ("recordCapture", json!({"payment": payment, "capture": 1, "reference": "c-1", "at": AT})),
+        (
+            "recordCapture",
+            json!({"payment": payment, "capture": 1, "reference": "c-1", "at": AT}),
+        ),
     ];
     let keyed = |(number, (name, mut input)): (usize, (&'static str, Value))| {
         input["idempotencyKey"] = json!(format!("{order}-{number}"));

@@ -64,7 +64,13 @@ impl Server {
         fs::create_dir_all(&run).expect("the run's folder can be made");
         let log = run.join(format!("serve-{}-{number}.log", std::process::id()));
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--metrics-listen",
+                "127.0.0.1:0",
+            ])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).expect("the server's log can be written"))
@@ -122,7 +128,9 @@ impl Server {
     pub async fn stop(mut self) -> ExitStatus {
         signal(self.pid(), "TERM");
         let ended = timeout(DOWN_WITHIN, self.child.wait()).await;
-        ended.expect("the server stops in time").expect("a child can be waited for")
+        ended
+            .expect("the server stops in time")
+            .expect("a child can be waited for")
     }
 }
 
@@ -142,15 +150,23 @@ impl Drop for Server {
 
 /// Runs another verb to its end.
 pub async fn verb(mut command: Command, args: &[&str]) -> Output {
-    let run = command.args(args).stdin(Stdio::null()).kill_on_drop(true).output();
+    let run = command
+        .args(args)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
     let ended = timeout(UP_WITHIN, run).await;
-    ended.expect("the verb ends in time").expect("the program can be started")
+    ended
+        .expect("the verb ends in time")
+        .expect("the program can be started")
 }
 
 /// The program on a database, without a verb.
 pub fn on(db: &TestDatabase) -> Command {
     let mut command = docket();
-    command.env("DATABASE_URL", db.url()).env("DOCKET_MASTER_KEY", MASTER_KEY);
+    command
+        .env("DATABASE_URL", db.url())
+        .env("DOCKET_MASTER_KEY", MASTER_KEY);
     command
 }
 
@@ -181,9 +197,19 @@ fn docket() -> Command {
         run.with_file_name("docket")
     };
     let program = std::env::var_os("DOCKET_BIN").map_or_else(beside, PathBuf::from);
-    assert!(program.is_file(), "{} is missing: cargo build -p docket", program.display());
+    assert!(
+        program.is_file(),
+        "{} is missing: cargo build -p docket",
+        program.display()
+    );
     let mut command = Command::new(program);
-    for variable in ["DATABASE_URL", "DOCKET_MASTER_KEY", "DOCKET_CONFIG", "DOCKET_DATA_DIR", "RUST_LOG"] {
+    for variable in [
+        "DATABASE_URL",
+        "DOCKET_MASTER_KEY",
+        "DOCKET_CONFIG",
+        "DOCKET_DATA_DIR",
+        "RUST_LOG",
+    ] {
         command.env_remove(variable);
     }
     command.arg("--json");

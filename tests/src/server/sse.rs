@@ -18,7 +18,9 @@ impl Client {
     /// Subscribes over server-sent events.
     pub async fn follow(&self, query: &str, variables: Value) -> Events {
         let ask = Ask::operation(query, variables).header("accept", "text/event-stream");
-        let mut stream = TcpStream::connect(self.address()).await.expect("the server listens");
+        let mut stream = TcpStream::connect(self.address())
+            .await
+            .expect("the server listens");
         let bytes = self.signed(ask).bytes(self.address());
         stream.write_all(&bytes).await.expect("the server reads");
         let mut stream = BufReader::new(stream);
@@ -27,9 +29,15 @@ impl Client {
             line.clear();
             deadline(stream.read_line(&mut line)).await.expect("an answer");
             if status == 0 {
-                status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+                status = line
+                    .split(' ')
+                    .nth(1)
+                    .and_then(|status| status.parse().ok())
+                    .expect("a status");
             }
-            chunked |= line.to_ascii_lowercase().starts_with("transfer-encoding: chunked");
+            chunked |= line
+                .to_ascii_lowercase()
+                .starts_with("transfer-encoding: chunked");
             if line == "\r\n" || line.is_empty() {
                 let mut text = String::new();
                 if !chunked {
@@ -84,7 +92,9 @@ impl Events {
     async fn chunk(&mut self) -> Option<()> {
         let mut size = String::new();
         deadline(self.stream.read_line(&mut size)).await.ok()?;
-        let size = usize::from_str_radix(size.trim(), 16).ok().filter(|size| *size > 0)?;
+        let size = usize::from_str_radix(size.trim(), 16)
+            .ok()
+            .filter(|size| *size > 0)?;
         let mut chunk = vec![0; size + 2];
         deadline(self.stream.read_exact(&mut chunk)).await.ok()?;
         chunk.truncate(size);

@@ -19,11 +19,16 @@ impl Client {
     pub async fn socket(&self, headers: &[(&'static str, &str)]) -> Result<Socket, u16> {
         let url = format!("ws://{}/graphql", self.address());
         let mut request = url.into_client_request().expect("an address");
-        for (name, value) in [("sec-websocket-protocol", "graphql-transport-ws")].iter().chain(headers) {
+        for (name, value) in [("sec-websocket-protocol", "graphql-transport-ws")]
+            .iter()
+            .chain(headers)
+        {
             let value = HeaderValue::from_str(value).expect("a header");
             request.headers_mut().insert(*name, value);
         }
-        let stream = TcpStream::connect(self.address()).await.expect("the server listens");
+        let stream = TcpStream::connect(self.address())
+            .await
+            .expect("the server listens");
         match deadline(client_async(request, stream)).await {
             Ok((stream, _)) => Ok(Socket(stream)),
             Err(Error::Http(response)) => Err(response.status().as_u16()),
@@ -41,15 +46,20 @@ impl Socket {
 
     /// Says who is calling, and waits until that is acknowledged.
     pub async fn init(&mut self, token: &str) {
-        self.send(json!({"type": "connection_init", "payload": {"token": token}})).await;
+        self.send(json!({"type": "connection_init", "payload": {"token": token}}))
+            .await;
         let answer = self.next().await;
-        assert!(matches!(&answer, Ok(message) if message["type"] == "connection_ack"), "{answer:?}");
+        assert!(
+            matches!(&answer, Ok(message) if message["type"] == "connection_ack"),
+            "{answer:?}"
+        );
     }
 
     /// Starts an operation.
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         let payload = json!({"query": query, "variables": variables});
-        self.send(json!({"type": "subscribe", "id": id, "payload": payload})).await;
+        self.send(json!({"type": "subscribe", "id": id, "payload": payload}))
+            .await;
     }
 
     /// The next message of the protocol, or the code and reason with which the server closed; code 0 where it went away

@@ -27,7 +27,11 @@ async fn forged_ids_are_refused() {
         ("x".repeat(100_000), "BAD_USER_INPUT"),
     ] {
         let input = json!({"payment": payment, "idempotencyKey": key()});
-        Shop::refused(&shop.staff.mutate("capturePayment", input).await, code, &format!("{payment:.60}"));
+        Shop::refused(
+            &shop.staff.mutate("capturePayment", input).await,
+            code,
+            &format!("{payment:.60}"),
+        );
     }
     for (shipment, code) in [
         (format!("{order}-s1"), "NOT_ALLOCATED"),
@@ -43,11 +47,19 @@ async fn forged_ids_are_refused() {
             "cancelOrder" => json!({"order": order, "reason": "r"}),
             _ => json!({"order": order, "idempotencyKey": key()}),
         };
-        Shop::refused(&shop.staff.mutate(name, extra(&absent.to_string())).await, "NOT_FOUND", name);
+        Shop::refused(
+            &shop.staff.mutate(name, extra(&absent.to_string())).await,
+            "NOT_FOUND",
+            name,
+        );
         Shop::refused(&shop.staff.mutate(name, extra("x")).await, "BAD_USER_INPUT", name);
     }
     let nil = crate::shop::with(create("c-1"), &["order"], json!(Uuid::nil()));
-    Shop::refused(&shop.staff.mutate("createOrder", nil).await, "BAD_USER_INPUT", "the nil order");
+    Shop::refused(
+        &shop.staff.mutate("createOrder", nil).await,
+        "BAD_USER_INPUT",
+        "the nil order",
+    );
     shop.unharmed(before).await;
 }
 
@@ -56,16 +68,30 @@ async fn versions_and_positions_that_were_made_up_are_refused() {
     let shop = Shop::open().await;
     let order = shop.placed("c-1").await;
     let before = shop.written().await;
-    for (version, code) in [(-1, "BAD_USER_INPUT"), (0, "VERSION_CONFLICT"), (99, "VERSION_CONFLICT"), (i32::MAX, "VERSION_CONFLICT")] {
+    for (version, code) in [
+        (-1, "BAD_USER_INPUT"),
+        (0, "VERSION_CONFLICT"),
+        (99, "VERSION_CONFLICT"),
+        (i32::MAX, "VERSION_CONFLICT"),
+    ] {
         let input = json!({"order": order, "reason": "r", "expectedVersion": version});
-        Shop::refused(&shop.staff.mutate("cancelOrder", input).await, code, &version.to_string());
+        Shop::refused(
+            &shop.staff.mutate("cancelOrder", input).await,
+            code,
+            &version.to_string(),
+        );
     }
     let at = "query($v: Int) { order(id: \"ORDER\", atVersion: $v) { id } }".replace("ORDER", &order);
     for version in [i32::MIN, -1, 0, 99, i32::MAX] {
-        Shop::refused(&shop.staff.run(&at, json!({"v": version})).await, "BAD_USER_INPUT", "atVersion");
+        Shop::refused(
+            &shop.staff.run(&at, json!({"v": version})).await,
+            "BAD_USER_INPUT",
+            "atVersion",
+        );
     }
     let seen = "query($p: [PositionInput!]) { orders(minPosition: $p) { edges { cursor } } events(partition: 0, minPosition: $p) { endCursor } }";
-    let position = |partition: i64, offset: i64| json!({"partition": partition, "offset": offset.to_string()});
+    let position =
+        |partition: i64, offset: i64| json!({"partition": partition, "offset": offset.to_string()});
     for (positions, code) in [
         (json!([position(0, i64::MAX)]), "STALE"),
         (json!([position(0, -1)]), "BAD_USER_INPUT"),
@@ -88,27 +114,53 @@ async fn idempotency_keys_are_bounded_and_belong_to_one_request() {
     let stored = shop.staff.mutate("createOrder", first.clone()).await.data();
     let before = shop.written().await;
     let with_key = |key: &str| crate::shop::with(create("c-1"), &["idempotencyKey"], json!(key));
-    for (key, what) in [("", "empty"), (&"x".repeat(256), "long"), (&"ä".repeat(128), "long in bytes")] {
-        Shop::refused(&shop.staff.mutate("createOrder", with_key(key)).await, "BAD_USER_INPUT", what);
+    for (key, what) in [
+        ("", "empty"),
+        (&"x".repeat(256), "long"),
+        (&"ä".repeat(128), "long in bytes"),
+    ] {
+        Shop::refused(
+            &shop.staff.mutate("createOrder", with_key(key)).await,
+            "BAD_USER_INPUT",
+            what,
+        );
     }
     let missing = json!({"channel": "web", "currency": "EUR", "locale": "de"});
-    Shop::refused(&shop.staff.mutate("createOrder", missing).await, "BAD_USER_INPUT", "missing");
+    Shop::refused(
+        &shop.staff.mutate("createOrder", missing).await,
+        "BAD_USER_INPUT",
+        "missing",
+    );
     let mut other = first.clone();
     other["channel"] = json!("phone");
-    Shop::refused(&shop.staff.mutate("createOrder", other).await, "IDEMPOTENCY_KEY_REUSED", "another body");
+    Shop::refused(
+        &shop.staff.mutate("createOrder", other).await,
+        "IDEMPOTENCY_KEY_REUSED",
+        "another body",
+    );
     let order = stored["order"]["id"].clone();
     let place = json!({"order": order, "idempotencyKey": first["idempotencyKey"]});
-    Shop::refused(&shop.staff.mutate("placeOrder", place).await, "IDEMPOTENCY_KEY_REUSED", "another command");
+    Shop::refused(
+        &shop.staff.mutate("placeOrder", place).await,
+        "IDEMPOTENCY_KEY_REUSED",
+        "another command",
+    );
     // The same request, also written otherwise, gets its answer again.
     let mut same = first.clone();
     same["name"] = Value::Null;
     let again = shop.staff.mutate("createOrder", same).await.data();
-    assert_eq!((&again["position"], &again["order"]["id"]), (&stored["position"], &order));
+    assert_eq!(
+        (&again["position"], &again["order"]["id"]),
+        (&stored["position"], &order)
+    );
     // And a crowd of the same is done once.
     let crowd = create("c-2");
     let asked = (0..40).map(|_| shop.staff.attempt(mutation("createOrder", crowd.clone())));
     let answers = futures::future::join_all(asked).await;
-    let ids: std::collections::HashSet<_> = answers.into_iter().map(|reply| reply.unwrap().data()["position"].to_string()).collect();
+    let ids: std::collections::HashSet<_> = answers
+        .into_iter()
+        .map(|reply| reply.unwrap().data()["position"].to_string())
+        .collect();
     assert_eq!(ids.len(), 1);
     let after = shop.written().await;
     assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1));
@@ -123,14 +175,30 @@ async fn cursors_that_were_made_up_are_refused() {
     shop.placed("c-2").await;
     let before = shop.written().await;
     let first = async |shop: &Shop| {
-        let mut events = shop.staff.follow("subscription { ordersChanged { cursor } }", Value::Null).await;
+        let mut events = shop
+            .staff
+            .follow("subscription { ordersChanged { cursor } }", Value::Null)
+            .await;
         let message = events.next().await.unwrap();
-        message["data"]["ordersChanged"]["cursor"].as_str().unwrap().to_owned()
+        message["data"]["ordersChanged"]["cursor"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     let (own, foreign) = (first(&shop).await, first(&elsewhere).await);
-    let page = shop.staff.run("{ orders(first: 1) { pageInfo { endCursor } } }", Value::Null).await.data();
+    let page = shop
+        .staff
+        .run("{ orders(first: 1) { pageInfo { endCursor } } }", Value::Null)
+        .await
+        .data();
     let page = page["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
-    let events = shop.staff.run("{ events(partition: 0, first: 1) { endCursor } events(partition: 0) { endCursor } }", Value::Null).await;
+    let events = shop
+        .staff
+        .run(
+            "{ events(partition: 0, first: 1) { endCursor } events(partition: 0) { endCursor } }",
+            Value::Null,
+        )
+        .await;
     drop(events);
     let turned: String = own.chars().rev().collect();
     let mut flipped = own.clone().into_bytes();
@@ -139,7 +207,17 @@ async fn cursors_that_were_made_up_are_refused() {
     flipped[at] = if flipped[at] == b'A' { b'B' } else { b'A' };
     let flipped = String::from_utf8(flipped).unwrap();
     let cut = own[..own.len() - 4].to_owned();
-    let wrong = ["", "%%%", "AAAA", "\0", &turned, &cut, &page, &format!("{own}{own}"), &"A".repeat(60_000)];
+    let wrong = [
+        "",
+        "%%%",
+        "AAAA",
+        "\0",
+        &turned,
+        &cut,
+        &page,
+        &format!("{own}{own}"),
+        &"A".repeat(60_000),
+    ];
     for cursor in wrong.into_iter().chain([foreign.as_str(), &flipped]) {
         for query in [
             "subscription($c: String!) { ordersChanged(after: $c) { cursor } }".to_owned(),
@@ -155,17 +233,28 @@ async fn cursors_that_were_made_up_are_refused() {
     }
     let list = "query($c: String!) { orders(after: $c) { edges { cursor } } }";
     let raw = "query($c: String!) { events(partition: 0, after: $c) { endCursor } }";
-    for (query, cursors) in [(list, ["", "%%%", &own, &turned]), (raw, ["", "%%%", &own, &page])] {
+    for (query, cursors) in [
+        (list, ["", "%%%", &own, &turned]),
+        (raw, ["", "%%%", &own, &page]),
+    ] {
         for cursor in cursors {
             let reply = shop.staff.run(query, json!({"c": cursor})).await;
             Shop::refused(&reply, "BAD_USER_INPUT", &format!("{cursor:.60} {query}"));
         }
     }
     let sorted = "query($c: String!) { orders(after: $c, sort: {field: TOTAL}) { edges { cursor } } }";
-    Shop::refused(&shop.staff.run(sorted, json!({"c": page})).await, "BAD_USER_INPUT", "another sort");
+    Shop::refused(
+        &shop.staff.run(sorted, json!({"c": page})).await,
+        "BAD_USER_INPUT",
+        "another sort",
+    );
     for size in [-1, 101, i32::MAX] {
         let query = format!("{{ orders(first: {size}) {{ edges {{ cursor }} }} }}");
-        Shop::refused(&shop.staff.run(&query, Value::Null).await, "BAD_USER_INPUT", "a page's size");
+        Shop::refused(
+            &shop.staff.run(&query, Value::Null).await,
+            "BAD_USER_INPUT",
+            "a page's size",
+        );
     }
     shop.unharmed(before).await;
 }
@@ -187,7 +276,10 @@ async fn a_cursor_above_the_head_is_refused_with_the_remedy() {
     let query = "subscription($c: String!) { ordersChanged(after: $c) { cursor } }";
     let mut stream = shop.staff.follow(query, json!({"c": cursor})).await;
     let message = stream.next().await.unwrap_or_default().to_string();
-    assert!(message.contains("BAD_USER_INPUT") && message.contains("Subscribe without `after`"), "{message}");
+    assert!(
+        message.contains("BAD_USER_INPUT") && message.contains("Subscribe without `after`"),
+        "{message}"
+    );
     assert_eq!(stream.next().await, None);
     shop.unharmed(before).await;
 }

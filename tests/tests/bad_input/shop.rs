@@ -33,9 +33,15 @@ impl Shop {
     /// A placed order of 25.00 EUR.
     pub(crate) async fn placed(&self, customer: &str) -> String {
         let order = self.draft(customer).await;
-        self.staff.mutate("addLine", json!({"order": order, "line": line()})).await.data();
+        self.staff
+            .mutate("addLine", json!({"order": order, "line": line()}))
+            .await
+            .data();
         self.staff.mutate("setDetails", details(&order)).await.data();
-        self.staff.mutate("placeOrder", json!({"order": order, "idempotencyKey": key()})).await.data();
+        self.staff
+            .mutate("placeOrder", json!({"order": order, "idempotencyKey": key()}))
+            .await
+            .data();
         order
     }
 
@@ -63,7 +69,14 @@ impl Shop {
     pub(crate) fn refused(reply: &Reply, code: &str, what: &str) {
         assert_eq!(reply.code(), code, "{what}: {reply:?}");
         let text = &reply.body;
-        for inner in ["sqlx", "postgres", "panicked", "src/", "select ", "docket_event_store"] {
+        for inner in [
+            "sqlx",
+            "postgres",
+            "panicked",
+            "src/",
+            "select ",
+            "docket_event_store",
+        ] {
             assert!(!text.contains(inner), "{what} shows {inner:?}: {text}");
         }
     }

@@ -17,37 +17,82 @@ async fn only_a_json_post_changes_anything() {
     for (what, ask, status) in [
         ("a mutation by GET", Ask::new("GET", get), 405),
         ("text/plain", good().header("content-type", "text/plain"), 415),
-        ("a form", good().header("content-type", "application/x-www-form-urlencoded"), 415),
-        ("multipart", good().header("content-type", "multipart/form-data; boundary=x"), 415),
+        (
+            "a form",
+            good().header("content-type", "application/x-www-form-urlencoded"),
+            415,
+        ),
+        (
+            "multipart",
+            good().header("content-type", "multipart/form-data; boundary=x"),
+            415,
+        ),
         ("no type", good().header("content-type", ""), 415),
-        ("another charset", good().header("content-type", "application/json; charset=utf-16"), 415),
+        (
+            "another charset",
+            good().header("content-type", "application/json; charset=utf-16"),
+            415,
+        ),
         ("two types", good().and("content-type", "text/plain"), 415),
         ("compressed", good().header("content-encoding", "gzip"), 415),
         ("a batch", Ask::post(r#"[{"query":"{__typename}"}]"#), 400),
         ("an empty body", Ask::post(""), 400),
         ("no object", Ask::post("7"), 400),
         ("no query", Ask::post("{}"), 400),
-        ("two queries", Ask::post(r#"{"query":"{__typename}","query":"{__typename}"}"#), 400),
+        (
+            "two queries",
+            Ask::post(r#"{"query":"{__typename}","query":"{__typename}"}"#),
+            400,
+        ),
         ("no UTF-8", Ask::post(&b"{\"query\":\"\xff\"}"[..]), 400),
-        ("a preflight", Ask::new("OPTIONS", "/graphql").header("origin", "https://evil.example"), 403),
+        (
+            "a preflight",
+            Ask::new("OPTIONS", "/graphql").header("origin", "https://evil.example"),
+            403,
+        ),
         ("another method", Ask::new("DELETE", "/graphql"), 405),
-        ("an unacceptable answer", good().header("accept", "image/png"), 406),
+        (
+            "an unacceptable answer",
+            good().header("accept", "image/png"),
+            406,
+        ),
         ("ten megabytes", Ask::post(vec![b' '; 10_000_000]), 413),
         ("a foreign host", good().header("host", "evil.example"), 421),
-        ("a host that looks like ours", good().header("host", "localhost.evil.example"), 421),
+        (
+            "a host that looks like ours",
+            good().header("host", "localhost.evil.example"),
+            421,
+        ),
         ("no host", good().header("host", ""), 421),
-        ("a foreign origin", good().header("origin", "https://evil.example"), 403),
+        (
+            "a foreign origin",
+            good().header("origin", "https://evil.example"),
+            403,
+        ),
         ("a sandboxed origin", good().header("origin", "null"), 403),
     ] {
         let reply = shop.staff.ask(ask).await;
         let code = reply.code();
-        assert!(["BAD_USER_INPUT", "FORBIDDEN"].contains(&code.as_str()), "{what}: {reply:?}");
+        assert!(
+            ["BAD_USER_INPUT", "FORBIDDEN"].contains(&code.as_str()),
+            "{what}: {reply:?}"
+        );
         assert_eq!(reply.status, status, "{what}: {reply:?}");
-        assert!(!reply.head.to_ascii_lowercase().contains("access-control-"), "{what}: {reply:?}");
+        assert!(
+            !reply.head.to_ascii_lowercase().contains("access-control-"),
+            "{what}: {reply:?}"
+        );
     }
     for path in ["/readyz", "/graphql"] {
-        let foreign = shop.staff.ask(Ask::new("GET", path).header("host", "evil.example")).await;
-        assert_eq!((foreign.status, foreign.code().as_str()), (421, "FORBIDDEN"), "{path}");
+        let foreign = shop
+            .staff
+            .ask(Ask::new("GET", path).header("host", "evil.example"))
+            .await;
+        assert_eq!(
+            (foreign.status, foreign.code().as_str()),
+            (421, "FORBIDDEN"),
+            "{path}"
+        );
     }
     shop.unharmed(before).await;
 }
@@ -61,7 +106,11 @@ async fn a_websocket_from_a_foreign_page_is_refused() {
         ([("host", "localhost"), ("origin", "http://evil.example")], 403),
         ([("host", "localhost"), ("origin", "null")], 403),
     ] {
-        assert_eq!(shop.staff.socket(&headers).await.err(), Some(status), "{headers:?}");
+        assert_eq!(
+            shop.staff.socket(&headers).await.err(),
+            Some(status),
+            "{headers:?}"
+        );
     }
     // What a client of the right kind may still do wrong.
     let mut early = shop.staff.socket(&[]).await.unwrap();
@@ -71,10 +120,14 @@ async fn a_websocket_from_a_foreign_page_is_refused() {
     wrong.send(json!(["connection_init"])).await;
     assert_eq!(wrong.next().await.unwrap_err().0, 4400);
     let mut forged = shop.staff.socket(&[]).await.unwrap();
-    forged.send(json!({"type": "connection_init", "payload": {"token": "docket_forged"}})).await;
+    forged
+        .send(json!({"type": "connection_init", "payload": {"token": "docket_forged"}}))
+        .await;
     assert_eq!(forged.next().await.unwrap_err().0, 4403);
     let mut large = shop.staff.socket(&[]).await.unwrap();
-    large.send(json!({"type": "ping", "payload": {"x": "x".repeat(2_000_000)}})).await;
+    large
+        .send(json!({"type": "ping", "payload": {"x": "x".repeat(2_000_000)}}))
+        .await;
     assert_eq!(large.next().await.unwrap_err().0, 1009);
     shop.unharmed(before).await;
 }
@@ -112,7 +165,9 @@ async fn a_body_that_does_not_come_is_given_up() {
     let shop = Shop::open().await;
     let before = shop.written().await;
     let head = |length: usize| {
-        format!("POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n")
+        format!(
+            "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        )
     };
     let mut slow = Vec::new();
     for _ in 0..50 {
@@ -128,16 +183,25 @@ async fn a_body_that_does_not_come_is_given_up() {
     let mut answer = String::new();
     // The connection is gone on one side, so an answer is a courtesy.
     let _ = deadline(cut.read_to_string(&mut answer)).await;
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
+        "{answer}"
+    );
 
     shop.staff.mutate("createOrder", create("c-1")).await.data();
-    assert!(started.elapsed() < Duration::from_secs(5), "others waited for slow bodies");
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "others waited for slow bodies"
+    );
     let after = shop.written().await;
     assert_eq!((after.0 - before.0, after.1 - before.1), (1, 1));
     for mut stream in slow {
         let mut answer = String::new();
         deadline(stream.read_to_string(&mut answer)).await.unwrap();
-        assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("BAD_USER_INPUT"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 408") && answer.contains("BAD_USER_INPUT"),
+            "{answer}"
+        );
     }
     shop.unharmed(after).await;
 }

@@ -27,7 +27,12 @@ impl Small {
         let size = format!("size={megabytes}m");
         let args = ["-t", "tmpfs", "-o", &size, "docket-test"];
         let mounted = Command::new("mount").args(args).arg(folder.path()).output();
-        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Small { path: folder.path().to_owned(), _folder: folder })
+        mounted
+            .is_ok_and(|mounted| mounted.status.success())
+            .then(|| Small {
+                path: folder.path().to_owned(),
+                _folder: folder,
+            })
     }
 
     fn data(&self) -> PathBuf {
@@ -54,7 +59,11 @@ impl Drop for Small {
 }
 
 async fn staff(data: &Path, server: &Server) -> Client {
-    let made = verb(embedded(data), &["token", "create", "--role", "staff", "--actor", "s-1"]).await;
+    let made = verb(
+        embedded(data),
+        &["token", "create", "--role", "staff", "--actor", "s-1"],
+    )
+    .await;
     let said: Value = serde_json::from_slice(&made.stdout).unwrap_or_else(|_| panic!("{made:?}"));
     server.client(said["token"].as_str().unwrap())
 }
@@ -76,7 +85,10 @@ async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
         (reply.code() != "none").then_some(reply)
     };
     let refused = eventually(WITHIN, refused).await;
-    assert!(["UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&refused.code().as_str()), "{refused:?}");
+    assert!(
+        ["UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&refused.code().as_str()),
+        "{refused:?}"
+    );
     // The load goes on, so somebody meets the full disk again and again.
     let unready = async || Some(client.ready().await).filter(|(status, _)| *status == 503);
     let (_, reasons) = eventually(WITHIN, unready).await;

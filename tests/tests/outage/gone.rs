@@ -27,7 +27,12 @@ impl World {
         let db = cluster.database().await;
         let server = Server::start(&db).await;
         let client = server.client(token(&db, Role::Staff, "s-1").await);
-        World { cluster, db, server, client }
+        World {
+            cluster,
+            db,
+            server,
+            client,
+        }
     }
 
     /// Takes the start lock, so that nobody starts the server before the lock is let go.
@@ -52,7 +57,8 @@ impl World {
         let reasons = self.ready(200).await;
         assert_eq!(reasons, serde_json::json!([]));
         // By itself, without a restart, and within one answer's time.
-        let works = async || (self.client.ask(create(Uuid::new_v4(), "works")).await.code() == "none").then_some(());
+        let works =
+            async || (self.client.ask(create(Uuid::new_v4(), "works")).await.code() == "none").then_some(());
         eventually(WITHIN, works).await;
         let seen = load.end().await;
         assert!(seen.codes.len() > 1, "nobody noticed the outage");
@@ -66,14 +72,18 @@ impl World {
         until: watch::Sender<Option<usize>>,
         follower: tokio::task::JoinHandle<Vec<Value>>,
     ) {
-        let all = r#"select order_id, event_id, partition, "offset" from events order by partition, "offset""#;
+        let all =
+            r#"select order_id, event_id, partition, "offset" from events order by partition, "offset""#;
         let log: Vec<(Uuid, Uuid, i16, i64)> = sqlx::query_as(all).fetch_all(self.db.admin()).await.unwrap();
         for (order, position) in orders {
             let of_order: Vec<_> = log.iter().filter(|(id, ..)| id == order).collect();
             assert_eq!(of_order.len(), 1, "{order} was acknowledged at {position}");
             let (_, _, partition, offset) = of_order[0];
             if position.is_object() {
-                assert_eq!((&position["partition"], position["offset"].as_str()), (&Value::from(*partition), Some(offset.to_string().as_str())));
+                assert_eq!(
+                    (&position["partition"], position["offset"].as_str()),
+                    (&Value::from(*partition), Some(offset.to_string().as_str()))
+                );
             }
         }
         until.send_replace(Some(log.len()));
@@ -84,15 +94,26 @@ impl World {
             .map(|message| {
                 let position = &message["position"];
                 let offset = position["offset"].as_str().unwrap().parse().unwrap();
-                (position["partition"].as_i64().unwrap(), offset, message["event"]["id"].as_str().unwrap().to_owned())
+                (
+                    position["partition"].as_i64().unwrap(),
+                    offset,
+                    message["event"]["id"].as_str().unwrap().to_owned(),
+                )
             })
             .collect();
         for pair in shown.iter().enumerate() {
             let before = shown[..pair.0].iter().rev().find(|other| other.0 == pair.1.0);
-            assert_eq!(before.map_or(0, |before| before.1) + 1, pair.1.1, "the follower missed or saw twice");
+            assert_eq!(
+                before.map_or(0, |before| before.1) + 1,
+                pair.1.1,
+                "the follower missed or saw twice"
+            );
         }
         shown.sort();
-        let log: Vec<_> = log.iter().map(|(_, id, partition, offset)| (i64::from(*partition), *offset, id.to_string())).collect();
+        let log: Vec<_> = log
+            .iter()
+            .map(|(_, id, partition, offset)| (i64::from(*partition), *offset, id.to_string()))
+            .collect();
         assert_eq!(shown, log);
         assert!(self.server.stop().await.success());
         let verified = verb(on(&self.db), &["verify"]).await;
@@ -103,34 +124,43 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_and_away_for_seconds() {
-    World::open().await.through(async |world| {
-        let lock = world.hold_down();
-        world.cluster.kill_9_postgres();
-        let reasons = world.ready(503).await;
-        assert!(reasons.to_string().contains("the database did not answer"), "{reasons}");
-        let reply = world.client.ask(create(Uuid::new_v4(), "x")).await;
-        assert_eq!(reply.code(), "UNAVAILABLE", "{reply:?}");
-        tokio::time::sleep(AWAY).await;
-        assert_eq!(world.client.ready().await.0, 503);
-        drop(lock);
-        world.cluster.wait_until_up().await;
-    }).await;
+    World::open()
+        .await
+        .through(async |world| {
+            let lock = world.hold_down();
+            world.cluster.kill_9_postgres();
+            let reasons = world.ready(503).await;
+            assert!(
+                reasons.to_string().contains("the database did not answer"),
+                "{reasons}"
+            );
+            let reply = world.client.ask(create(Uuid::new_v4(), "x")).await;
+            assert_eq!(reply.code(), "UNAVAILABLE", "{reply:?}");
+            tokio::time::sleep(AWAY).await;
+            assert_eq!(world.client.ready().await.0, 503);
+            drop(lock);
+            world.cluster.wait_until_up().await;
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn restarted_in_an_orderly_way() {
-    World::open().await.through(async |world| {
-        let lock = world.hold_down();
-        let cluster = &world.cluster;
-        let restart = async {
-            cluster.restart().await;
-        };
-        let noticed = async {
-            world.ready(503).await;
-            drop(lock);
-        };
-        tokio::join!(restart, noticed);
-    }).await;
+    World::open()
+        .await
+        .through(async |world| {
+            let lock = world.hold_down();
+            let cluster = &world.cluster;
+            let restart = async {
+                cluster.restart().await;
+            };
+            let noticed = async {
+                world.ready(503).await;
+                drop(lock);
+            };
+            tokio::join!(restart, noticed);
+        })
+        .await;
 }
 
 /// Frozen is worse than gone: connections stay open and nothing answers.

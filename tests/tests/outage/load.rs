@@ -30,8 +30,11 @@ pub(crate) struct Load {
 }
 
 pub(crate) fn create(order: Uuid, note: &str) -> docket_tests::server::Ask {
-    mutation("createOrder", json!({"order": order, "customer": "ada", "name": note, "channel": "web", "currency": "EUR",
-                                   "locale": "de-DE", "idempotencyKey": order}))
+    mutation(
+        "createOrder",
+        json!({"order": order, "customer": "ada", "name": note, "channel": "web", "currency": "EUR",
+                                   "locale": "de-DE", "idempotencyKey": order}),
+    )
 }
 
 impl Load {
@@ -63,7 +66,12 @@ impl Load {
             }
             all.longest = all.longest.max(seen.longest);
         }
-        println!("{} orders, {:?}, the slowest answer after {:?}", all.orders.len(), all.codes, all.longest);
+        println!(
+            "{} orders, {:?}, the slowest answer after {:?}",
+            all.orders.len(),
+            all.codes,
+            all.longest
+        );
         assert!(all.longest < BOUND, "an answer took {:?}", all.longest);
         all
     }
@@ -90,7 +98,10 @@ impl Seen {
                 }
             }
         }
-        self.orders.into_iter().map(|(order, position)| (order, position.unwrap_or_default())).collect()
+        self.orders
+            .into_iter()
+            .map(|(order, position)| (order, position.unwrap_or_default()))
+            .collect()
     }
 }
 
@@ -100,7 +111,8 @@ async fn write(client: Client, on: Arc<AtomicBool>, note: String) -> Seen {
         let (order, started) = (Uuid::new_v4(), Instant::now());
         let reply = client.ask(create(order, &note)).await;
         let code = reply.code();
-        seen.orders.insert(order, (code == "none").then(|| reply.data()["position"].clone()));
+        seen.orders
+            .insert(order, (code == "none").then(|| reply.data()["position"].clone()));
         seen.note(code, started);
     }
     seen
@@ -110,7 +122,9 @@ async fn read(client: Client, on: Arc<AtomicBool>) -> Seen {
     let mut seen = Seen::default();
     while on.load(Ordering::SeqCst) {
         let started = Instant::now();
-        let reply = client.run("{orders(first:5){edges{node{id name status}}}}", Value::Null).await;
+        let reply = client
+            .run("{orders(first:5){edges{node{id name status}}}}", Value::Null)
+            .await;
         seen.note(reply.code(), started);
         // Readers are not what is measured; a pause keeps them from drowning the writers.
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -120,7 +134,11 @@ async fn read(client: Client, on: Arc<AtomicBool>) -> Seen {
 
 /// Follows all orders through the outage, resuming from its cursor whenever the stream ends; ends with everything that
 /// it was shown, once it has seen `until`.
-pub(crate) fn follow(client: Client, cursor: String, until: tokio::sync::watch::Receiver<Option<usize>>) -> JoinHandle<Vec<Value>> {
+pub(crate) fn follow(
+    client: Client,
+    cursor: String,
+    until: tokio::sync::watch::Receiver<Option<usize>>,
+) -> JoinHandle<Vec<Value>> {
     tokio::spawn(async move {
         let (mut cursor, mut shown) = (Some(cursor), Vec::new());
         let query = "subscription($c: String) { ordersChanged(after: $c) { cursor position { partition offset } orderId event { id type } } }";
@@ -150,7 +168,12 @@ pub(crate) fn follow(client: Client, cursor: String, until: tokio::sync::watch::
 
 /// Where a stream that begins now begins.
 pub(crate) async fn cursor(client: &Client) -> String {
-    let mut stream = client.follow("subscription { ordersChanged { cursor } }", Value::Null).await;
+    let mut stream = client
+        .follow("subscription { ordersChanged { cursor } }", Value::Null)
+        .await;
     let message = stream.next().await.unwrap();
-    message["data"]["ordersChanged"]["cursor"].as_str().unwrap().to_owned()
+    message["data"]["ordersChanged"]["cursor"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }

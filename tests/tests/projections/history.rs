@@ -10,7 +10,10 @@ async fn refusal(change: &str) -> StartError {
     draft(&store, order_in(&store, 8)).await;
     projections.caught_up().await.unwrap();
     projections.stop().await;
-    sqlx::raw_sql(sqlx::AssertSqlSafe(change.to_owned())).execute(db.admin()).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(change.to_owned()))
+        .execute(db.admin())
+        .await
+        .unwrap();
     match Projections::start(store, quick()).await {
         Ok(_) => panic!("started after {change}"),
         Err(error) => error,
@@ -19,15 +22,38 @@ async fn refusal(change: &str) -> StartError {
 
 #[tokio::test]
 async fn a_checkpoint_above_the_head_is_refused() {
-    let error = refusal(r#"update checkpoints set "offset" = 7 where projection = 'order_detail' and partition = 8"#).await;
-    assert!(matches!(error, StartError::AboveHead { partition: 8, offset: 7, head: 1, .. }), "{error}");
+    let error =
+        refusal(r#"update checkpoints set "offset" = 7 where projection = 'order_detail' and partition = 8"#)
+            .await;
+    assert!(
+        matches!(
+            error,
+            StartError::AboveHead {
+                partition: 8,
+                offset: 7,
+                head: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert!(error.to_string().contains("older backup"), "{error}");
 }
 
 #[tokio::test]
 async fn a_checkpoint_of_another_history_is_refused() {
     let error = refusal("update checkpoints set event_id = gen_random_uuid() where partition = 8").await;
-    assert!(matches!(error, StartError::OtherHistory { partition: 8, offset: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            StartError::OtherHistory {
+                partition: 8,
+                offset: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert!(error.to_string().contains("rebuild"), "{error}");
 }
 
@@ -35,7 +61,14 @@ async fn a_checkpoint_of_another_history_is_refused() {
 async fn rows_of_another_version_are_refused() {
     let error = refusal("update projections set version = 2 where name = 'order_detail'").await;
     assert!(
-        matches!(error, StartError::OtherVersion { projection: "order_detail", stored: 2, ours: 1 }),
+        matches!(
+            error,
+            StartError::OtherVersion {
+                projection: "order_detail",
+                stored: 2,
+                ours: 1
+            }
+        ),
         "{error}"
     );
 }

@@ -12,14 +12,20 @@ async fn walk(pool: &PgPool, filter: &Filter, sort: Sort, backward: bool) -> Vec
     let mut all: Vec<Uuid> = Vec::new();
     let mut from = None;
     loop {
-        let part = page(pool, filter, sort, from.as_ref(), 2, backward).await.unwrap();
+        let part = page(pool, filter, sort, from.as_ref(), 2, backward)
+            .await
+            .unwrap();
         let ids = part.rows.iter().map(|row| row.id.0);
         if backward {
             all.splice(0..0, ids);
         } else {
             all.extend(ids);
         }
-        let edge = if backward { part.rows.first() } else { part.rows.last() };
+        let edge = if backward {
+            part.rows.first()
+        } else {
+            part.rows.last()
+        };
         from = edge.map(|row| row.keyset(sort.field));
         if !part.has_more {
             return all;
@@ -36,36 +42,95 @@ async fn pages_cover_every_sort_once_in_both_directions() {
     for n in 0..7 {
         let order = order_in(&store, n);
         ids.insert(order.0);
-        if n % 2 == 0 { place(&store, order).await } else { draft(&store, order).await };
+        if n % 2 == 0 {
+            place(&store, order).await
+        } else {
+            draft(&store, order).await
+        };
     }
     projections.caught_up().await.unwrap();
     let pool = store.pool();
     let everything = Filter::default();
-    for field in [SortField::CreatedAt, SortField::PlacedAt, SortField::Number, SortField::Total] {
-        let up = walk(pool, &everything, Sort { field, descending: false }, false).await;
-        let mut down = walk(pool, &everything, Sort { field, descending: true }, false).await;
-        let back = walk(pool, &everything, Sort { field, descending: false }, true).await;
+    for field in [
+        SortField::CreatedAt,
+        SortField::PlacedAt,
+        SortField::Number,
+        SortField::Total,
+    ] {
+        let up = walk(
+            pool,
+            &everything,
+            Sort {
+                field,
+                descending: false,
+            },
+            false,
+        )
+        .await;
+        let mut down = walk(
+            pool,
+            &everything,
+            Sort {
+                field,
+                descending: true,
+            },
+            false,
+        )
+        .await;
+        let back = walk(
+            pool,
+            &everything,
+            Sort {
+                field,
+                descending: false,
+            },
+            true,
+        )
+        .await;
         assert_eq!(up.iter().copied().collect::<BTreeSet<_>>(), ids, "{field:?}");
         assert_eq!((up.len(), &back), (7, &up), "{field:?}");
         down.reverse();
         assert_eq!(down, up, "{field:?}");
     }
 
-    let placed = Filter { statuses: vec![OrderStatus::Placed], ..Filter::default() };
+    let placed = Filter {
+        statuses: vec![OrderStatus::Placed],
+        ..Filter::default()
+    };
     assert_eq!(walk(pool, &placed, Sort::default(), false).await.len(), 4);
-    let either = Filter { statuses: vec![OrderStatus::Placed, OrderStatus::Draft], ..Filter::default() };
+    let either = Filter {
+        statuses: vec![OrderStatus::Placed, OrderStatus::Draft],
+        ..Filter::default()
+    };
     assert_eq!(walk(pool, &either, Sort::default(), false).await.len(), 7);
-    let dear = Filter { total: (Some(2_500), Some(2_500)), on_hold: Some(false), ..Filter::default() };
+    let dear = Filter {
+        total: (Some(2_500), Some(2_500)),
+        on_hold: Some(false),
+        ..Filter::default()
+    };
     assert_eq!(walk(pool, &dear, Sort::default(), false).await.len(), 4);
-    let later = Filter { placed: (None, Some(chrono::Utc::now())), ..Filter::default() };
+    let later = Filter {
+        placed: (None, Some(chrono::Utc::now())),
+        ..Filter::default()
+    };
     assert_eq!(walk(pool, &later, Sort::default(), false).await.len(), 4);
-    let nobody = Filter { customer: Some(CustomerId::try_new("c-2").unwrap()), ..Filter::default() };
+    let nobody = Filter {
+        customer: Some(CustomerId::try_new("c-2").unwrap()),
+        ..Filter::default()
+    };
     assert!(walk(pool, &nobody, Sort::default(), false).await.is_empty());
 
-    let forged = Keyset { field: SortField::CreatedAt, value: Some(i64::MAX), id: Uuid::nil() };
+    let forged = Keyset {
+        field: SortField::CreatedAt,
+        value: Some(i64::MAX),
+        id: Uuid::nil(),
+    };
     let refused = page(pool, &everything, Sort::default(), Some(&forged), 2, false).await;
     assert!(matches!(refused, Err(PageError::BadKeyset)), "{refused:?}");
-    let by_number = Sort { field: SortField::Number, descending: true };
+    let by_number = Sort {
+        field: SortField::Number,
+        descending: true,
+    };
     let refused = page(pool, &everything, by_number, Some(&forged), 2, false).await;
     assert!(matches!(refused, Err(PageError::OtherSort)), "{refused:?}");
     projections.stop().await;

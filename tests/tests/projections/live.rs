@@ -1,6 +1,8 @@
 //! Live read models: what they show, and that rows and checkpoint are one.
 
-use crate::shop::{self, BOTH, DEADLINE, add_line, draft, dump, empty_database, open, order_in, place, run, start};
+use crate::shop::{
+    self, BOTH, DEADLINE, add_line, draft, dump, empty_database, open, order_in, place, run, start,
+};
 use docket_domain::order::OrderStatus;
 use docket_event_store::Position;
 use docket_projections::{
@@ -24,32 +26,55 @@ async fn an_order_is_followed_to_its_end() {
 
     let placed = place(&store, order).await;
     projections.wait_for(&BOTH, &[placed]).await.unwrap();
-    let row = order_summary::find(store.pool(), &[order]).await.unwrap().remove(0);
-    assert_eq!((row.status, row.totals.grand, row.pieces), (OrderStatus::Placed, 2_500, 2));
+    let row = order_summary::find(store.pool(), &[order])
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        (row.status, row.totals.grand, row.pieces),
+        (OrderStatus::Placed, 2_500, 2)
+    );
     assert_eq!(row.payment_status, OrderPaymentStatus::Unpaid);
     assert_eq!(row.fulfillment_status, FulfillmentStatus::Unfulfilled);
     assert_eq!((row.position, row.number.is_some()), (placed, true));
 
     let delivered = shop::fulfil(&store, order).await;
     projections.wait_for(&BOTH, &[delivered]).await.unwrap();
-    let row = order_summary::find(store.pool(), &[order]).await.unwrap().remove(0);
-    assert_eq!((row.status, row.payment_status), (OrderStatus::Confirmed, OrderPaymentStatus::Paid));
+    let row = order_summary::find(store.pool(), &[order])
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        (row.status, row.payment_status),
+        (OrderStatus::Confirmed, OrderPaymentStatus::Paid)
+    );
     assert_eq!(row.fulfillment_status, FulfillmentStatus::Delivered);
-    assert_eq!((row.sums.captured, row.sums.authorized, row.sums.capturable), (2_500, 2_500, 0));
+    assert_eq!(
+        (row.sums.captured, row.sums.authorized, row.sums.capturable),
+        (2_500, 2_500, 0)
+    );
     assert_eq!((row.payments, row.shipments, row.lines), (1, 1, 1));
 
-    let detail = order_detail::find(store.pool(), &[order]).await.unwrap().remove(0);
+    let detail = order_detail::find(store.pool(), &[order])
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(detail.position, row.position);
     assert_eq!(detail.sums(), row.sums);
     assert_eq!(detail.totals(), row.totals);
-    assert_eq!((detail.payment_status(), detail.fulfillment_status()), (row.payment_status, row.fulfillment_status));
+    assert_eq!(
+        (detail.payment_status(), detail.fulfillment_status()),
+        (row.payment_status, row.fulfillment_status)
+    );
     assert_eq!(detail.line_progress()[0].1.delivered, 2);
     assert_eq!(detail.document.payments[&1].captures.len(), 1);
     assert!(detail.document.shipments[&1].delivered_at.is_some());
 
     // The same fold, alone, over the order's events: what time travel uses.
     let events = store.feed().read(delivered.partition, 0, 256).await.unwrap();
-    let alone = order_detail::fold(events.iter().map(AsRef::as_ref)).unwrap().unwrap();
+    let alone = order_detail::fold(events.iter().map(AsRef::as_ref))
+        .unwrap()
+        .unwrap();
     assert_eq!(alone, detail);
     projections.stop().await;
 }
@@ -85,7 +110,10 @@ async fn rows_and_checkpoint_commit_together() {
 
     let mut holder = db.admin().acquire().await.unwrap();
     let pid = backend_pid(&mut holder).await;
-    sqlx::raw_sql("begin; select from order_summary_g1 for update").execute(&mut *holder).await.unwrap();
+    sqlx::raw_sql("begin; select from order_summary_g1 for update")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
     let second = add_line(&store, order).await;
     wait_until_blocked_by(db.admin(), pid, 1).await;
     assert_eq!(seen(&db, "order_summary", 5).await, (first.offset, first.offset));
@@ -93,7 +121,10 @@ async fn rows_and_checkpoint_commit_together() {
 
     sqlx::raw_sql("rollback").execute(&mut *holder).await.unwrap();
     projections.wait_for(&BOTH, &[second]).await.unwrap();
-    assert_eq!(seen(&db, "order_summary", 5).await, (second.offset, second.offset));
+    assert_eq!(
+        seen(&db, "order_summary", 5).await,
+        (second.offset, second.offset)
+    );
     projections.stop().await;
 }
 
@@ -109,7 +140,10 @@ async fn a_batch_whose_session_is_ended_is_written_once() {
 
     let mut holder = db.admin().acquire().await.unwrap();
     let pid = backend_pid(&mut holder).await;
-    sqlx::raw_sql("begin; select from order_summary_g1 for update").execute(&mut *holder).await.unwrap();
+    sqlx::raw_sql("begin; select from order_summary_g1 for update")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
     let second = add_line(&store, order).await;
     for _ in 0..3 {
         let blocked = wait_until_blocked_by(db.admin(), pid, 1).await;
@@ -121,7 +155,10 @@ async fn a_batch_whose_session_is_ended_is_written_once() {
     }
     sqlx::raw_sql("rollback").execute(&mut *holder).await.unwrap();
     projections.wait_for(&BOTH, &[second]).await.unwrap();
-    assert_eq!(seen(&db, "order_summary", 5).await, (second.offset, second.offset));
+    assert_eq!(
+        seen(&db, "order_summary", 5).await,
+        (second.offset, second.offset)
+    );
     docket_projections::verify(&store, |_| {}).await.unwrap();
     projections.stop().await;
 }
@@ -160,16 +197,41 @@ async fn rebuilt_equals_live() {
 async fn a_wait_is_answered_with_its_reason() {
     let db = empty_database().await;
     let store = open(&db).await;
-    let config = ProjectionsConfig { wait: Duration::from_millis(100), waiters: 1, ..shop::quick() };
+    let config = ProjectionsConfig {
+        wait: Duration::from_millis(100),
+        waiters: 1,
+        ..shop::quick()
+    };
     let projections = Projections::start(store.clone(), config).await.unwrap();
-    let ahead = Position { partition: 2, offset: 1 };
+    let ahead = Position {
+        partition: 2,
+        offset: 1,
+    };
 
     let stale = projections.wait_for(&BOTH, &[ahead]).await.unwrap_err();
     assert!(
-        matches!(stale, WaitError::Stale { projection: "order_summary", partition: 2, reached: 0, wanted: 1, .. }),
+        matches!(
+            stale,
+            WaitError::Stale {
+                projection: "order_summary",
+                partition: 2,
+                reached: 0,
+                wanted: 1,
+                ..
+            }
+        ),
         "{stale:?}"
     );
-    let nowhere = projections.wait_for(&BOTH, &[Position { partition: 16, offset: 1 }]).await.unwrap_err();
+    let nowhere = projections
+        .wait_for(
+            &BOTH,
+            &[Position {
+                partition: 16,
+                offset: 1,
+            }],
+        )
+        .await
+        .unwrap_err();
     assert!(matches!(nowhere, WaitError::NoSuchPartition(16)), "{nowhere:?}");
     let unknown = projections.wait_for(&["orders"], &[ahead]).await.unwrap_err();
     assert!(matches!(unknown, WaitError::NoSuchReadModel(_)), "{unknown:?}");
@@ -192,7 +254,11 @@ async fn status_and_stop() {
     let order = order_in(&store, 7);
     let position = draft(&store, order).await;
     projections.wait_for(&BOTH, &[position]).await.unwrap();
-    run(&store, json!({"command": "cancelOrder", "order": order, "reason": "changed their mind"})).await;
+    run(
+        &store,
+        json!({"command": "cancelOrder", "order": order, "reason": "changed their mind"}),
+    )
+    .await;
     projections.caught_up().await.unwrap();
     for status in projections.status() {
         assert_eq!((status.owner, status.lag_events), (Owner::This, 0), "{status:?}");

@@ -7,7 +7,11 @@ use std::time::Instant;
 use uuid::Uuid;
 
 fn owned(projections: &Projections) -> usize {
-    projections.status().iter().filter(|status| status.owner == Owner::This).count()
+    projections
+        .status()
+        .iter()
+        .filter(|status| status.owner == Owner::This)
+        .count()
 }
 
 /// An owner that was fenced while its batch waited writes nothing, neither row nor checkpoint.
@@ -61,7 +65,10 @@ async fn two_processes_share_the_partitions() {
     let one = start(&here).await;
     assert_eq!(owned(&one), 32);
     let other = start(&there).await;
-    eventually(DEADLINE, async || (owned(&one) == 16 && owned(&other) == 16).then_some(())).await;
+    eventually(DEADLINE, async || {
+        (owned(&one) == 16 && owned(&other) == 16).then_some(())
+    })
+    .await;
 
     for partition in 0..16 {
         let positions = [draft(&here, order_in(&here, partition)).await];
@@ -104,7 +111,11 @@ fn a_dead_owner_is_replaced() {
         let projections = start(&store).await;
         let position = draft(&store, order_in(&store, 11)).await;
         eventually(DEADLINE, async || (owned(&projections) == 32).then_some(())).await;
-        assert!(died.elapsed() < quick().lease + 10 * quick().tick, "{:?}", died.elapsed());
+        assert!(
+            died.elapsed() < quick().lease + 10 * quick().tick,
+            "{:?}",
+            died.elapsed()
+        );
         projections.wait_for(&BOTH, &[position]).await.unwrap();
         projections.stop().await;
     });
@@ -116,12 +127,16 @@ fn a_dead_owner_is_replaced() {
 async fn a_partition_without_an_owner_is_stale() {
     let db = empty_database().await;
     let store = open(&db).await;
-    sqlx::raw_sql("update checkpoints set owner = gen_random_uuid(), lease_until = now() + interval '1 hour'")
-        .execute(db.admin())
-        .await
-        .unwrap();
-    let config =
-        docket_projections::ProjectionsConfig { wait: std::time::Duration::from_millis(200), ..quick() };
+    sqlx::raw_sql(
+        "update checkpoints set owner = gen_random_uuid(), lease_until = now() + interval '1 hour'",
+    )
+    .execute(db.admin())
+    .await
+    .unwrap();
+    let config = docket_projections::ProjectionsConfig {
+        wait: std::time::Duration::from_millis(200),
+        ..quick()
+    };
     let projections = Projections::start(store.clone(), config).await.unwrap();
     assert_eq!(owned(&projections), 0);
     let position = draft(&store, order_in(&store, 1)).await;

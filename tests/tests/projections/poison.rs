@@ -48,11 +48,17 @@ async fn an_undecodable_event_stops_its_partition() {
     for projection in BOTH {
         let status = stopped(&projections, projection, 6).await;
         let why = status.stopped.unwrap();
-        assert_eq!((why.class, why.position.offset, status.offset), (StopClass::Decode, offset, before.offset));
+        assert_eq!(
+            (why.class, why.position.offset, status.offset),
+            (StopClass::Decode, offset, before.offset)
+        );
         assert!(why.reason.contains("order.teleported"), "{}", why.reason);
     }
     let stale = projections.wait_for(&BOTH, &[after]).await.unwrap_err();
-    assert!(matches!(&stale, WaitError::Stale { stopped: Some(_), .. }), "{stale:?}");
+    assert!(
+        matches!(&stale, WaitError::Stale { stopped: Some(_), .. }),
+        "{stale:?}"
+    );
     still_fed(&projections, &store, 7).await;
 
     // A restart tries again, and finds the same.
@@ -115,12 +121,18 @@ async fn refused_rows_are_traced_to_their_event() {
     let why = status.stopped.unwrap();
     assert_eq!((why.class, why.position), (StopClass::Sql, positions[bad]));
     assert_eq!(status.offset, positions[bad - 1].offset);
-    let rows: i64 = sqlx::query_scalar("select count(*) from order_summary_g1").fetch_one(db.admin()).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("select count(*) from order_summary_g1")
+        .fetch_one(db.admin())
+        .await
+        .unwrap();
     assert_eq!(rows, bad as i64);
     projections.wait_for(&["order_detail"], &positions).await.unwrap();
 
     // Put right and resumed: it goes on where it stood.
-    sqlx::raw_sql("drop trigger refuse on order_summary_g1").execute(db.admin()).await.unwrap();
+    sqlx::raw_sql("drop trigger refuse on order_summary_g1")
+        .execute(db.admin())
+        .await
+        .unwrap();
     assert!(projections.resume("order_summary", 2).await.unwrap());
     assert!(!projections.resume("order_summary", 3).await.unwrap());
     projections.wait_for(&BOTH, &positions[8..]).await.unwrap();
@@ -147,7 +159,11 @@ impl Projector for Fragile {
     }
 
     fn sql(&self, generation: Generation) -> ProjectorSql {
-        one_table(generation, "fragile", &[("order_id", "uuid"), ("events", "integer")])
+        one_table(
+            generation,
+            "fragile",
+            &[("order_id", "uuid"), ("events", "integer")],
+        )
     }
 
     fn apply(&self, entity: Option<i32>, _: &RecordedEvent) -> Result<i32, ApplyError> {
@@ -161,7 +177,11 @@ impl Projector for Fragile {
         Ok((OrderId(row.try_get(0)?), row.try_get(1)?))
     }
 
-    fn bind<'q>(&self, query: PgQuery<'q>, entities: &[(OrderId, Arc<i32>)]) -> Result<PgQuery<'q>, sqlx::Error> {
+    fn bind<'q>(
+        &self,
+        query: PgQuery<'q>,
+        entities: &[(OrderId, Arc<i32>)],
+    ) -> Result<PgQuery<'q>, sqlx::Error> {
         let orders: Vec<_> = entities.iter().map(|(order, _)| order.0).collect();
         let counts: Vec<i32> = entities.iter().map(|(_, count)| **count).collect();
         Ok(query.bind(orders).bind(counts))
@@ -188,16 +208,24 @@ async fn a_panic_stops_its_partition() {
     .execute(db.admin())
     .await
     .unwrap();
-    sqlx::raw_sql("grant all on fragile_g1 to public").execute(db.admin()).await.unwrap();
+    sqlx::raw_sql("grant all on fragile_g1 to public")
+        .execute(db.admin())
+        .await
+        .unwrap();
     let store = open(&db).await;
-    let projections = Projections::start_only(store.clone(), quick(), Fragile).await.unwrap();
+    let projections = Projections::start_only(store.clone(), quick(), Fragile)
+        .await
+        .unwrap();
     let order = order_in(&store, 1);
     let first = draft(&store, order).await;
     let second = add_line(&store, order).await;
 
     let status = stopped(&projections, "fragile", 1).await;
     let why = status.stopped.unwrap();
-    assert_eq!((why.class, why.position, status.offset), (StopClass::Panic, second, first.offset));
+    assert_eq!(
+        (why.class, why.position, status.offset),
+        (StopClass::Panic, second, first.offset)
+    );
     assert!(why.reason.contains("one is enough"), "{}", why.reason);
     let elsewhere = draft(&store, order_in(&store, 2)).await;
     projections.wait_for(&["fragile"], &[elsewhere]).await.unwrap();

@@ -23,7 +23,9 @@ pub(crate) async fn empty_database() -> TestDatabase {
 /// Another process's view of the log.
 pub(crate) async fn open(db: &TestDatabase) -> Store {
     let key = MasterKey::from_hex(&"5a".repeat(32)).unwrap();
-    Store::open(StoreConfig::new(db.connect_options(), key)).await.unwrap()
+    Store::open(StoreConfig::new(db.connect_options(), key))
+        .await
+        .unwrap()
 }
 
 /// Short times, so that a test sees leases run out.
@@ -55,7 +57,10 @@ pub(crate) async fn run(store: &Store, command: Value) -> Executed {
         causation_id: None,
         traceparent: None,
     };
-    store.execute(request).await.unwrap_or_else(|error| panic!("{text}: {error:?}"))
+    store
+        .execute(request)
+        .await
+        .unwrap_or_else(|error| panic!("{text}: {error:?}"))
 }
 
 pub(crate) fn eur(amount: i64) -> Value {
@@ -86,7 +91,9 @@ pub(crate) async fn draft(store: &Store, order: OrderId) -> Position {
 /// Adds two pieces of something for 10.00 each.
 pub(crate) async fn add_line(store: &Store, order: OrderId) -> Position {
     let line = json!({"sku": "tea", "name": "Tea", "quantity": 2, "unitPrice": eur(1_000), "weightG": 100});
-    run(store, json!({"command": "addLine", "order": order, "line": line})).await.position
+    run(store, json!({"command": "addLine", "order": order, "line": line}))
+        .await
+        .position
 }
 
 /// Places an order of one line with 5.00 for shipping.
@@ -101,7 +108,9 @@ pub(crate) async fn place(store: &Store, order: OrderId) -> Position {
         json!({"command": "setDetails", "order": order, "shippingAddress": address, "shippingMethod": method}),
     )
     .await;
-    run(store, json!({"command": "placeOrder", "order": order})).await.position
+    run(store, json!({"command": "placeOrder", "order": order}))
+        .await
+        .position
 }
 
 /// Pays, ships and delivers a placed order.
@@ -132,7 +141,9 @@ pub(crate) async fn fulfil(store: &Store, order: OrderId) -> Position {
 /// The status of one partition of one read model.
 pub(crate) fn status(projections: &Projections, projection: &str, partition: u16) -> PartitionStatus {
     let all = projections.status();
-    all.into_iter().find(|s| s.projection == projection && s.partition == partition).unwrap()
+    all.into_iter()
+        .find(|s| s.projection == projection && s.partition == partition)
+        .unwrap()
 }
 
 /// Returns when the partition stands still.

@@ -25,7 +25,10 @@ async fn after(damage: &str) -> VerifyError {
         .execute(db.admin())
         .await
         .unwrap();
-    sqlx::raw_sql(sqlx::AssertSqlSafe(damage.to_owned())).execute(db.admin()).await.unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(damage.to_owned()))
+        .execute(db.admin())
+        .await
+        .unwrap();
     match verify(&store, |_| {}).await {
         Ok(report) => panic!("nothing was found after {damage}: {report:?}"),
         Err(error) => error,
@@ -36,9 +39,14 @@ async fn after(damage: &str) -> VerifyError {
 async fn a_whole_shop_passes() {
     let (_db, store) = full_shop().await;
     let mut partitions = Vec::new();
-    let report = verify(&store, |partition| partitions.push(partition)).await.unwrap();
+    let report = verify(&store, |partition| partitions.push(partition))
+        .await
+        .unwrap();
     assert_eq!(partitions, (0..16).collect::<Vec<_>>());
-    assert_eq!((report.commands, &report.rows), (15, &vec![("order_summary", 2), ("order_detail", 2)]));
+    assert_eq!(
+        (report.commands, &report.rows),
+        (15, &vec![("order_summary", 2), ("order_detail", 2)])
+    );
     assert!(report.events >= 17, "{report:?}");
 }
 
@@ -56,34 +64,57 @@ async fn a_changed_row_is_named() {
 async fn a_changed_document_is_named() {
     let damage = "update order_detail_g1 set document = replace(document::text, '\"tea\"', '\"tee\"')::json";
     let error = after(damage).await;
-    assert!(matches!(&error, VerifyError::Row { projection: "order_detail", column: "document", .. }), "{error}");
+    assert!(
+        matches!(
+            &error,
+            VerifyError::Row {
+                projection: "order_detail",
+                column: "document",
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_missing_row_is_named() {
     let error = after("delete from order_detail_g1 where partition = 12").await;
-    assert!(matches!(&error, VerifyError::Row { found, .. } if found == "no row"), "{error}");
+    assert!(
+        matches!(&error, VerifyError::Row { found, .. } if found == "no row"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_surplus_row_is_named() {
-    let damage = "insert into order_detail_g1 select gen_random_uuid(), \"offset\", version, partition, document
+    let damage =
+        "insert into order_detail_g1 select gen_random_uuid(), \"offset\", version, partition, document
                     from order_detail_g1 limit 1";
     let error = after(damage).await;
-    assert!(matches!(&error, VerifyError::Row { expected, .. } if expected == "no row"), "{error}");
+    assert!(
+        matches!(&error, VerifyError::Row { expected, .. } if expected == "no row"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_missing_event_is_named() {
     let error = after("delete from events where partition = 3 and \"offset\" = 5").await;
-    assert!(matches!(error, VerifyError::NotDense { partition: 3, .. }), "{error}");
+    assert!(
+        matches!(error, VerifyError::NotDense { partition: 3, .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_lost_newest_event_is_named() {
     let damage = "delete from events where partition = 3 and \"offset\" = (select head from heads where partition = 3)";
     let error = after(damage).await;
-    assert!(matches!(error, VerifyError::NotDense { partition: 3, .. }), "{error}");
+    assert!(
+        matches!(error, VerifyError::NotDense { partition: 3, .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -99,7 +130,10 @@ async fn swapped_events_are_named() {
 async fn a_command_without_its_answer_is_named() {
     let damage = "delete from command_ids where id = (select command_id from events where partition = 3 and \"offset\" = 4)";
     let error = after(damage).await;
-    assert!(matches!(error, VerifyError::Command { partition: 3, .. }), "{error}");
+    assert!(
+        matches!(error, VerifyError::Command { partition: 3, .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -107,7 +141,10 @@ async fn an_answer_that_points_elsewhere_is_named() {
     let damage = "update command_ids set \"offset\" = \"offset\" + 1
                    where id = (select command_id from events where partition = 3 and \"offset\" = 4)";
     let error = after(damage).await;
-    assert!(matches!(error, VerifyError::Command { partition: 3, .. }), "{error}");
+    assert!(
+        matches!(error, VerifyError::Command { partition: 3, .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -115,7 +152,10 @@ async fn an_answer_without_its_events_is_named() {
     let damage = "insert into command_ids (id, \"offset\", version, partition, events, request_hash)
                   values (gen_random_uuid(), 1, 1, 3, 1, '')";
     let error = after(damage).await;
-    assert!(matches!(error, VerifyError::Command { partition: 3, .. }), "{error}");
+    assert!(
+        matches!(error, VerifyError::Command { partition: 3, .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]

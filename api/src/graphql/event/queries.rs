@@ -18,14 +18,14 @@ pub struct EventQueries;
 
 #[Object]
 impl EventQueries {
-    /// Events as the log holds them: of a stream, or of a partition; at most 100 on a page.
+    /// Events as the log holds them: of a stream, or of a partition.
     async fn events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Of this order, payment or shipment.")] stream: Option<String>,
         #[graphql(desc = "Of this partition, from 0.")] partition: Option<i32>,
         #[graphql(desc = "After this place of the same stream or partition.")] after: Option<String>,
-        first: Option<i32>,
+        #[graphql(desc = "How many; 20 where nothing is said, at most 100.")] first: Option<i32>,
         #[graphql(desc = "Not before the log is known up to each of these positions.")] min_position: Option<
             Vec<PositionInput>,
         >,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use docket_domain::{Currency, CustomerId, Event, OrderEvent, OrderId, StreamId, Version, text::Code};
 use docket_event_store::{RecordedEvent, Store};
+use docket_projections::read_models::order_summary;
 use quick_cache::sync::Cache;
 
 use crate::graphql::{error::Refused, limits};
@@ -43,6 +44,30 @@ impl OrderFacts {
             .read_stream(StreamId::order(order), Version::NONE, 1)
             .await?;
         Ok(first.first().and_then(|event| self.learn(event)))
+    }
+
+    /// Learns about the orders of a page in one statement at most. What the summaries do not have yet is asked for one by
+    /// one when it is needed.
+    pub(in crate::graphql) async fn prepare(&self, events: &[Arc<RecordedEvent>]) -> Result<(), Refused> {
+        let mut missing: Vec<OrderId> = Vec::new();
+        for event in events {
+            let order = event.stream.order;
+            if self.known.get(&order).is_none() && self.learn(event).is_none() && !missing.contains(&order) {
+                missing.push(order);
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for row in order_summary::find(self.store.pool(), &missing).await? {
+            let facts = Facts {
+                customer: row.customer,
+                channel: row.channel,
+                currency: row.currency,
+            };
+            self.known.insert(row.id, Arc::new(facts));
+        }
+        Ok(())
     }
 
     /// Of the order of an event, which may be the one that says it.

@@ -32,6 +32,19 @@ pub(super) enum Scope {
 }
 
 impl Scope {
+    /// Whether an order's own facts decide.
+    fn needs_facts(&self) -> bool {
+        match self {
+            Scope::Order(_) => false,
+            Scope::Orders {
+                customer,
+                channel,
+                currency,
+                ..
+            } => customer.is_some() || channel.is_some() || currency.is_some(),
+        }
+    }
+
     async fn shows(&self, services: &Services, event: &RecordedEvent) -> Result<bool, Refused> {
         match self {
             Scope::Order(order) => Ok(event.stream.order == *order),
@@ -44,7 +57,7 @@ impl Scope {
                 if !types.is_empty() && !types.contains(&event.event_type.as_ref()) {
                     return Ok(false);
                 }
-                if customer.is_none() && channel.is_none() && currency.is_none() {
+                if !self.needs_facts() {
                     return Ok(true);
                 }
                 let Some(facts) = services.facts.of_event(event).await? else {
@@ -192,6 +205,9 @@ impl Follow {
                 .read(partition, offset, limits::SUBSCRIPTION_PAGE)
                 .await?;
             if !page.is_empty() {
+                if self.scope.needs_facts() {
+                    self.services.facts.prepare(&page).await?;
+                }
                 self.page = page.into();
                 self.turn = at + 1;
                 return Ok(true);

@@ -7,6 +7,7 @@ pub(super) mod load;
 pub(super) mod mutations;
 pub(super) mod parts;
 pub(super) mod queries;
+pub(super) mod source;
 pub(super) mod subscriptions;
-pub(super) mod types;
+mod types;
 pub(super) mod view;

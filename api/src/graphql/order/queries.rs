@@ -1,6 +1,8 @@
 //! Queries of orders.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo};
+use async_graphql::{
+    ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo,
+};
 use chrono::{DateTime, Datelike as _, Utc};
 use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
@@ -13,7 +15,7 @@ use std::sync::Arc;
 use super::{
     load::{Until, load},
     parts::{FulfillmentStatus, OrderPaymentStatus, OrderStatus},
-    types::{Order, SUMMARY_FIELDS},
+    source::{Order, SUMMARY_FIELDS},
     view::{OrderView, only_customer},
 };
 use crate::graphql::{
@@ -110,7 +112,12 @@ impl OrderFilter {
         {
             return Ok(None);
         }
-        for instant in [self.created_from, self.created_before, self.placed_from, self.placed_before] {
+        for instant in [
+            self.created_from,
+            self.created_before,
+            self.placed_from,
+            self.placed_before,
+        ] {
             known_to_the_database(instant)?;
         }
         Ok(Some(Filter {
@@ -135,9 +142,10 @@ impl OrderFilter {
 /// PostgreSQL's calendar begins in 4714 BC, ours long before; both are far from any order.
 fn known_to_the_database(instant: Option<DateTime<Utc>>) -> Result<(), Refused> {
     match instant {
-        Some(instant) if !(1..=9_999).contains(&instant.year()) => {
-            Err(Refused::bad_input(format!("The year {} is not between 1 and 9999.", instant.year())))
-        }
+        Some(instant) if !(1..=9_999).contains(&instant.year()) => Err(Refused::bad_input(format!(
+            "The year {} is not between 1 and 9999.",
+            instant.year()
+        ))),
         _ => Ok(()),
     }
 }
@@ -153,11 +161,20 @@ pub struct OrderEdge {
 
 /// A page of orders.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct OrderConnection {
     /// The orders with their places.
     pub edges: Vec<OrderEdge>,
     /// What lies before and after.
     pub page_info: PageInfo,
+}
+
+#[ComplexObject]
+impl OrderConnection {
+    /// The orders without their places.
+    async fn nodes(&self) -> Vec<Order> {
+        self.edges.iter().map(|edge| edge.node.clone()).collect()
+    }
 }
 
 /// Which part of a list is asked for.
@@ -273,17 +290,17 @@ impl OrderQueries {
         Ok(view.filter(|view| view.is_for(actor)).map(Order::of))
     }
 
-    /// A list of orders, 20 on a page unless you say otherwise, at most 100. A cursor belongs to its sort.
+    /// A list of orders. A cursor belongs to its sort.
     #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn orders(
         &self,
         ctx: &Context<'_>,
-        first: Option<i32>,
-        after: Option<String>,
-        last: Option<i32>,
-        before: Option<String>,
-        filter: Option<OrderFilter>,
-        sort: Option<OrderSort>,
+        #[graphql(desc = "How many, forward; 20 where nothing is said, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "After this place.")] after: Option<String>,
+        #[graphql(desc = "How many, backward; at most 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this place.")] before: Option<String>,
+        #[graphql(desc = "Which; all where nothing is said.")] filter: Option<OrderFilter>,
+        #[graphql(desc = "In which order; the newest first where nothing is said.")] sort: Option<OrderSort>,
         #[graphql(desc = "Not before what is read is at or past each of these positions.")]
         min_position: Option<Vec<PositionInput>>,
     ) -> Result<Option<OrderConnection>> {
@@ -339,7 +356,9 @@ async fn may_know(services: &Services, order: OrderId, actor: &Actor) -> Result<
 
 /// Whether a list's orders are asked for anything that a summary does not have.
 fn wants_details(ctx: &Context<'_>) -> bool {
-    let nodes = ctx.look_ahead().field("edges").field("node").selection_fields();
+    let page = ctx.look_ahead();
+    let nodes = [page.field("edges").field("node"), page.field("nodes")];
+    let nodes: Vec<_> = nodes.iter().flat_map(|nodes| nodes.selection_fields()).collect();
     let mut asked = nodes.iter().flat_map(|node| node.selection_set());
     asked.any(|field| !SUMMARY_FIELDS.contains(&field.name()))
 }

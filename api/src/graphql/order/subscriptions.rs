@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt};
 use super::{
     follow::{Message, Scope, follow},
     queries::order_id,
-    types::Order,
+    source::Order,
     view::{OrderView, only_customer},
 };
 use crate::graphql::{
@@ -167,7 +167,7 @@ impl OrderSubscriptions {
     async fn orders_changed(
         &self,
         ctx: &Context<'_>,
-        filter: Option<OrderChangesFilter>,
+        #[graphql(desc = "Which changes; all where nothing is said.")] filter: Option<OrderChangesFilter>,
         #[graphql(desc = "Go on after the message with this cursor.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderMessage>> + use<>> {
         let services = shared(ctx)?;

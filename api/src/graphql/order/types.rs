@@ -1,106 +1,23 @@
 //! An order as it is shown.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
-use docket_domain::{Currency, OrderId, ShipmentId, order as domain};
+use docket_domain::{ShipmentId, order as domain};
 use docket_event_store::Origin;
-use docket_projections::read_models::order_summary::OrderSummary;
 
 use super::{
     parts::{
         Address, Allocation, FulfillmentStatus, HoldReason, LineQuantity, OrderLine, OrderPaymentStatus,
         OrderStatus, OrderTotals, ShippingMethod,
     },
-    view::OrderView,
+    source::{Order, Source},
 };
 use crate::graphql::{
-    error::Refused,
     payment::types::Payment,
     position::Position,
     scalars::{BigInt, CurrencyScalar, MoneyValue},
-    services,
     shipment::types::Shipment,
 };
-
-/// An order. On a list of which only a summary is asked for, it is a row of the summaries; else its whole document.
-pub struct Order(Source);
-
-enum Source {
-    Detail(Arc<OrderView>),
-    Summary(Box<OrderSummary>),
-}
-
-/// The fields that a summary answers. A list that asks for no other does not read documents.
-pub(super) const SUMMARY_FIELDS: [&str; 19] = [
-    "__typename",
-    "id",
-    "version",
-    "position",
-    "number",
-    "status",
-    "paymentStatus",
-    "fulfillmentStatus",
-    "onHold",
-    "customer",
-    "channel",
-    "currency",
-    "totals",
-    "cancelledValue",
-    "paid",
-    "imported",
-    "createdAt",
-    "updatedAt",
-    "placedAt",
-];
-
-impl Order {
-    /// Of its document.
-    pub(in crate::graphql) fn of(view: Arc<OrderView>) -> Order {
-        Order(Source::Detail(view))
-    }
-
-    /// Of its row in the summaries.
-    pub(super) fn of_summary(summary: OrderSummary) -> Order {
-        Order(Source::Summary(Box::new(summary)))
-    }
-
-    fn order_id(&self) -> OrderId {
-        match &self.0 {
-            Source::Detail(view) => view.detail.id,
-            Source::Summary(row) => row.id,
-        }
-    }
-
-    fn money_of(&self) -> Option<Currency> {
-        match &self.0 {
-            Source::Detail(view) => view.detail.currency(),
-            Source::Summary(row) => Some(row.currency),
-        }
-    }
-
-    /// The document. A list reads all of its documents at once where it sees that they are asked for; should it not have
-    /// seen it, this one is read by itself.
-    async fn view(&self, ctx: &Context<'_>) -> Result<Arc<OrderView>> {
-        match &self.0 {
-            Source::Detail(view) => Ok(Arc::clone(view)),
-            Source::Summary(row) => {
-                let mut found = OrderView::find(services(ctx)?, &[row.id]).await?;
-                Ok(found.remove(&row.id).ok_or_else(|| Refused::not_found(row.id))?)
-            }
-        }
-    }
-
-    async fn state<T>(
-        &self,
-        ctx: &Context<'_>,
-        read: impl FnOnce(&OrderView, &domain::Order) -> T,
-    ) -> Result<T> {
-        let view = self.view(ctx).await?;
-        Ok(read(&view, view.detail.order()))
-    }
-}
 
 /// An order with its payments and shipments.
 #[Object]

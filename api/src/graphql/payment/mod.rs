@@ -2,4 +2,5 @@
 
 pub(super) mod inputs;
 pub(super) mod mutations;
+mod parts;
 pub(super) mod types;

@@ -3,15 +3,26 @@
 use docket_event_store::execute::Outcome;
 use indicatif::ProgressBar;
 use serde_json::json;
-use std::{error::Error, time::Duration};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-/// The count of what became of the lines; tells of each refusal at once.
-#[derive(Clone)]
-pub(super) struct Report {
+/// What became of the lines, by the number of lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Summary {
     pub(super) done: u64,
     pub(super) repeated: u64,
     pub(super) nothing_to_do: u64,
     pub(super) refused: u64,
+}
+
+/// Counts what becomes of the lines, and tells of each refusal at once; clones share everything.
+#[derive(Clone)]
+pub(super) struct Report {
+    summary: Arc<Mutex<Summary>>,
     bar: ProgressBar,
     json: bool,
 }
@@ -19,30 +30,47 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn new(bar: ProgressBar, json: bool) -> Self {
         Self {
-            done: 0,
-            repeated: 0,
-            nothing_to_do: 0,
-            refused: 0,
+            summary: Arc::default(),
             bar,
             json,
         }
     }
 
-    pub(super) fn took(&mut self, outcome: Outcome, repeated: bool) {
+    fn lock(&self) -> MutexGuard<'_, Summary> {
+        // Counters are never half changed.
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn summary(&self) -> Summary {
+        *self.lock()
+    }
+
+    /// An empty line.
+    pub(super) fn passed(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    /// A line whose command is in the log.
+    pub(super) fn took(&self, bytes: u64, outcome: Outcome, repeated: bool) {
+        self.bar.inc(bytes);
+        let mut summary = self.lock();
         match (outcome, repeated) {
-            (_, true) => self.repeated += 1,
-            (Outcome::Done, false) => self.done += 1,
-            (Outcome::NothingToDo, false) => self.nothing_to_do += 1,
+            (_, true) => summary.repeated += 1,
+            (Outcome::Done, false) => summary.done += 1,
+            (Outcome::NothingToDo, false) => summary.nothing_to_do += 1,
         }
-        let lines = self.done + self.repeated + self.nothing_to_do;
+        let lines = summary.lines();
+        drop(summary);
         if lines.is_multiple_of(100) {
             let rate = lines as f64 / self.bar.elapsed().as_secs_f64().max(0.001);
-            self.bar.set_message(format!("{lines} commands, {rate:.0}/s"));
+            self.bar.set_message(format!("{lines} lines, {rate:.0}/s"));
         }
     }
 
-    pub(super) fn refuse(&mut self, line: u64, reason: &dyn Error) {
-        self.refused += 1;
+    /// A line that was not taken.
+    pub(super) fn refused(&self, line: u64, bytes: u64, reason: &dyn Error) {
+        self.bar.inc(bytes);
+        self.lock().refused += 1;
         let mut text = reason.to_string();
         let mut cause = reason.source();
         while let Some(error) = cause {
@@ -53,10 +81,16 @@ impl Report {
             cause = error.source();
         }
         if self.json {
-            println!("{}", json!({"line": line, "error": text}));
+            say(&json!({"line": line, "error": text}).to_string());
         } else {
             self.bar.suspend(|| eprintln!("line {line}: {text}"));
         }
+    }
+}
+
+impl Summary {
+    fn lines(&self) -> u64 {
+        self.done + self.repeated + self.nothing_to_do + self.refused
     }
 
     pub(super) fn print(&self, elapsed: Duration, json: bool) {
@@ -65,21 +99,23 @@ impl Report {
             repeated,
             nothing_to_do,
             refused,
-            ..
         } = self;
         let seconds = elapsed.as_secs_f64();
-        let rate = (done + repeated + nothing_to_do + refused) as f64 / seconds.max(0.001);
-        if json {
-            println!(
-                "{}",
-                json!({"done": done, "repeated": repeated, "nothingToDo": nothing_to_do, "refused": refused,
-                       "seconds": seconds, "linesPerSecond": rate})
-            );
+        let rate = self.lines() as f64 / seconds.max(0.001);
+        say(&if json {
+            json!({"done": done, "repeated": repeated, "nothingToDo": nothing_to_do, "refused": refused,
+                   "seconds": seconds, "linesPerSecond": rate})
+            .to_string()
         } else {
-            println!(
+            format!(
                 "{done} done, {repeated} done before, {nothing_to_do} with nothing to do, {refused} refused \
                  in {seconds:.1} s ({rate:.0} lines/s)"
-            );
-        }
+            )
+        });
     }
+}
+
+/// A line on standard output. That nobody reads it any more is no reason to leave an import half done.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
 }

@@ -158,10 +158,8 @@ pub(crate) fn complete(case: &Case, context: &Context) -> Decided {
     }
     require(order, "be completed", &[OrderStatus::Confirmed])?;
     require_no_hold(order)?;
-    let goods = order.lines.iter().filter(|line| line.line.requires_shipping);
-    goods
-        .map(|line| require_arrived(case, line))
-        .collect::<Result<(), _>>()?;
+    let mut goods = order.lines.iter().filter(|line| line.line.requires_shipping);
+    goods.try_for_each(|line| require_arrived(case, line))?;
     let captured = total(case, |payment| payment.captured());
     let open = total(case, |payment| {
         payment.capturable().saturating_add(payment.refund_pending())

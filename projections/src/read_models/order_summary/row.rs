@@ -276,84 +276,84 @@ fn read_status(word: &str) -> Result<OrderStatus, sqlx::Error> {
 
 /// Every column as text.
 pub(super) fn columns(entity: &Entity) -> Vec<(&'static str, String)> {
-    let OrderSummary {
-        id,
-        position,
-        version,
-        origin,
-        number,
-        status,
-        payment_status,
-        fulfillment_status,
-        on_hold,
-        customer,
-        channel,
-        currency,
-        totals,
-        cancelled_value,
-        sums,
-        lines,
-        pieces,
-        payments,
-        shipments,
-        created_at,
-        updated_at,
-        placed_at,
-        confirmed_at,
-        completed_at,
-        cancelled_at,
-        expired_at,
-    } = &entity.row;
-    let time =
-        |time: &Option<DateTime<Utc>>| time.map_or_else(|| "null".to_owned(), |time| time.to_rfc3339());
-    vec![
-        ("order_id", id.to_string()),
-        ("partition", position.partition.to_string()),
-        ("offset", position.offset.to_string()),
-        ("version", version.to_string()),
-        ("origin", origin.as_str().to_owned()),
-        (
-            "number",
-            number.map_or_else(|| "null".to_owned(), |number| number.0.to_string()),
-        ),
-        ("status", status.to_string()),
-        ("payment_status", payment_status.to_string()),
-        ("fulfillment_status", fulfillment_status.to_string()),
-        ("on_hold", on_hold.to_string()),
-        (
-            "customer",
-            customer
-                .as_ref()
-                .map_or("null", |customer| customer.as_str())
-                .to_owned(),
-        ),
-        ("channel", channel.as_str().to_owned()),
-        ("currency", currency.to_string()),
-        ("subtotal", totals.subtotal.to_string()),
-        ("discount", totals.discount.to_string()),
-        ("shipping", totals.shipping.to_string()),
-        ("tax", totals.tax.to_string()),
-        ("grand", totals.grand.to_string()),
-        ("cancelled_value", cancelled_value.to_string()),
-        ("authorized", sums.authorized.to_string()),
-        ("captured", sums.captured.to_string()),
-        ("refunded", sums.refunded.to_string()),
-        ("voided", sums.voided.to_string()),
-        ("expired", sums.expired.to_string()),
-        ("lines", lines.to_string()),
-        ("pieces", pieces.to_string()),
-        ("payments", payments.to_string()),
-        ("shipments", shipments.to_string()),
-        ("created_at", created_at.to_rfc3339()),
-        ("updated_at", updated_at.to_rfc3339()),
-        ("placed_at", time(placed_at)),
-        ("confirmed_at", time(confirmed_at)),
-        ("completed_at", time(completed_at)),
-        ("cancelled_at", time(cancelled_at)),
-        ("expired_at", time(expired_at)),
-        (
-            "facts",
-            to_json(&entity.facts).unwrap_or_else(|error| error.to_string()),
-        ),
+    let row = &entity.row;
+    let number = row
+        .number
+        .map_or_else(|| NULL.to_owned(), |number| number.0.to_string());
+    let customer = row.customer.as_ref().map_or(NULL, |customer| customer.as_str());
+    let facts = to_json(&entity.facts).unwrap_or_else(|error| error.to_string());
+    let mut columns = vec![
+        ("order_id", row.id.to_string()),
+        ("partition", row.position.partition.to_string()),
+        ("offset", row.position.offset.to_string()),
+        ("version", row.version.to_string()),
+        ("origin", row.origin.as_str().to_owned()),
+        ("number", number),
+        ("status", row.status.to_string()),
+        ("payment_status", row.payment_status.to_string()),
+        ("fulfillment_status", row.fulfillment_status.to_string()),
+        ("on_hold", row.on_hold.to_string()),
+        ("customer", customer.to_owned()),
+        ("channel", row.channel.as_str().to_owned()),
+        ("currency", row.currency.to_string()),
+        ("facts", facts),
+    ];
+    let numbers = numbers(row)
+        .into_iter()
+        .map(|(column, number)| (column, number.to_string()));
+    let shown = |time: Option<DateTime<Utc>>| time.map_or_else(|| NULL.to_owned(), |time| time.to_rfc3339());
+    columns.extend(numbers);
+    columns.extend(times(row).map(|(column, time)| (column, shown(time))));
+    columns
+}
+
+const NULL: &str = "null";
+
+fn numbers(row: &OrderSummary) -> [(&'static str, i128); 15] {
+    [
+        ("subtotal", row.totals.subtotal.into()),
+        ("discount", row.totals.discount.into()),
+        ("shipping", row.totals.shipping.into()),
+        ("tax", row.totals.tax.into()),
+        ("grand", row.totals.grand.into()),
+        ("cancelled_value", row.cancelled_value.into()),
+        ("authorized", row.sums.authorized.into()),
+        ("captured", row.sums.captured.into()),
+        ("refunded", row.sums.refunded.into()),
+        ("voided", row.sums.voided.into()),
+        ("expired", row.sums.expired.into()),
+        ("lines", row.lines.into()),
+        ("pieces", row.pieces.into()),
+        ("payments", row.payments.into()),
+        ("shipments", row.shipments.into()),
     ]
+}
+
+fn times(row: &OrderSummary) -> impl Iterator<Item = (&'static str, Option<DateTime<Utc>>)> {
+    [
+        ("created_at", Some(row.created_at)),
+        ("updated_at", Some(row.updated_at)),
+        ("placed_at", row.placed_at),
+        ("confirmed_at", row.confirmed_at),
+        ("completed_at", row.completed_at),
+        ("cancelled_at", row.cancelled_at),
+        ("expired_at", row.expired_at),
+    ]
+    .into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COLUMNS, columns};
+    use crate::interleaving::any_summary;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_column_of_the_table_is_compared() {
+        let compared: BTreeSet<_> = columns(&any_summary())
+            .into_iter()
+            .map(|(column, _)| column)
+            .collect();
+        assert_eq!(compared, COLUMNS.iter().map(|(column, _)| *column).collect());
+    }
 }

@@ -1,0 +1,21 @@
+//! The GraphQL door over a real database: what it does, what it refuses, and how it tells.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod cursors;
+mod desk;
+mod guards;
+mod happy_path;
+mod idempotency;
+mod limits;
+mod lists;
+mod refusals;
+mod schema;
+mod server;
+mod subscriptions;
+mod time_travel;
+mod tokens;
