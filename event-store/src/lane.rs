@@ -77,11 +77,19 @@ pub(crate) struct LaneContext {
 /// What the server last refused an append for that is not the command's fault: no room, no right to write. Lanes of one
 /// process share it; reading goes on meanwhile, so nothing else tells.
 #[derive(Clone, Default)]
-pub(crate) struct Refusals(Arc<Mutex<Option<(Instant, Arc<str>)>>>);
+pub(crate) struct Refusals(Arc<Mutex<Option<LastRefusal>>>);
+
+struct LastRefusal {
+    at: Instant,
+    why: Arc<str>,
+}
 
 impl Refusals {
     fn note(&self, why: &Arc<str>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(why)));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastRefusal {
+            at: Instant::now(),
+            why: Arc::clone(why),
+        });
     }
 
     /// The last one, if it is no older than [`limits::REFUSAL_LIFETIME`].
@@ -89,8 +97,8 @@ impl Refusals {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = last
             .as_ref()
-            .filter(|(at, _)| at.elapsed() < limits::REFUSAL_LIFETIME);
-        recent.map(|(_, why)| Arc::clone(why))
+            .filter(|last| last.at.elapsed() < limits::REFUSAL_LIFETIME);
+        recent.map(|last| Arc::clone(&last.why))
     }
 }
 

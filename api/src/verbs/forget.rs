@@ -5,7 +5,9 @@
 
 use crate::{app::Database, catch_up::catch_up, config::Config};
 use clap::Args;
-use docket_domain::{Actor, Command, CustomerId, OrderId, Role, Subject, order::ForgetPersonalData};
+use docket_domain::{
+    Actor, Command, CustomerId, OrderId, Role, State, StreamId, Subject, order::ForgetPersonalData,
+};
 use docket_event_store::{ExecuteError, Origin, Request, RequestHash, Store, command_id};
 use docket_projections::read_models::order_summary::{self, Filter, Sort, SortField};
 use serde_json::json;
@@ -46,6 +48,9 @@ pub(crate) async fn run(config: &Config, args: &ForgetArgs, json: bool) -> Resul
 
 /// Whether a key was destroyed, and how many orders hold the event now.
 async fn forget(store: &Store, subject: &Subject) -> Result<(bool, usize), Box<dyn Error>> {
+    if let Subject::Order(order) = subject {
+        is_its_own(store, *order).await?;
+    }
     let destroyed = store.vault().destroy(subject).await?;
     let orders = match subject {
         Subject::Order(order) => vec![*order],
@@ -55,6 +60,22 @@ async fn forget(store: &Store, subject: &Subject) -> Result<(bool, usize), Box<d
         append(store, subject, *order).await?;
     }
     Ok((destroyed, orders.len()))
+}
+
+/// Checks that an order is the subject of what is personal in it. That of a customer's order is sealed with the customer's
+/// key: the order would say that it was forgotten, and still be read.
+async fn is_its_own(store: &Store, order: OrderId) -> Result<(), Box<dyn Error>> {
+    let folded = store.fold_stream(StreamId::order(order), None).await?;
+    let State::Order(folded) = &folded.state else {
+        return Ok(());
+    };
+    match &folded.subject {
+        None => Err(format!("there is no order {order}").into()),
+        Some(Subject::Order(_)) => Ok(()),
+        Some(customer) => {
+            Err(format!("the order {order} is sealed with the key of {customer}: forget that").into())
+        }
+    }
 }
 
 /// A customer's orders, once the list has reached the log's heads.
