@@ -46,69 +46,46 @@ impl CommandBench {
         let cache_bytes = if cold { 0 } else { 1024 * limits::CACHE_BYTES };
         let store = database.store(cache_bytes).await?;
         let orders: Arc<Vec<_>> = Arc::new((0..ORDERS).map(|_| OrderId(Uuid::now_v7())).collect());
-        let mut seeders = JoinSet::new();
-        for part in orders.chunks(ORDERS.div_ceil(SEEDERS)) {
-            let (store, part) = (store.clone(), part.to_vec());
-            seeders.spawn(async move {
-                for order in part {
-                    seed(&store, order).await?;
-                }
-                Ok::<_, BenchError>(())
-            });
+        each(&orders, &store, |store, order| async move {
+            seed(&store, order).await
+        })
+        .await?;
+        if !cold {
+            // One command each fills the cache.
+            each(&orders, &store, |store, order| async move {
+                let actor = Actor::new(Role::Staff, "bench");
+                let done = store.execute(request(order, &actor)?).await;
+                done.map(drop)
+                    .map_err(|error| BenchError::Worker(format!("{error:?}")))
+            })
+            .await?;
         }
-        while let Some(done) = seeders.join_next().await {
-            done.map_err(|error| BenchError::Worker(error.to_string()))??;
-        }
-        let mut bench = Self {
+        Ok(Self {
             store,
             writers,
             cold,
             orders,
             next: Arc::default(),
-            events: 0,
-        };
-        if !cold {
-            // One command each fills the cache.
-            bench.run(|done| done >= ORDERS, Duration::from_secs(600)).await?;
-        }
-        Ok(bench)
+            events: if cold { 0 } else { ORDERS as u64 },
+        })
     }
 
     pub(super) async fn round(&mut self, length: Duration) -> Result<Measured, BenchError> {
-        self.run(|_| false, length).await
-    }
-
-    async fn run(
-        &mut self,
-        enough: impl Fn(usize) -> bool + Clone + Send + 'static,
-        longest: Duration,
-    ) -> Result<Measured, BenchError> {
-        let first = self.next.load(Ordering::Relaxed);
         let actor = Arc::new(Actor::new(Role::Staff, "bench"));
         let worker = |_| {
             let (store, actor) = (self.store.clone(), Arc::clone(&actor));
-            let (orders, next, enough) = (Arc::clone(&self.orders), Arc::clone(&self.next), enough.clone());
+            let (orders, next) = (Arc::clone(&self.orders), Arc::clone(&self.next));
             move || {
                 let (store, actor, orders) = (store.clone(), Arc::clone(&actor), Arc::clone(&orders));
                 let turn = next.fetch_add(1, Ordering::Relaxed);
-                let idle = enough(turn - first);
                 async move {
-                    if idle {
-                        tokio::time::sleep(Duration::from_secs(1)).await;
-                        return Ok(0);
-                    }
                     let done = store.execute(request(orders[turn % ORDERS], &actor)?).await;
                     done.map(|done| done.events.len() as u64)
                         .map_err(|error| BenchError::Worker(format!("{error:?}")))
                 }
             }
         };
-        let longest = if enough(usize::MAX) {
-            Duration::from_secs(2)
-        } else {
-            longest
-        };
-        let (measured, _) = closed_loop((0..self.writers).map(worker).collect(), longest).await?;
+        let (measured, _) = closed_loop((0..self.writers).map(worker).collect(), length).await?;
         self.events += measured.events;
         Ok(measured)
     }
@@ -121,6 +98,31 @@ impl CommandBench {
         more.insert("events_per_stream_mean".into(), mean.into());
         Ok(more)
     }
+}
+
+/// Does something with every order, many at a time.
+async fn each<F>(
+    orders: &[OrderId],
+    store: &Store,
+    work: impl Fn(Store, OrderId) -> F + Copy + Send + 'static,
+) -> Result<(), BenchError>
+where
+    F: Future<Output = Result<(), BenchError>> + Send,
+{
+    let mut running = JoinSet::new();
+    for part in orders.chunks(ORDERS.div_ceil(SEEDERS)) {
+        let (store, part) = (store.clone(), part.to_vec());
+        running.spawn(async move {
+            for order in part {
+                work(store.clone(), order).await?;
+            }
+            Ok::<_, BenchError>(())
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        done.map_err(|error| BenchError::Worker(error.to_string()))??;
+    }
+    Ok(())
 }
 
 fn command(value: Value) -> Result<Command, BenchError> {

@@ -87,8 +87,9 @@ impl ExistingBench {
     /// Every stream's version is the number of its acknowledged events.
     pub(super) async fn finish(self) -> Result<Map<String, Value>, BenchError> {
         let versions: i64 = sqlx::query_scalar(
-            "select sum(v)::bigint from (select max(version) as v from events group by order_id) s",
+            "select sum(v)::bigint from (select max(version) as v from events where order_id = any ($1) group by order_id) s",
         )
+        .bind(self.streams.iter().map(|(order, _)| order.0).collect::<Vec<_>>())
         .fetch_one(self.store.pool())
         .await?;
         self.store.close().await;
