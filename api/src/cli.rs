@@ -99,7 +99,7 @@ async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Bo
         Verb::Import(args) => return verbs::import::run(&config, &args, json).await,
         Verb::Verify => return verbs::verify::run(&config, json).await,
         Verb::Events(args) => verbs::events::run(&config, &args, json).await?,
-        Verb::Forget(args) => verbs::forget::run(&config, &args, json).await?,
+        Verb::Forget(args) => return verbs::forget::run(&config, &args, json).await,
         Verb::Bench(args) => verbs::bench::run(&config, &args, json).await?,
     }
     Ok(ExitCode::SUCCESS)

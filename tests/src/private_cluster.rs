@@ -1,6 +1,6 @@
 //! A server for one test alone, for the tests that kill it.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -61,6 +61,14 @@ impl PrivateCluster {
     /// The data folder, as `--data-dir` of a docket that is to share this server.
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
+    }
+
+    /// Takes the start lock, so that nobody starts the server again before it is let go: who waits to see it away sees
+    /// it.
+    pub fn hold_down(&self) -> File {
+        let lock = File::open(self.data_dir.join("start.lock")).expect("there is a start lock");
+        lock.lock().expect("the start lock can be taken");
+        lock
     }
 
     /// Kills the server at once, as a power cut would; docket's supervisor starts it again.

@@ -78,9 +78,6 @@ fn request<I: CommandInput>(ctx: &Context<'_>, input: &I) -> async_graphql::Resu
         .ok_or_else(|| Refused::new(code::UNAUTHENTICATED, "This needs a token."))?
         .as_ref()
         .clone();
-    if actor.role == Role::Service && matches!(command, Command::RecordTracking(_)) {
-        actor.kind = ActorKind::Carrier;
-    }
     let command_id = match input.key() {
         Some(key) => {
             error::check_key(key)?;
@@ -88,6 +85,10 @@ fn request<I: CommandInput>(ctx: &Context<'_>, input: &I) -> async_graphql::Resu
         }
         None => command_id::fresh(&actor),
     };
+    // After the id is made: a key is one command's, whatever its caller speaks as.
+    if actor.role == Role::Service && matches!(command, Command::RecordTracking(_)) {
+        actor.kind = ActorKind::Carrier;
+    }
     let expected_version = input.expected_version().map(|version| {
         let negative = || Refused::bad_input(format!("A version of {version} is negative."));
         if version < 0 {

@@ -252,7 +252,7 @@ impl<'a> Check<'a> {
         let (at, asked) = (asked.pos, &asked.node);
         let name = asked.name.node.as_str();
         let own = Measure {
-            cost: 1,
+            cost: 1 + self.fold_cost(parent, asked),
             fields: 1,
             aliases: u64::from(asked.alias.is_some()),
             depth: 1,
@@ -277,17 +277,32 @@ impl<'a> Check<'a> {
         Ok(own.above(below, self.items(parent, field, asked), 0))
     }
 
+    /// What a field costs for being asked of the past.
+    fn fold_cost(&self, parent: &str, asked: &AskedField) -> u64 {
+        let is_named = |name: &&str| {
+            self.argument(asked, name)
+                .is_some_and(|value| value != Value::Null)
+        };
+        let is_order = parent == self.guards.query && asked.name.node.as_str() == "order";
+        if is_order && ["atVersion", "asOf"].iter().any(is_named) {
+            limits::FOLD_COST
+        } else {
+            0
+        }
+    }
+
+    /// An argument's value, where it has one.
+    fn argument(&self, asked: &AskedField, name: &str) -> Option<Value> {
+        let value = asked.get_argument(name)?.node.clone();
+        value.into_const_with(|name| self.variable(&name)).ok()
+    }
+
     /// How many items a field is taken to have.
     fn items(&self, parent: &str, field: &Field, asked: &AskedField) -> u64 {
         if field.is_paged {
-            let size = |name: &str| match asked
-                .get_argument(name)?
-                .node
-                .clone()
-                .into_const_with(|name| self.variable(&name))
-            {
-                Ok(Value::Number(number)) => number.as_u64(),
-                Ok(_) | Err(Unset) => None,
+            let size = |name: &str| match self.argument(asked, name)? {
+                Value::Number(number) => number.as_u64(),
+                _ => None,
             };
             let named = size("first").or_else(|| size("last"));
             return named

@@ -9,7 +9,7 @@ use std::{any::Any, fmt::Display, sync::Arc};
 use async_graphql::{Error, ErrorExtensionValues, Pos, ServerError, Value};
 use docket_domain::{InvalidError, Refusal, Role};
 use docket_event_store::{
-    AppendError, ExecuteError, FeedError, LoadError, PersonalError, command_id::MAX_KEY_BYTES,
+    AppendError, ExecuteError, FeedError, LoadError, PersonalError, Position, command_id::MAX_KEY_BYTES,
 };
 
 use crate::http::code;
@@ -20,7 +20,8 @@ use super::user_error::UserError;
 pub const NOT_FOUND: &str = "NOT_FOUND";
 /// The idempotency key was used for another request.
 pub const IDEMPOTENCY_KEY_REUSED: &str = "IDEMPOTENCY_KEY_REUSED";
-/// A read model has not reached the positions that were named, within the time that a query waits.
+/// A read model has not reached the positions that were named, within the time that a query waits; or what a mutation did
+/// cannot be shown now.
 pub const STALE: &str = "STALE";
 /// A read model has set the order's events aside; they are shown in `/readyz`.
 pub const PARKED: &str = "PARKED";
@@ -98,6 +99,27 @@ impl Refused {
         Refused {
             causes: Some(Causes(causes)),
             ..refused
+        }
+    }
+
+    /// As what a mutation answers whose command is done, at this position, and whose payload cannot be read.
+    ///
+    /// A fault of ours stays one. Everything else becomes `STALE`, the code for what is in the log and cannot be shown
+    /// now: the other codes say that nothing was done, or leave it open.
+    pub(super) fn although_done(self, position: Position) -> Refused {
+        let Position { partition, offset } = position;
+        let message = format!(
+            "It was done, at position {partition}:{offset}; the order cannot be read now. \
+             To repeat it with the same key is safe."
+        );
+        Refused {
+            code: if self.code == code::INTERNAL {
+                code::INTERNAL
+            } else {
+                STALE
+            },
+            message,
+            ..self
         }
     }
 

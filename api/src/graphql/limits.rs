@@ -39,6 +39,15 @@ pub const MAX_MIN_POSITIONS: usize = 1_024;
 /// practice, and about 100 MiB of events.
 pub const MAX_FOLDED_EVENTS: usize = 50_000;
 
+/// Orders that are folded for time travel at once: as many hold about 400 MiB at the worst, and 12 of the process's
+/// connections.
+pub const MAX_FOLDS_AT_ONCE: usize = 4;
+/// How long a query waits for its turn to fold before it is answered `OVERLOADED`: a fold of the longest order takes
+/// about a second.
+pub const MAX_FOLD_WAIT: Duration = Duration::from_secs(5);
+/// What an order as it was costs beside its fields: it is read event by event, and a whole order costs about as much.
+pub const FOLD_COST: u64 = 2_000;
+
 /// How far back a subscription may resume, in events over all its partitions: at the measured rate of a catching-up
 /// reader about two seconds of work. Who was away for longer asks anew.
 pub const MAX_REPLAYED_EVENTS: i64 = 100_000;

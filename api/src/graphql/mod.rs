@@ -32,6 +32,7 @@ use docket_domain::Actor;
 use docket_event_store::Store;
 use docket_projections::Projections;
 use futures::{StreamExt, stream, stream::BoxStream};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::{
     document::Measure,
@@ -69,6 +70,22 @@ pub(crate) struct Services {
     store: Store,
     projections: Projections,
     facts: OrderFacts,
+    /// Whoever folds an order for time travel holds one.
+    folds: Semaphore,
+}
+
+impl Services {
+    /// Waits until one order more may be folded.
+    async fn turn_to_fold(&self) -> Result<SemaphorePermit<'_>, Refused> {
+        let turn = tokio::time::timeout(limits::MAX_FOLD_WAIT, self.folds.acquire()).await;
+        // The semaphore is never closed.
+        turn.ok().and_then(Result::ok).ok_or_else(|| {
+            Refused::new(
+                code::OVERLOADED,
+                "Too many orders are being looked up as they were; try again later.",
+            )
+        })
+    }
 }
 
 /// The services, in a resolver.
@@ -128,6 +145,7 @@ impl Api {
     pub fn new(store: Store, projections: Projections) -> Api {
         let services = Services {
             facts: OrderFacts::new(store.clone()),
+            folds: Semaphore::new(limits::MAX_FOLDS_AT_ONCE),
             store,
             projections,
         };

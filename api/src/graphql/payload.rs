@@ -57,7 +57,12 @@ impl Answer {
                     .pop(),
             )
         };
-        Ok(self.view.get_or_try_init(read).await?.clone())
+        let view = self.view.get_or_try_init(read).await;
+        // Whatever stands in the way of reading, the command is in the log: a caller who were told that nothing was done
+        // would do it once more under another key.
+        Ok(view
+            .map_err(|refused| refused.although_done(executed.position))?
+            .clone())
     }
 
     /// The number of the payment or shipment that the command was about: its target's, or that of the stream it began.

@@ -4,8 +4,11 @@
 use async_graphql::{
     ComplexObject, InputObject, InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value,
 };
+use chrono::{DateTime, Datelike, Utc};
 use docket_domain::{CountryCode, Currency, Money};
 use serde::{Serialize, Serializer};
+
+use super::error::Refused;
 
 /// A whole number of 64 bits, written as a string of digits; a number is read too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +105,18 @@ impl ScalarType for CountryScalar {
     fn to_value(&self) -> Value {
         Value::String(self.0.as_str().to_owned())
     }
+}
+
+/// An instant to look for, of a year from 1 to 9999: what is recorded has no other, and the database's own calendar ends
+/// where the library's goes on.
+pub(super) fn instant(named: DateTime<Utc>) -> Result<DateTime<Utc>, Refused> {
+    if (1..=9999).contains(&named.year()) {
+        return Ok(named);
+    }
+    Err(Refused::bad_input(format!(
+        "A time has a year from 1 to 9999, not {}.",
+        named.year()
+    )))
 }
 
 /// An amount of money.

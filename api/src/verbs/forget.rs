@@ -1,17 +1,26 @@
 //! `docket forget`: destroys a person's key, then says so in each of their orders.
 //!
 //! The key goes first: from then on nothing of it can be read. The orders' events follow under command ids that depend
-//! on the subject and the order alone, so it can be run again after a crash and says the same thing once.
+//! on the subject and the order alone, so it can be run again after a crash and says the same thing once. One order that
+//! does not take its event keeps the others from nothing.
 
-use crate::{app::Database, catch_up::catch_up, config::Config};
+use crate::{
+    app::Database,
+    catch_up::{CatchUpError, catch_up},
+    cli::chain,
+    config::Config,
+};
 use clap::Args;
 use docket_domain::{
-    Actor, Command, CustomerId, OrderId, Role, State, StreamId, Subject, order::ForgetPersonalData,
+    Actor, Command, CustomerId, Event, OrderEvent, OrderId, Role, StreamId, Subject, Version,
+    order::ForgetPersonalData,
 };
-use docket_event_store::{ExecuteError, Origin, Request, RequestHash, Store, command_id};
-use docket_projections::read_models::order_summary::{self, Filter, Sort, SortField};
+use docket_event_store::{
+    ExecuteError, FeedError, Origin, PersonalError, Request, RequestHash, Store, command_id,
+};
+use docket_projections::read_models::order_summary::{self, Filter, PageError, Sort, SortField};
 use serde_json::json;
-use std::error::Error;
+use std::{error::Error, process::ExitCode};
 
 /// Orders that are asked for at once.
 const PAGE: usize = 100;
@@ -23,63 +32,128 @@ pub struct ForgetArgs {
     subject: Subject,
 }
 
-pub(crate) async fn run(config: &Config, args: &ForgetArgs, json: bool) -> Result<(), Box<dyn Error>> {
+/// Why nobody was forgotten, or not in every order.
+#[derive(Debug, thiserror::Error)]
+enum ForgetError {
+    /// It is sealed with the customer's key.
+    #[error(
+        "nothing was destroyed: {order} is an order of a customer; forget {customer} in all their orders"
+    )]
+    OfCustomer { order: OrderId, customer: Subject },
+    #[error("nothing was destroyed: there is no order {0}")]
+    NoSuchOrder(OrderId),
+    #[error("nothing was destroyed: the first event of order {0} cannot be decoded")]
+    Undecodable(OrderId),
+    #[error("nothing was destroyed: the order cannot be read")]
+    Read(#[from] FeedError),
+    #[error("the key may not be destroyed; run it again")]
+    Destroy(#[from] PersonalError),
+    /// Which orders there are is asked of the read models.
+    #[error("the key is destroyed, but the orders do not say so yet; run it again")]
+    NotFed(#[from] CatchUpError),
+    #[error("the key is destroyed, but the orders do not say so yet; run it again")]
+    List(#[from] PageError),
+}
+
+/// What came of it.
+struct Forgotten {
+    /// A key was destroyed by this run.
+    destroyed: bool,
+    /// Orders that hold the event now.
+    orders: usize,
+    /// Those that do not, and why.
+    failed: Vec<(OrderId, ExecuteError)>,
+}
+
+pub(crate) async fn run(config: &Config, args: &ForgetArgs, json: bool) -> Result<ExitCode, Box<dyn Error>> {
     let database = Database::open(config).await?;
     let store = database.store(config).await?;
     let forgotten = forget(&store, &args.subject).await;
     store.close().await;
     database.close().await?;
-    let (destroyed, orders) = forgotten?;
-    if json {
-        println!(
-            "{}",
-            json!({"subject": args.subject, "keyDestroyed": destroyed, "orders": orders})
-        );
+    let forgotten = forgotten?;
+    forgotten.print(&args.subject, json);
+    Ok(if forgotten.failed.is_empty() {
+        ExitCode::SUCCESS
     } else {
-        let key = if destroyed {
+        ExitCode::FAILURE
+    })
+}
+
+impl Forgotten {
+    fn print(&self, subject: &Subject, json: bool) {
+        let Self {
+            destroyed,
+            orders,
+            failed,
+        } = self;
+        if json {
+            let failed = failed
+                .iter()
+                .map(|(order, error)| json!({"order": order, "error": chain(error)}))
+                .collect::<Vec<_>>();
+            println!(
+                "{}",
+                json!({"subject": subject, "keyDestroyed": destroyed, "orders": orders, "failed": failed})
+            );
+            return;
+        }
+        let key = if *destroyed {
             "The key is destroyed"
         } else {
             "There was no living key"
         };
         println!("{key}; {orders} orders say so.");
+        for (order, error) in failed {
+            println!("{order} does not: {}", chain(error));
+        }
+        if !failed.is_empty() {
+            println!("Run it again for the other {}.", failed.len());
+        }
     }
-    Ok(())
 }
 
-/// Whether a key was destroyed, and how many orders hold the event now.
-async fn forget(store: &Store, subject: &Subject) -> Result<(bool, usize), Box<dyn Error>> {
+async fn forget(store: &Store, subject: &Subject) -> Result<Forgotten, ForgetError> {
+    // Whatever is wrong with the order is found out before anything is gone.
     if let Subject::Order(order) = subject {
-        is_its_own(store, *order).await?;
+        check_subject(store, *order).await?;
     }
     let destroyed = store.vault().destroy(subject).await?;
     let orders = match subject {
         Subject::Order(order) => vec![*order],
         Subject::Customer(customer) => orders_of(store, customer).await?,
     };
-    for order in &orders {
-        append(store, subject, *order).await?;
+    let mut forgotten = Forgotten {
+        destroyed,
+        orders: 0,
+        failed: Vec::new(),
+    };
+    for order in orders {
+        match append(store, subject, order).await {
+            Ok(()) => forgotten.orders += 1,
+            Err(error) => forgotten.failed.push((order, error)),
+        }
     }
-    Ok((destroyed, orders.len()))
+    Ok(forgotten)
 }
 
-/// Checks that an order is the subject of what is personal in it. That of a customer's order is sealed with the customer's
-/// key: the order would say that it was forgotten, and still be read.
-async fn is_its_own(store: &Store, order: OrderId) -> Result<(), Box<dyn Error>> {
-    let folded = store.fold_stream(StreamId::order(order), None).await?;
-    let State::Order(folded) = &folded.state else {
-        return Ok(());
+/// An order is its own subject only where it has no customer: fixed by its first event.
+async fn check_subject(store: &Store, order: OrderId) -> Result<(), ForgetError> {
+    let first = store
+        .read_stream(StreamId::order(order), Version::NONE, 1)
+        .await?;
+    let first = first.first().ok_or(ForgetError::NoSuchOrder(order))?;
+    let Ok(Event::Order(OrderEvent::Drafted(drafted))) = &first.event else {
+        return Err(ForgetError::Undecodable(order));
     };
-    match &folded.subject {
-        None => Err(format!("there is no order {order}").into()),
-        Some(Subject::Order(_)) => Ok(()),
-        Some(customer) => {
-            Err(format!("the order {order} is sealed with the key of {customer}: forget that").into())
-        }
+    match Subject::of(order, drafted.customer.as_ref()) {
+        Subject::Order(_) => Ok(()),
+        customer @ Subject::Customer(_) => Err(ForgetError::OfCustomer { order, customer }),
     }
 }
 
 /// A customer's orders, once the list has reached the log's heads.
-async fn orders_of(store: &Store, customer: &CustomerId) -> Result<Vec<OrderId>, Box<dyn Error>> {
+async fn orders_of(store: &Store, customer: &CustomerId) -> Result<Vec<OrderId>, ForgetError> {
     catch_up(store).await?;
     let filter = Filter {
         customer: Some(customer.clone()),
@@ -104,7 +178,7 @@ async fn append(store: &Store, subject: &Subject, order: OrderId) -> Result<(), 
     let actor = Actor::new(Role::Operator, "forget");
     let request = Request {
         command: Command::from(ForgetPersonalData { order }),
-        command_id: command_id::derive(&actor, &format!("{order}")),
+        command_id: command_id::derive(&actor, &format!("{subject} in {order}")),
         request_hash: RequestHash::of("forget", subject.to_string().as_bytes()),
         actor,
         expected_version: None,

@@ -106,7 +106,13 @@ async fn an_order_of_somebody_else_does_not_exist() {
         let theirs = eve.run(query, json!({"id": order})).await;
         let none = eve.run(query, json!({"id": absent})).await;
         assert_eq!(about(&theirs.body), about(&none.body), "{query}");
-        assert_eq!(theirs.data(), Value::Null, "{query}");
+        assert_eq!(theirs.json()["data"]["order"], Value::Null, "{query}");
+        let code = if query.contains("-1") {
+            "BAD_USER_INPUT"
+        } else {
+            "none"
+        };
+        assert_eq!(theirs.code(), code, "{query}");
     }
     for (name, input) in [
         ("setDetails", json!({"note": "mine"})),

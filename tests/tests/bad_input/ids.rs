@@ -82,12 +82,16 @@ async fn versions_and_positions_that_were_made_up_are_refused() {
         );
     }
     let at = "query($v: Int) { order(id: \"ORDER\", atVersion: $v) { id } }".replace("ORDER", &order);
-    for version in [i32::MIN, -1, 0, 99, i32::MAX] {
+    for version in [i32::MIN, -1, 0] {
         Shop::refused(
             &shop.staff.run(&at, json!({"v": version})).await,
             "BAD_USER_INPUT",
             "atVersion",
         );
+    }
+    for version in [99, i32::MAX] {
+        let reply = shop.staff.run(&at, json!({"v": version})).await;
+        assert_eq!(reply.data(), Value::Null, "{version}");
     }
     let seen = "query($p: [PositionInput!]) { orders(minPosition: $p) { edges { cursor } } events(partition: 0, minPosition: $p) { endCursor } }";
     let position =

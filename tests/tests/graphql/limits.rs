@@ -59,6 +59,19 @@ async fn an_operation_costs_what_it_asks_for() {
     };
     assert_eq!(cost(1).await, 4);
     assert_eq!(cost(100).await, 301);
+    let past =
+        "query($v: Int, $at: DateTime) { order(id: \"0e5f7c1a-5b0e-5f0a-9a63-3c1d2b7f4e17\", atVersion: $v,
+        asOf: $at) { id } }";
+    let now = chrono::Utc::now();
+    for (variables, cost) in [
+        (json!({}), 2),
+        (json!({"v": null, "at": null}), 2),
+        (json!({"v": 1}), 2_002),
+        (json!({"at": now}), 2_002),
+    ] {
+        let answer = desk.ask(&staff(), past, variables).await;
+        assert_eq!(answer["extensions"]["cost"]["requested"], cost, "{answer}");
+    }
     let four = (0..4).map(|n| {
         format!("a{n}: orders(first: 100) {{ edges {{ node {{ payments {{ captures {{ number amount {{ amount }} }}
                  refunds {{ number lines {{ line }} }} }} }} }} }} ")

@@ -133,6 +133,7 @@ async fn the_server_answers_and_recovers_when_the_database_comes_back() {
     let until = Duration::from_secs(20);
     eventually(until, async || (server.ready().await.0 == 200).then_some(())).await;
 
+    let lock = cluster.hold_down();
     cluster.kill_9_postgres();
     eventually(until, async || (server.ready().await.0 == 503).then_some(())).await;
     let (_, seen) = server.ready().await;
@@ -157,6 +158,7 @@ async fn the_server_answers_and_recovers_when_the_database_comes_back() {
             assert!(["UNAVAILABLE", "OUTCOME_UNKNOWN"].contains(&code), "{answer}");
         }
     }
+    drop(lock);
     cluster.wait_until_up().await;
     eventually(until, async || (server.ready().await.0 == 200).then_some(())).await;
     let (status, answer) = server.post(CREATE).await;

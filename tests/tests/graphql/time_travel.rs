@@ -1,7 +1,10 @@
 //! An order as it was: at a version of its stream, and at an instant.
 
-use crate::desk::{Desk, code, customer, staff};
+use crate::desk::{DEADLINE, Desk, code, customer, staff};
+use docket::graphql::limits;
+use docket_tests::eventually;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const AT: &str =
     "query($id: ID!, $version: Int, $at: DateTime) { order(id: $id, atVersion: $version, asOf: $at) {
@@ -40,11 +43,60 @@ async fn an_order_is_shown_at_every_version_of_its_stream() {
         at_version(&desk, &order, 5).await["payments"],
         json!([{"status": "INITIATED"}])
     );
-    for version in [0, -1, 6] {
+    for version in [0, -1] {
         let answer = desk
             .ask(&staff(), AT, json!({"id": order, "version": version}))
             .await;
         assert_eq!(code(&answer), "BAD_USER_INPUT", "{version}");
+    }
+    // What is not there yet, not there at all or somebody else's looks the same.
+    assert_eq!(at_version(&desk, &order, 6).await, Value::Null);
+    let absent = uuid::Uuid::new_v4().to_string();
+    assert_eq!(at_version(&desk, &absent, 1).await, Value::Null);
+    for (caller, status) in [("c-1", json!("DRAFT")), ("c-2", Value::Null)] {
+        let read = desk
+            .data(&customer(caller), AT, json!({"id": order, "version": 1}))
+            .await;
+        assert_eq!(read["order"]["status"], status, "{caller}");
+    }
+}
+
+/// Orders are folded for time travel by the few, whatever there is of queries.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_so_many_orders_are_folded_at_once() {
+    let desk = Desk::open().await;
+    let order = desk.draft("c-1", "k").await;
+    // Whoever reads the order's stream stands still.
+    let mut lock = desk.db.admin().begin().await.unwrap();
+    sqlx::query("lock table events in access exclusive mode")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    let reading =
+        "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%order by version limit%'
+                   and datname = current_database()";
+    let reading = async || {
+        let count: i64 = sqlx::query_scalar(reading)
+            .fetch_one(desk.db.admin())
+            .await
+            .unwrap();
+        count
+    };
+    let (before, most) = (reading().await, limits::MAX_FOLDS_AT_ONCE as i64);
+    let asked = (0..most + 3).map(|_| at_version(&desk, &order, 2));
+    let watched = async {
+        eventually(DEADLINE, async || {
+            (reading().await == before + most).then_some(())
+        })
+        .await;
+        // The others have had as long as these to come so far.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(reading().await, before + most);
+        lock.rollback().await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(futures::future::join_all(asked), watched);
+    for answer in answers {
+        assert_eq!(answer["version"], 2);
     }
 }
 

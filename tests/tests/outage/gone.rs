@@ -5,7 +5,6 @@ use docket_domain::Role;
 use docket_tests::server::{Client, Server, on, signal, token, verb};
 use docket_tests::{PrivateCluster, TestDatabase, eventually, private_cluster};
 use serde_json::Value;
-use std::fs::File;
 use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -33,13 +32,6 @@ impl World {
             server,
             client,
         }
-    }
-
-    /// Takes the start lock, so that nobody starts the server before the lock is let go.
-    fn hold_down(&self) -> File {
-        let lock = File::open(self.cluster.data_dir().join("start.lock")).unwrap();
-        lock.lock().unwrap();
-        lock
     }
 
     async fn ready(&self, wanted: u16) -> Value {
@@ -127,7 +119,7 @@ async fn killed_and_away_for_seconds() {
     World::open()
         .await
         .through(async |world| {
-            let lock = world.hold_down();
+            let lock = world.cluster.hold_down();
             world.cluster.kill_9_postgres();
             let reasons = world.ready(503).await;
             assert!(
@@ -149,7 +141,7 @@ async fn restarted_in_an_orderly_way() {
     World::open()
         .await
         .through(async |world| {
-            let lock = world.hold_down();
+            let lock = world.cluster.hold_down();
             let cluster = &world.cluster;
             let restart = async {
                 cluster.restart().await;
@@ -163,19 +155,33 @@ async fn restarted_in_an_orderly_way() {
         .await;
 }
 
+/// The server's processes, the one that starts the others first.
+fn processes(cluster: &PrivateCluster) -> Vec<u32> {
+    let postmaster = std::fs::read_to_string(cluster.data_dir().join("postgres/postmaster.pid")).unwrap();
+    let postmaster: u32 = postmaster.lines().next().unwrap().parse().unwrap();
+    let children = std::fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
+    let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
+    [postmaster].into_iter().chain(children).collect()
+}
+
 /// Frozen is worse than gone: connections stay open and nothing answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_for_seconds() {
-    World::open().await.through(async |world| {
-        let sessions = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
-        let sessions: Vec<i32> = sqlx::query_scalar(sessions).fetch_all(world.db.admin()).await.unwrap();
-        let postmaster = std::fs::read_to_string(world.cluster.data_dir().join("postgres/postmaster.pid")).unwrap();
-        let postmaster: i32 = postmaster.lines().next().unwrap().parse().unwrap();
-        let all: Vec<u32> = sessions.into_iter().chain([postmaster]).map(|pid| pid as u32).collect();
-        all.iter().for_each(|pid| signal(*pid, "STOP"));
-        let reasons = world.ready(503).await;
-        assert!(reasons.to_string().contains("the database did not answer"), "{reasons}");
-        tokio::time::sleep(AWAY).await;
-        all.iter().for_each(|pid| signal(*pid, "CONT"));
-    }).await;
+    World::open()
+        .await
+        .through(async |world| {
+            // First whoever would start another session: one that the load got meanwhile would go on answering.
+            let postmaster = processes(&world.cluster)[0];
+            signal(postmaster, "STOP");
+            let all = processes(&world.cluster);
+            all[1..].iter().for_each(|pid| signal(*pid, "STOP"));
+            let reasons = world.ready(503).await;
+            assert!(
+                reasons.to_string().contains("the database did not answer"),
+                "{reasons}"
+            );
+            tokio::time::sleep(AWAY).await;
+            all.iter().for_each(|pid| signal(*pid, "CONT"));
+        })
+        .await;
 }

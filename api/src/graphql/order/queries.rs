@@ -23,7 +23,7 @@ use crate::graphql::{
     error::{Refused, sentence},
     limits,
     position::{self, PositionInput},
-    scalars::{BigInt, CurrencyScalar},
+    scalars::{self, BigInt, CurrencyScalar},
     services,
 };
 
@@ -104,6 +104,7 @@ impl OrderFilter {
         fn all<T, U: From<T>>(values: Option<Vec<T>>) -> Vec<U> {
             values.into_iter().flatten().map(Into::into).collect()
         }
+        let instant = |named: Option<_>| named.map(scalars::instant).transpose();
         // A NUL byte is in no channel, and the database refuses it.
         if self
             .channel
@@ -129,8 +130,8 @@ impl OrderFilter {
             payment_statuses: all(self.payment_status),
             fulfillment_statuses: all(self.fulfillment_status),
             on_hold: self.on_hold,
-            created: (self.created_from, self.created_before),
-            placed: (self.placed_from, self.placed_before),
+            created: (instant(self.created_from)?, instant(self.created_before)?),
+            placed: (instant(self.placed_from)?, instant(self.placed_before)?),
             total: (
                 self.total_from.map(|total| total.0),
                 self.total_to.map(|total| total.0),
@@ -263,12 +264,17 @@ impl OrderQueries {
         let (services, order) = (services(ctx)?, order_id(&id)?);
         let until = match (at_version, as_of) {
             (None, None) => None,
+            (Some(version), None) if version < 1 => {
+                let refused = Refused::bad_input(format!("Versions count from 1; {version} is none."));
+                return Err(refused.into());
+            }
             (Some(version), None) => Some(Until::Version(Version(version))),
-            (None, Some(instant)) => Some(Until::Instant(instant)),
+            (None, Some(instant)) => Some(Until::Instant(scalars::instant(instant)?)),
             (Some(_), Some(_)) => {
                 return Err(Refused::bad_input("Give `atVersion` or `asOf`, not both.").into());
             }
         };
+        let actor = actor(ctx)?;
         let view = match until {
             None => {
                 position::wait(ctx, &[order_detail::NAME], min_position.as_deref()).await?;
@@ -276,13 +282,23 @@ impl OrderQueries {
             }
             // The log itself is read, and it holds every position that a mutation ever gave.
             Some(until) => {
-                let detail = load(&services.store, order, until).await?;
+                // What somebody may not see is not folded for them either.
+                if let Some(own) = only_customer(actor) {
+                    let facts = services.facts.of(order).await?;
+                    let customer = facts.as_ref().and_then(|facts| facts.customer.as_ref());
+                    if customer.is_none_or(|customer| customer.as_str() != own) {
+                        return Ok(None);
+                    }
+                }
+                let detail = {
+                    let _one_of_few = services.turn_to_fold().await?;
+                    load(&services.store, order, until).await?
+                };
                 OrderView::open_all(services, detail.into_iter().collect())
                     .await?
                     .pop()
             }
         };
-        let actor = actor(ctx)?;
         Ok(view.filter(|view| view.is_for(actor)).map(Order::of))
     }
 
