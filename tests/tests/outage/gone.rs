@@ -5,7 +5,7 @@ use docket_domain::Role;
 use docket_tests::server::{Client, Server, on, signal, token, verb};
 use docket_tests::{PrivateCluster, TestDatabase, eventually, private_cluster};
 use serde_json::Value;
-use std::fs::File;
+use std::fs::{self, File};
 use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -166,16 +166,40 @@ async fn restarted_in_an_orderly_way() {
 /// Frozen is worse than gone: connections stay open and nothing answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_for_seconds() {
-    World::open().await.through(async |world| {
-        let sessions = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
-        let sessions: Vec<i32> = sqlx::query_scalar(sessions).fetch_all(world.db.admin()).await.unwrap();
-        let postmaster = std::fs::read_to_string(world.cluster.data_dir().join("postgres/postmaster.pid")).unwrap();
-        let postmaster: i32 = postmaster.lines().next().unwrap().parse().unwrap();
-        let all: Vec<u32> = sessions.into_iter().chain([postmaster]).map(|pid| pid as u32).collect();
-        all.iter().for_each(|pid| signal(*pid, "STOP"));
-        let reasons = world.ready(503).await;
-        assert!(reasons.to_string().contains("the database did not answer"), "{reasons}");
-        tokio::time::sleep(AWAY).await;
-        all.iter().for_each(|pid| signal(*pid, "CONT"));
-    }).await;
+    World::open()
+        .await
+        .through(async |world| {
+            let pid_file = world.cluster.data_dir().join("postgres/postmaster.pid");
+            let postmaster = fs::read_to_string(pid_file).unwrap();
+            let postmaster: u32 = postmaster.lines().next().unwrap().parse().unwrap();
+            // The one that starts the others first, so that none is missed.
+            signal(postmaster, "STOP");
+            let sessions = children_of(postmaster);
+            assert!(!sessions.is_empty());
+            sessions.iter().for_each(|pid| signal(*pid, "STOP"));
+            let reasons = world.ready(503).await;
+            assert!(
+                reasons.to_string().contains("the database did not answer"),
+                "{reasons}"
+            );
+            tokio::time::sleep(AWAY).await;
+            sessions
+                .iter()
+                .chain([&postmaster])
+                .for_each(|pid| signal(*pid, "CONT"));
+        })
+        .await;
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| {
+            line.strip_prefix("PPid:")
+                .is_some_and(|parent_pid| parent_pid.trim() == parent.to_string())
+        })
+    };
+    pids.filter(is_child).collect()
 }
