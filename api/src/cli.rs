@@ -106,7 +106,7 @@ async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Bo
 }
 
 /// An error and what caused it, on one line; a cause that its parent already tells is not told twice.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

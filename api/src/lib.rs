@@ -3,6 +3,7 @@
 pub mod app;
 pub mod auth;
 pub mod bench;
+mod catch_up;
 pub mod cli;
 pub mod config;
 pub mod embedded;

@@ -13,7 +13,6 @@ use crate::{Actor, ActorKind};
 
 /// The actor may not do it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are the values that each message shows")]
 pub enum AccessError {
     /// The role does not have this command.

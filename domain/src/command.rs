@@ -3,6 +3,7 @@
 //! In JSON a command is one object, `{"command": "addLine", "order": "...", "line": {...}}`, in camelCase and without
 //! unknown fields. That form is an import file's line; it is part of the outside contract and changes only by addition.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::actor::{Actor, Role};
@@ -176,6 +177,23 @@ impl Command {
     /// The order that it is about. [`OrderId::NIL`] for a creation that names none yet.
     pub fn order(&self) -> OrderId {
         self.target().order
+    }
+
+    /// The times that it names.
+    pub(crate) fn times(&self) -> impl Iterator<Item = DateTime<Utc>> {
+        let (first, second) = match self {
+            Command::RequireAction(c) => (Some(c.at), c.expires_at),
+            Command::RecordAuthorization(c) => (Some(c.at), c.capture_before),
+            Command::RecordAuthorizationFailure(c) => (Some(c.at), None),
+            Command::AdjustAuthorization(c) => (c.at, c.capture_before),
+            Command::RecordCapture(c) => (Some(c.at), None),
+            Command::RecordCaptureFailure(c) => (Some(c.at), None),
+            Command::RecordRefund(c) => (Some(c.at), None),
+            Command::RecordRefundFailure(c) => (Some(c.at), None),
+            Command::RecordTracking(c) => (Some(c.at), None),
+            _ => (None, None),
+        };
+        first.into_iter().chain(second)
     }
 
     /// Whether it needs a number from the sequence of order numbers.

@@ -3,12 +3,15 @@
 //! This file only finds who decides: the aggregate whose stream the command is about, with what it reads of its
 //! neighbours. Access comes first, so that a refusal tells nothing to those who may not know.
 
+use chrono::Datelike as _;
+
 use crate::access;
 use crate::case::Case;
 use crate::command::Command;
 use crate::context::Context;
 use crate::event::Event;
 use crate::ids::{OrderId, PaymentId, ShipmentId};
+use crate::limits;
 use crate::order::{self, CreateOrder, Order, OrderEvent, PaymentAttached};
 use crate::payment::{self, InitiatePayment, Payment, PaymentError, PaymentEvent};
 use crate::refusal::{InvalidError, Refusal};
@@ -60,6 +63,7 @@ pub struct StreamEvent {
 /// Decides a command over the streams that it needs. Pure: the same arguments give the same answer.
 pub fn decide(case: &Case, command: &Command, context: &Context) -> Result<Decision, Refusal> {
     access::check(case, command, context)?;
+    check_times(command)?;
     match command {
         Command::CreateOrder(c) => create_order(case, c),
         Command::AddLine(c) => of_order(case, c.order, |order| order::decide::add_line(order, c)),
@@ -126,6 +130,22 @@ pub fn decide(case: &Case, command: &Command, context: &Context) -> Result<Decis
             of_shipment(case, c.shipment, |s| shipment::decide::mark_failed(s, c))
         }
         Command::CancelShipment(c) => of_shipment(case, c.shipment, |s| shipment::decide::cancel(s, c)),
+    }
+}
+
+/// What a gateway or carrier names as a time ends up in databases and clients that know four-digit years only.
+fn check_times(command: &Command) -> Result<(), InvalidError> {
+    let (first_year, last_year) = (limits::FIRST_YEAR, limits::LAST_YEAR);
+    match command
+        .times()
+        .find(|time| !(first_year..=last_year).contains(&time.year()))
+    {
+        Some(time) => Err(InvalidError::TimeOutOfRange {
+            time,
+            first_year,
+            last_year,
+        }),
+        None => Ok(()),
     }
 }
 

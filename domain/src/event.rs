@@ -39,7 +39,6 @@ pub struct PayloadError {
 
 /// A stored event cannot be read.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum DecodeError {
     /// This program does not know the type; a newer one may.
     #[error("the event type {event_type:?} is unknown")]

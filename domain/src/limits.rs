@@ -56,3 +56,5 @@ pub const PAYMENT_DUE_MINUTES: i64 = 30;
 pub const FUTURE_MINUTES: i64 = 5;
 /// The first year of a business time. RFC 3339 writes none before it, and PostgreSQL's calendar ends not far below.
 pub const FIRST_YEAR: i32 = 1;
+/// The last year of any time: the last that RFC 3339 writes with four digits.
+pub const LAST_YEAR: i32 = 9999;

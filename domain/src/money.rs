@@ -69,7 +69,6 @@ serde_as_text!(Currency, "an ISO 4217 currency such as EUR");
 
 /// Why an amount was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
 pub enum MoneyError {
     /// Not in ISO 4217.
     #[error("{code:?} is not a currency of ISO 4217")]

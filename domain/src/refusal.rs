@@ -37,7 +37,6 @@ pub enum Refusal {
 
 /// What makes no sense whatever the state.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are the values that each message shows")]
 pub enum InvalidError {
     /// A business time ahead of the clock.
@@ -51,6 +50,13 @@ pub enum InvalidError {
     OccurredTooEarly {
         occurred_at: DateTime<Utc>,
         first_year: i32,
+    },
+    /// A time in a command that no calendar of four-digit years holds.
+    #[error("the time {time} is not between the years {first_year} and {last_year}")]
+    TimeOutOfRange {
+        time: DateTime<Utc>,
+        first_year: i32,
+        last_year: i32,
     },
     /// A creation that was not given an id before its decision.
     #[error("the order has no id")]

@@ -36,7 +36,6 @@ pub struct Text<const MAX: usize, const MULTILINE: bool = false>(Arc<str>);
 
 /// Why a text was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
 pub enum TextError {
     /// Nothing but white space.
     #[error("the text is empty")]

@@ -19,10 +19,10 @@
 //! and yet leaves nothing behind. A test's database is dropped when the test succeeds; that of a failed one can
 //! be looked at until then.
 
-#![expect(clippy::expect_used, reason = "the ground of a test fails by panicking")]
-
 pub mod appends;
 pub mod client;
+pub mod server;
+
 mod database;
 mod head_row;
 pub mod history;
@@ -31,7 +31,6 @@ mod private_cluster;
 mod proxy;
 mod scratch;
 mod seed;
-pub mod server;
 mod shared_cluster;
 mod subscriber;
 mod template;

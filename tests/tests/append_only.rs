@@ -1,6 +1,12 @@
 //! The database itself keeps the log: what is there is never changed or removed, also not by its owner and not under
 //! `session_replication_role = replica`; and no program uses a database that is not its own.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 use docket_event_store::{AppendOutcome, Store, StoreError, migrate, postgres::migrate::OpenError};
 use docket_tests::{
     TestDatabase,

@@ -1,6 +1,12 @@
 //! G3 and G9 at the feed: catching up and live without a seam, from wherever a reader was, while several processes
 //! write; polling alone suffices, and a hint only makes it faster.
 
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 use docket_domain::{StreamId, Version};
 use docket_event_store::{AppendOutcome, Position, Store, limits};
 use docket_tests::{

@@ -1,8 +1,6 @@
 //! `docket forget`: what was personal is unreadable afterwards, wherever it is asked for and wherever it lies, whether the
 //! command is run once, twice, or again after a crash in the middle.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use docket_domain::{Role, Subject};
 use docket_event_store::{MasterKey, Store, StoreConfig};
 use docket_tests::server::{Client, MASTER_KEY, Server, life, on, token, verb};

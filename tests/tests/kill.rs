@@ -1,8 +1,6 @@
 //! `kill -9` of the server while orders are placed, paid and shipped over HTTP: whoever sends each request again under
 //! its key until it is answered has every step done, and none twice.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use docket_domain::Role;
 use docket_tests::server::{Client, Server, embedded, life, mutation, token, verb};
 use docket_tests::{Seed, TestDatabase, database};

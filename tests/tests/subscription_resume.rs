@@ -1,8 +1,6 @@
 //! A stream that is cut and resumed from its cursor misses nothing and repeats nothing, across all partitions and under
 //! load; a client that does not read and a token that ends are told so.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use docket::auth::create_token;
 use docket_domain::Role;
 use docket_tests::server::{Client, Server, life, token};

@@ -168,7 +168,7 @@ impl From<FeedError> for Refused {
         match error {
             FeedError::Read(error) => error.into(),
             FeedError::NoSuchPartition(_) => Refused::bad_input(error.to_string()),
-            FeedError::LogWentBack { .. } => {
+            FeedError::HistoryLost(_) => {
                 tracing::error!(%error, "the log went back");
                 Refused::unavailable()
             }
@@ -254,14 +254,12 @@ fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
         Refusal::Access(denied) => Refused::new(code::FORBIDDEN, sentence(&denied)),
         Refusal::NotFound { stream } => Refused::not_found(stream),
         Refusal::Invalid(invalid) => match invalid {
-            InvalidError::OccurredInFuture { .. } | InvalidError::OccurredTooEarly { .. } => {
-                Refused::bad_input(sentence(&invalid))
-            }
+            InvalidError::OccurredInFuture { .. }
+            | InvalidError::OccurredTooEarly { .. }
+            | InvalidError::TimeOutOfRange { .. } => Refused::bad_input(sentence(&invalid)),
             // The nil UUID stands for none, and the executor fills none in: somebody named it.
             InvalidError::NoOrderId => Refused::bad_input("The nil UUID is no order's id."),
             InvalidError::NoOrderNumber => Refused::internal(&invalid),
-            // The domain keeps its refusals open for new ones; callers learn of one as a fault until it has its code.
-            _ => Refused::internal(&invalid),
         },
     })
 }

@@ -3,26 +3,18 @@
 //! The key goes first: from then on nothing of it can be read. The orders' events follow under command ids that depend
 //! on the subject and the order alone, so it can be run again after a crash and says the same thing once.
 
-use crate::{app::Database, config::Config};
+use crate::{app::Database, catch_up::catch_up, config::Config};
 use clap::Args;
 use docket_domain::{
     Actor, Command, CustomerId, OrderId, Role, State, StreamId, Subject, order::ForgetPersonalData,
 };
 use docket_event_store::{ExecuteError, Origin, Request, RequestHash, Store, command_id};
-use docket_projections::{
-    Projections, ProjectionsConfig,
-    read_models::order_summary::{self, Filter, Sort, SortField},
-};
+use docket_projections::read_models::order_summary::{self, Filter, Sort, SortField};
 use serde_json::json;
-use std::{
-    error::Error,
-    time::{Duration, Instant},
-};
+use std::error::Error;
 
 /// Orders that are asked for at once.
 const PAGE: usize = 100;
-/// How long the read model may take to reach the log's heads.
-const MAX_CATCH_UP: Duration = Duration::from_secs(600);
 
 /// `docket forget`.
 #[derive(Debug, Args)]
@@ -88,23 +80,7 @@ async fn is_its_own(store: &Store, order: OrderId) -> Result<(), Box<dyn Error>>
 
 /// A customer's orders, once the list has reached the log's heads.
 async fn orders_of(store: &Store, customer: &CustomerId) -> Result<Vec<OrderId>, Box<dyn Error>> {
-    let projections = Projections::start(store.clone(), ProjectionsConfig::default()).await?;
-    let found = list(store, &projections, customer).await;
-    projections.stop().await;
-    found
-}
-
-async fn list(
-    store: &Store,
-    projections: &Projections,
-    customer: &CustomerId,
-) -> Result<Vec<OrderId>, Box<dyn Error>> {
-    let deadline = Instant::now() + MAX_CATCH_UP;
-    while let Err(error) = projections.caught_up().await {
-        if Instant::now() > deadline {
-            return Err(error.into());
-        }
-    }
+    catch_up(store).await?;
     let filter = Filter {
         customer: Some(customer.clone()),
         ..Filter::default()

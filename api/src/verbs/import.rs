@@ -15,7 +15,7 @@ mod schedule;
 mod source;
 mod work;
 
-use crate::{app::Database, config::Config};
+use crate::{app::Database, catch_up::catch_up, config::Config};
 use clap::Args;
 use docket_domain::{Actor, Role};
 use docket_event_store::Store;
@@ -81,9 +81,12 @@ pub(crate) async fn run(config: &Config, args: &ImportArgs, json: bool) -> Resul
     bar.finish_and_clear();
     let summary = report.summary();
     summary.print(started.elapsed(), json);
+    // Whoever looks next sees what was imported, also where no server runs.
+    let fed = catch_up(&store).await;
     store.close().await;
     database.close().await?;
     imported?;
+    fed?;
     Ok(if summary.refused == 0 {
         ExitCode::SUCCESS
     } else {

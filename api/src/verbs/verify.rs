@@ -1,10 +1,25 @@
 //! `docket verify`: is the log whole, and is every read model its fold? Exit status 1 and the first difference if not.
+//! The read models are fed to the end of the log first, so that all of it is compared.
 
-use crate::{app::Database, config::Config};
-use docket_projections::{Report, VerifyError, verify};
+use crate::{
+    app::Database,
+    catch_up::{CatchUpError, catch_up},
+    cli::chain,
+    config::Config,
+};
+use docket_projections::{Report, StartError, VerifyError, verify};
 use indicatif::ProgressBar;
 use serde_json::json;
 use std::{error::Error, process::ExitCode};
+
+/// What is not as it should be.
+#[derive(Debug, thiserror::Error)]
+enum Difference {
+    #[error(transparent)]
+    Found(VerifyError),
+    #[error(transparent)]
+    NotFed(CatchUpError),
+}
 
 pub(crate) async fn run(config: &Config, json: bool) -> Result<ExitCode, Box<dyn Error>> {
     let database = Database::open(config).await?;
@@ -15,7 +30,10 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<ExitCode, Box<dyn
     } else {
         ProgressBar::new(partitions)
     };
-    let verified = verify(&store, |_| bar.inc(1)).await;
+    let verified = match catch_up(&store).await {
+        Ok(()) => verify(&store, |_| bar.inc(1)).await.map_err(Difference::Found),
+        Err(error) => Err(Difference::NotFed(error)),
+    };
     bar.finish_and_clear();
     store.close().await;
     database.close().await?;
@@ -24,13 +42,12 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<ExitCode, Box<dyn
             print(&report, json);
             Ok(ExitCode::SUCCESS)
         }
-        Err(error @ VerifyError::Read(_)) => Err(error.into()),
+        Err(Difference::Found(error @ VerifyError::Read(_))) => Err(error.into()),
+        Err(Difference::NotFed(CatchUpError::Start(error @ StartError::Read(_)))) => Err(error.into()),
         Err(difference) => {
+            let difference = chain(&difference);
             if json {
-                println!(
-                    "{}",
-                    json!({"whole": false, "difference": difference.to_string()})
-                );
+                println!("{}", json!({"whole": false, "difference": difference}));
             } else {
                 println!("Not whole: {difference}");
             }

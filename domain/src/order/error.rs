@@ -11,7 +11,6 @@ use crate::subject::Subject;
 
 /// The rule that refused, with its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are the numbers that each message shows")]
 pub enum OrderError {
     /// There is another order of this id.

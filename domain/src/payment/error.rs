@@ -9,7 +9,6 @@ use crate::order::OrderStatus;
 
 /// The rule that refused, with its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are the numbers that each message shows")]
 pub enum PaymentError {
     /// The order cannot be paid for.

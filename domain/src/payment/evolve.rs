@@ -3,33 +3,19 @@
 
 use chrono::{DateTime, Utc};
 
-use super::event::PaymentEvent;
+use super::event::{Authorized, Initiated, PaymentEvent};
 use super::state::{Operation, OperationStatus, Payment, Phase};
 
 /// The state after `event`.
 #[must_use]
 pub fn evolve(mut payment: Payment, event: &PaymentEvent) -> Payment {
     match event {
-        PaymentEvent::Initiated(event) => {
-            payment.phase = Phase::Initiated;
-            payment.amount = event.amount;
-            payment.currency = Some(event.currency);
-            payment.capture_method = Some(event.capture_method);
-            payment.method = Some(event.method.clone());
-            payment.gateway = Some(event.gateway.clone());
-        }
+        PaymentEvent::Initiated(event) => initiated(&mut payment, event),
         PaymentEvent::ActionRequired(event) => {
             payment.phase = Phase::ActionRequired;
             payment.action = Some(event.clone());
         }
-        PaymentEvent::Authorized(event) => {
-            payment.phase = Phase::Authorized;
-            payment.action = None;
-            payment.authorized = event.amount;
-            payment.reference = Some(event.reference.clone());
-            payment.authorization_at = Some(event.at);
-            payment.capture_before = event.capture_before;
-        }
+        PaymentEvent::Authorized(event) => authorized(&mut payment, event),
         PaymentEvent::AuthorizationFailed(event) => {
             payment.phase = Phase::Failed;
             payment.action = None;
@@ -92,6 +78,24 @@ pub fn evolve(mut payment: Payment, event: &PaymentEvent) -> Payment {
         }
     }
     payment
+}
+
+fn initiated(payment: &mut Payment, event: &Initiated) {
+    payment.phase = Phase::Initiated;
+    payment.amount = event.amount;
+    payment.currency = Some(event.currency);
+    payment.capture_method = Some(event.capture_method);
+    payment.method = Some(event.method.clone());
+    payment.gateway = Some(event.gateway.clone());
+}
+
+fn authorized(payment: &mut Payment, event: &Authorized) {
+    payment.phase = Phase::Authorized;
+    payment.action = None;
+    payment.authorized = event.amount;
+    payment.reference = Some(event.reference.clone());
+    payment.authorization_at = Some(event.at);
+    payment.capture_before = event.capture_before;
 }
 
 fn pending(amount: i64, is_final: bool) -> Operation {

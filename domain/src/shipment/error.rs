@@ -10,7 +10,6 @@ use crate::order::{HoldReason, OrderStatus};
 
 /// The rule that refused, with its numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
 #[expect(missing_docs, reason = "the fields are the numbers that each message shows")]
 pub enum ShipmentError {
     /// The shipment was started with other content.

@@ -217,3 +217,18 @@ fn only_an_operator_acts_in_the_past_and_nobody_in_the_future() {
     };
     assert_eq!(context(Role::Operator, 6, true), Err(future.into()));
 }
+
+#[test]
+fn no_time_lies_outside_the_calendar() {
+    for (field, year) in [
+        ("at", "-0001"),
+        ("captureBefore", "-9999"),
+        ("captureBefore", "+10000"),
+    ] {
+        let mut fields = json!({ "reference": "a", "at": at(0) });
+        fields[field] = format!("{year}-01-01T00:00:00Z").into();
+        let command = pay("recordAuthorization", fields);
+        let then = placed().and(initiate(1_000, "manual")).when(command);
+        assert!(format!("{then:?}").contains("TimeOutOfRange"), "{then:?}");
+    }
+}

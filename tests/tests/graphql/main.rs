@@ -1,11 +1,5 @@
 //! The GraphQL door over a real database: what it does, what it refuses, and how it tells.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
 mod cursors;
 mod desk;
 mod guards;

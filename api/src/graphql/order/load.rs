@@ -41,7 +41,8 @@ pub(in crate::graphql) async fn load(
         Until::Instant(_) => i64::MAX,
         Until::Version(version) => {
             let Some(at) = events.iter().find(|event| event.version == version) else {
-                return Err(no_such_version(version, events.len()));
+                // It does not exist, or has not come so far; what there is of it is not told to who may not see it.
+                return Ok(None);
             };
             // What one command did happened at once: its events stand beside each other.
             let command = at.command.command_id;
@@ -81,15 +82,6 @@ pub(in crate::graphql) async fn load(
     });
     events.sort_by_key(|event| event.position.offset);
     order_detail::fold(events.iter().map(Arc::as_ref)).map_err(|error| Refused::internal(&error))
-}
-
-fn no_such_version(version: Version, versions: usize) -> Refused {
-    match versions {
-        0 => Refused::not_found("The order"),
-        _ => Refused::bad_input(format!(
-            "The order has the versions 1 to {versions}, not {version}."
-        )),
-    }
 }
 
 /// The payments and shipments that an order lists. A shipment's stream may not have begun.

@@ -96,8 +96,6 @@ pub enum UserErrorCode {
     AmountNeeded,
     /// The person is forgotten; nothing personal can be added.
     Forgotten,
-    /// A rule that this version of the API has no code for; the message says which.
-    Other,
 }
 
 /// The types: each has the interface's fields and its own.

@@ -88,7 +88,6 @@ fn amount(error: &MoneyError, path: &[&str]) -> UserError {
         MoneyError::Negative { amount_minor } => wrong(Code::AmountNegative, Some(*amount_minor), None),
         MoneyError::Overflow => wrong(Code::AmountTooLarge, None, None),
         MoneyError::NoWeights => wrong(Code::AmountNotShareable, None, None),
-        _ => wrong(Code::Other, None, None),
     }
 }
 
@@ -221,7 +220,6 @@ impl From<OrderError> for UserError {
                 })
             }
             E::Forgotten { .. } => rule(text, Code::Forgotten, NOWHERE, None),
-            _ => rule(text, Code::Other, NOWHERE, None),
         }
     }
 }
@@ -233,6 +231,7 @@ impl From<PaymentError> for UserError {
         match error {
             E::OrderNotPayable { status, allowed } => illegal(text, &status, "be paid for", allowed),
             E::TooManyPayments { limit: most } => limit(text, NOWHERE, "payments", number(most), None),
+            E::TooManyLines { limit: most } => limit(text, NOWHERE, "lines", number(most), None),
             E::TooManyOperations { what, limit: most } => limit(text, NOWHERE, what, number(most), None),
             E::IllegalTransition {
                 from,
@@ -292,7 +291,6 @@ impl From<PaymentError> for UserError {
             E::ResultInFuture { at } => {
                 refuse!(NotDue, text, Code::InFuture, &["input", "at"], { at: Some(at) })
             }
-            _ => rule(text, Code::Other, NOWHERE, None),
         }
     }
 }
@@ -351,7 +349,6 @@ impl From<ShipmentError> for UserError {
             E::ScanInFuture { at } => {
                 refuse!(NotDue, text, Code::InFuture, &["input", "at"], { at: Some(at) })
             }
-            _ => rule(text, Code::Other, NOWHERE, None),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{require, require_remembered};
+use super::{currency, require, require_remembered};
 use crate::context::Context;
 use crate::decide::Decision;
 use crate::ids::{LineId, OrderId};
@@ -19,11 +19,6 @@ use crate::refusal::{InvalidError, Refusal};
 use crate::subject::Subject;
 
 type Decided = Result<Decision<OrderEvent>, OrderError>;
-
-/// The order's currency: it has one from its first event on.
-fn currency(order: &Order) -> Currency {
-    order.currency.unwrap_or(Currency::EUR)
-}
 
 pub(crate) fn create(order: &Order, id: OrderId, command: &CreateOrder) -> Decided {
     if order.exists() {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{require, require_no_hold};
+use super::{currency, require, require_no_hold};
 use crate::case::Case;
 use crate::decide::Decision;
 use crate::limits;
-use crate::money::{Currency, MoneyError};
+use crate::money::MoneyError;
 use crate::order::command::{AllocateFulfillment, CancelLines, ReleaseFulfillment};
 use crate::order::error::OrderError;
 use crate::order::event::{FulfillmentAllocated, FulfillmentReleased, LinesCancelled, OrderEvent};
@@ -60,8 +60,7 @@ pub(crate) fn cancel_lines(order: &Order, command: &CancelLines) -> Decided {
         lines: command.lines.clone(),
         reason: command.reason.clone(),
         value,
-        // There from the first event on.
-        currency: order.currency.unwrap_or(Currency::EUR),
+        currency: currency(order),
     })))
 }
 

@@ -10,6 +10,12 @@ pub(crate) use sale::{cancel, complete, confirm, correct_address, expire, forget
 
 use super::error::OrderError;
 use super::state::{Order, OrderStatus};
+use crate::money::Currency;
+
+/// The order's currency: it has one from its first event on.
+pub(crate) fn currency(order: &Order) -> Currency {
+    order.currency.unwrap_or(Currency::EUR)
+}
 
 /// Refuses unless the order has one of the statuses.
 fn require(

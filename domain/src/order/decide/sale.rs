@@ -1,12 +1,11 @@
 //! The sale: from the customer's commitment to the shop's, and to its end.
 
-use super::{require, require_no_hold, require_remembered};
+use super::{currency, require, require_no_hold, require_remembered};
 use crate::actor::Role;
 use crate::case::Case;
 use crate::context::Context;
 use crate::decide::Decision;
 use crate::ids::{OrderId, ShipmentId};
-use crate::money::Currency;
 use crate::order::command::{CancelOrder, ConfirmOrder, CorrectAddress, PlaceHold, ReleaseHold};
 use crate::order::error::OrderError;
 use crate::order::event::{
@@ -21,11 +20,6 @@ type Decided = Result<Decision<OrderEvent>, OrderError>;
 
 /// Statuses in which an order is under way: committed, and not at an end.
 const UNDER_WAY: &[OrderStatus] = &[OrderStatus::Placed, OrderStatus::Confirmed];
-
-fn currency(order: &Order) -> Currency {
-    // There from the first event on.
-    order.currency.unwrap_or(Currency::EUR)
-}
 
 /// Q4: refuses once a carrier has or had anything.
 fn require_nothing_dispatched(case: &Case, order: OrderId) -> Result<(), OrderError> {

@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::decide::Decision;
 use crate::ids::CaptureId;
 use crate::limits;
-use crate::money::{Currency, Money};
+use crate::money::Money;
 use crate::order::{Order, OrderStatus};
 use crate::payment::command::{
     AdjustAuthorization, InitiatePayment, RecordAuthorization, RecordAuthorizationFailure, RequireAction,
@@ -36,7 +36,7 @@ pub(crate) fn initiate(
             limit: limits::ORDER_PAYMENTS,
         });
     }
-    let currency = order.currency.unwrap_or(Currency::EUR);
+    let currency = crate::order::decide::currency(order);
     let initiated = Initiated {
         amount: command.amount.positive_in(currency)?,
         currency,
