@@ -40,8 +40,13 @@ impl Client {
 impl Socket {
     /// Sends a message of the protocol.
     pub async fn send(&mut self, message: Value) {
+        assert!(self.try_send(message).await, "the connection is open");
+    }
+
+    /// Sends a message that the server may cut off; whether it took it all.
+    pub async fn try_send(&mut self, message: Value) -> bool {
         let sent = deadline(self.0.send(Message::text(message.to_string()))).await;
-        sent.expect("the connection is open");
+        sent.is_ok()
     }
 
     /// Says who is calling, and waits until that is acknowledged.

@@ -126,9 +126,11 @@ async fn a_websocket_from_a_foreign_page_is_refused() {
     assert_eq!(forged.next().await.unwrap_err().0, 4403);
     let mut large = shop.staff.socket(&[]).await.unwrap();
     large
-        .send(json!({"type": "ping", "payload": {"x": "x".repeat(2_000_000)}}))
+        .try_send(json!({"type": "ping", "payload": {"x": "x".repeat(2_000_000)}}))
         .await;
-    assert_eq!(large.next().await.unwrap_err().0, 1009);
+    // Cut off in the middle, it may see the connection reset before it reads why.
+    let code = large.next().await.unwrap_err().0;
+    assert!(code == 1009 || code == 0, "{code}");
     shop.unharmed(before).await;
 }
 

@@ -5,6 +5,7 @@ use docket_domain::Role;
 use docket_tests::server::{Client, Server, on, signal, token, verb};
 use docket_tests::{PrivateCluster, TestDatabase, eventually, private_cluster};
 use serde_json::Value;
+use std::fs::{self, File};
 use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -32,6 +33,13 @@ impl World {
             server,
             client,
         }
+    }
+
+    /// Takes the start lock, so that nobody starts the server before the lock is let go.
+    fn hold_down(&self) -> File {
+        let lock = File::open(self.cluster.data_dir().join("start.lock")).unwrap();
+        lock.lock().unwrap();
+        lock
     }
 
     async fn ready(&self, wanted: u16) -> Value {
@@ -119,7 +127,7 @@ async fn killed_and_away_for_seconds() {
     World::open()
         .await
         .through(async |world| {
-            let lock = world.cluster.hold_down();
+            let lock = world.hold_down();
             world.cluster.kill_9_postgres();
             let reasons = world.ready(503).await;
             assert!(
@@ -141,7 +149,7 @@ async fn restarted_in_an_orderly_way() {
     World::open()
         .await
         .through(async |world| {
-            let lock = world.cluster.hold_down();
+            let lock = world.hold_down();
             let cluster = &world.cluster;
             let restart = async {
                 cluster.restart().await;
@@ -155,33 +163,43 @@ async fn restarted_in_an_orderly_way() {
         .await;
 }
 
-/// The server's processes, the one that starts the others first.
-fn processes(cluster: &PrivateCluster) -> Vec<u32> {
-    let postmaster = std::fs::read_to_string(cluster.data_dir().join("postgres/postmaster.pid")).unwrap();
-    let postmaster: u32 = postmaster.lines().next().unwrap().parse().unwrap();
-    let children = std::fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
-    let children = children.split_whitespace().map(|pid| pid.parse().unwrap());
-    [postmaster].into_iter().chain(children).collect()
-}
-
 /// Frozen is worse than gone: connections stay open and nothing answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn frozen_for_seconds() {
     World::open()
         .await
         .through(async |world| {
-            // First whoever would start another session: one that the load got meanwhile would go on answering.
-            let postmaster = processes(&world.cluster)[0];
+            let pid_file = world.cluster.data_dir().join("postgres/postmaster.pid");
+            let postmaster = fs::read_to_string(pid_file).unwrap();
+            let postmaster: u32 = postmaster.lines().next().unwrap().parse().unwrap();
+            // The one that starts the others first, so that none is missed.
             signal(postmaster, "STOP");
-            let all = processes(&world.cluster);
-            all[1..].iter().for_each(|pid| signal(*pid, "STOP"));
+            let sessions = children_of(postmaster);
+            assert!(!sessions.is_empty());
+            sessions.iter().for_each(|pid| signal(*pid, "STOP"));
             let reasons = world.ready(503).await;
             assert!(
                 reasons.to_string().contains("the database did not answer"),
                 "{reasons}"
             );
             tokio::time::sleep(AWAY).await;
-            all.iter().for_each(|pid| signal(*pid, "CONT"));
+            sessions
+                .iter()
+                .chain([&postmaster])
+                .for_each(|pid| signal(*pid, "CONT"));
         })
         .await;
+}
+
+fn children_of(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| {
+            line.strip_prefix("PPid:")
+                .is_some_and(|parent_pid| parent_pid.trim() == parent.to_string())
+        })
+    };
+    pids.filter(is_child).collect()
 }
