@@ -7,6 +7,7 @@
 --
 -- A connection keeps the plans that it made when the log was young, and a small table is cheapest to read from end to
 -- end: ids are looked up by subqueries that cannot become joins, and never by a sequential scan.
+-- `offset 0` keeps what it takes to know whether a command passes from being asked once for each use of the answer.
 create function append_checked(
     c_id uuid[], c_hash bytea[], c_partition smallint[], c_events smallint[], c_version integer[],
     x_command integer[], x_order uuid[], x_kind "char"[], x_number smallint[], x_version integer[],
@@ -23,8 +24,12 @@ declare
     n_base     bigint[];
     n_time     timestamptz[];
     violated   text;
+    -- One for the whole batch, taken under the lock: a clock that steps back within it changes no order.
+    taken_at   timestamptz;
+    done       boolean := false;
 begin
     perform from heads h where h.partition = any (c_partition) order by h.partition for update;
+    taken_at := clock_timestamp();
 
     -- Another lane may commit one of these command ids between the look and the insert, which then waits for it and is
     -- refused; the next round sees its answer. An id is claimed once, so the rounds are bounded by the commands.
@@ -36,7 +41,7 @@ begin
                 select c.i,
                        case when p.passes then h.head + sum(case when p.passes then c.events else 0 end)
                            over (partition by c.partition order by c.i) - c.events end as base,
-                       case when p.passes then greatest(h.recorded_at, clock_timestamp()) end as time
+                       case when p.passes then greatest(h.recorded_at, taken_at) end as time
                   from unnest(c_id, c_partition, c_events) with ordinality c (id, partition, events, i)
                   join heads h on h.partition = c.partition
                  cross join lateral (
@@ -49,7 +54,7 @@ begin
                                 select max(e.version) from events e
                                  where e.partition = c.partition and e.order_id = x.order_id
                                    and e.stream_kind = x.kind and e.stream_number = x.number), 0)
-                       ) as passes) p
+                       ) as passes offset 0) p
               ) n;
 
             insert into events (partition, "offset", order_id, stream_kind, stream_number, version, event_id, event_type,
@@ -77,6 +82,7 @@ begin
                      where n_base[c.i] is not null and c.events > 0
                      group by c.partition) g
              where h.partition = g.partition;
+            done := true;
             exit;
         exception when unique_violation then
             get stacked diagnostics violated = constraint_name;
@@ -85,6 +91,9 @@ begin
             end if;
         end;
     end loop;
+    if not done then
+        raise exception 'command ids are claimed that this transaction cannot see' using errcode = 'serialization_failure';
+    end if;
 
     return query
     select c.i::integer, 0::smallint, n_base[c.i] + c.events, c.partition, c.events, c.version, true, n_time[c.i], null::integer

@@ -162,11 +162,16 @@ impl Store {
         }
         let (stream, expected, actual) =
             last.unwrap_or((request.command.target(), Version::NONE, Version::NONE));
-        Err(ExecuteError::VersionConflict {
+        let conflict = |actual| ExecuteError::VersionConflict {
             stream,
             expected,
             actual,
-        })
+        };
+        // A lane may have seen the last conflict by itself: an earlier try may be in the log by now.
+        match self.settle_conflict(&request, conflict(actual)).await? {
+            Round::Answered(executed) => Ok(executed),
+            Round::Again { actual, .. } => Err(conflict(actual)),
+        }
     }
 
     /// Which of some requests ran before, so that [`Store::execute`] would give their stored answers: one statement for
@@ -290,8 +295,11 @@ impl Store {
         request: &Request,
         conflict: ExecuteError,
     ) -> Result<Round, ExecuteError> {
-        let target = request.command.target();
-        let settled = self.ask(request, &[target]).await?;
+        let stream = match &conflict {
+            ExecuteError::VersionConflict { stream, .. } => *stream,
+            _ => request.command.target(),
+        };
+        let settled = self.ask(request, &[stream]).await?;
         if let Some((answer, same_request)) = settled.stored {
             return self.stored(request, answer, same_request).await;
         }

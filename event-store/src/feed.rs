@@ -10,10 +10,10 @@ use crate::{
     postgres::read,
 };
 use quick_cache::{Weighter, sync::Cache};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
@@ -29,26 +29,19 @@ pub enum FeedError {
     /// There is no such partition.
     #[error("there is no partition {0}")]
     NoSuchPartition(u16),
-    /// The database's head is behind what this process has seen.
+    /// The log is no longer the one that this process has seen.
     #[error(
-        "partition {partition} ends at {head}, yet this process has seen {seen}: the log was restored from an older \
-         backup; restart Docket so that every checkpoint is checked"
+        "the log no longer holds event {0}, which this process has seen: it was restored from an older backup; restart \
+         Docket so that every checkpoint is checked"
     )]
-    LogWentBack {
-        /// The partition.
-        partition: u16,
-        /// Its head now.
-        head: i64,
-        /// What was seen before.
-        seen: i64,
-    },
+    HistoryLost(Position),
 }
 
 impl FeedError {
     fn is_of_one_partition(&self) -> bool {
         match self {
             Self::Read(error) => matches!(error, sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }),
-            Self::NoSuchPartition(_) | Self::LogWentBack { .. } => true,
+            Self::NoSuchPartition(_) | Self::HistoryLost(_) => true,
         }
     }
 }
@@ -66,6 +59,8 @@ struct Inner {
     moved: watch::Sender<u64>,
     pages: Cache<(u16, i64), Page, PageWeight>,
     gap: Notify,
+    /// What the log no longer holds.
+    lost: OnceLock<Position>,
 }
 
 type Page = Arc<[Arc<RecordedEvent>]>;
@@ -157,6 +152,7 @@ impl Feed {
             moved: watch::Sender::new(0),
             pages: Cache::with_weighter(1_024, limits::PAGE_CACHE_BYTES, PageWeight),
             gap: Notify::new(),
+            lost: OnceLock::new(),
             vault,
             pool,
         })))
@@ -204,6 +200,7 @@ impl Feed {
         after: i64,
         max: usize,
     ) -> Result<Vec<Arc<RecordedEvent>>, FeedError> {
+        self.intact()?;
         let tail = self.tail(partition)?.read(after, max);
         if let Some(events) = tail {
             return Ok(events);
@@ -283,14 +280,13 @@ impl Feed {
     async fn catch_up(&self, partition: u16, head: i64) -> Result<(), FeedError> {
         let mut seen = self.head(partition);
         // A hand-over may have passed the head that was just read; a log that lost events is told apart by asking.
-        if head < seen && self.event_id_in_log(partition, seen).await?.is_none() {
-            return Err(FeedError::LogWentBack {
-                partition,
-                head,
-                seen,
-            });
+        if head < seen {
+            let mut connection = self.0.pool.acquire().await.map_err(FeedError::Read)?;
+            return self.check_history(&mut connection).await;
         }
         if head - seen > limits::TAIL_EVENTS as i64 {
+            // Somebody may have been forgotten in what is passed over.
+            self.0.vault.drop_keys();
             self.tail(partition)?.skip_to(head);
             self.announce(partition, head);
             return Ok(());
@@ -305,10 +301,32 @@ impl Feed {
         Ok(())
     }
 
-    async fn event_id_in_log(&self, partition: u16, offset: i64) -> Result<Option<Uuid>, FeedError> {
-        read::event_id(&self.0.pool, Position { partition, offset })
-            .await
-            .map_err(FeedError::Read)
+    /// Whether the log still holds the newest event that this process has seen of each partition. Once it does not,
+    /// nothing is read from this feed and nothing appended beside it: what the process remembers is another history.
+    pub(crate) async fn check_history(&self, connection: &mut PgConnection) -> Result<(), FeedError> {
+        let newest = |tail: &Mutex<Tail>| {
+            let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
+            tail.events.back().map(|event| (event.position, event.event_id))
+        };
+        let seen: Vec<_> = self.0.tails.iter().filter_map(newest).collect();
+        let missing = read::missing(connection, &seen).await.map_err(FeedError::Read)?;
+        if let Some(position) = missing
+            && self.0.lost.set(position).is_ok()
+        {
+            tracing::error!(%position, "the log was restored from an older backup: this process stops using it");
+        }
+        self.intact()
+    }
+
+    /// Whether the log is still the one that this process has seen, as far as it knows.
+    ///
+    /// # Errors
+    /// [`FeedError::HistoryLost`].
+    pub fn intact(&self) -> Result<(), FeedError> {
+        self.0
+            .lost
+            .get()
+            .map_or(Ok(()), |position| Err(FeedError::HistoryLost(*position)))
     }
 
     fn announce(&self, partition: u16, head: i64) {

@@ -17,10 +17,9 @@ use crate::{
     append::{Append, AppendError, AppendOutcome},
     cache::StateCache,
     commit::Committed,
-    feed::Feed,
+    feed::{Feed, FeedError},
     limits,
     partition::Partitions,
-    position::Position,
     postgres::append::{self, Batch, Verdict},
     wakeup::Hints,
 };
@@ -28,7 +27,7 @@ use docket_domain::{StreamId, Version};
 use quick_cache::unsync::Cache;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     mem,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -38,6 +37,7 @@ use tokio::{
     task,
     time::{Instant, sleep, timeout_at},
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 type Reply = oneshot::Sender<Result<AppendOutcome, AppendError>>;
@@ -46,6 +46,7 @@ type Reply = oneshot::Sender<Result<AppendOutcome, AppendError>>;
 pub(crate) struct Lanes {
     lanes: Vec<Entrance>,
     partitions: Partitions,
+    feed: Feed,
 }
 
 struct Entrance {
@@ -76,11 +77,19 @@ pub(crate) struct LaneContext {
 /// What the server last refused an append for that is not the command's fault: no room, no right to write. Lanes of one
 /// process share it; reading goes on meanwhile, so nothing else tells.
 #[derive(Clone, Default)]
-pub(crate) struct Refusals(Arc<Mutex<Option<(Instant, Arc<str>)>>>);
+pub(crate) struct Refusals(Arc<Mutex<Option<LastRefusal>>>);
+
+struct LastRefusal {
+    at: Instant,
+    why: Arc<str>,
+}
 
 impl Refusals {
     fn note(&self, why: &Arc<str>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(why)));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastRefusal {
+            at: Instant::now(),
+            why: Arc::clone(why),
+        });
     }
 
     /// The last one, if it is no older than [`limits::REFUSAL_LIFETIME`].
@@ -88,18 +97,23 @@ impl Refusals {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let recent = last
             .as_ref()
-            .filter(|(at, _)| at.elapsed() < limits::REFUSAL_LIFETIME);
-        recent.map(|(_, why)| Arc::clone(why))
+            .filter(|last| last.at.elapsed() < limits::REFUSAL_LIFETIME);
+        recent.map(|last| Arc::clone(&last.why))
     }
 }
 
 impl Lanes {
-    /// Starts the lanes; each ends when the last entrance is dropped and its queue is empty.
-    pub(crate) fn start(count: u16, context: &LaneContext) -> Self {
+    /// Starts the lanes; each ends when it is told to stop, or the last entrance is dropped, and its queue is empty.
+    pub(crate) fn start(
+        count: u16,
+        context: &LaneContext,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Self {
         let count = count.clamp(1, limits::MAX_LANES.min(context.partitions.count()));
         let lane = |_| {
             let (queue, waiting) = mpsc::channel(limits::MAX_QUEUED_COMMANDS);
-            tokio::spawn(Lane::new(context.clone(), waiting).run());
+            tasks.spawn(Lane::new(context.clone(), waiting).run(stop.clone()));
             Entrance {
                 queue,
                 bytes: Arc::new(Semaphore::new(limits::MAX_QUEUED_BYTES)),
@@ -108,6 +122,7 @@ impl Lanes {
         Self {
             lanes: (0..count).map(lane).collect(),
             partitions: context.partitions,
+            feed: context.feed.clone(),
         }
     }
 
@@ -117,6 +132,8 @@ impl Lanes {
     /// See [`AppendError`]; only `OutcomeUnknown` leaves open whether it is in the log.
     pub(crate) async fn append(&self, append: Append) -> Result<AppendOutcome, AppendError> {
         append.check()?;
+        let lost = |error: FeedError| AppendError::Unavailable(error.to_string().into());
+        self.feed.intact().map_err(lost)?;
         let command_id = append.command_id();
         let partition = self.partitions.of(append.target.order);
         let entrance = &self.lanes[usize::from(partition) % self.lanes.len()];
@@ -159,8 +176,6 @@ struct Lane {
     connection: Option<PgConnection>,
     /// The newest versions that this lane committed or met: its writers collide here, not in the database.
     known: Cache<StreamId, Version>,
-    /// The newest event that this lane committed in each partition; a new connection should still hold it.
-    committed: HashMap<u16, (i64, Uuid)>,
     /// Whether the process may remember something of the log already.
     remembers: bool,
     /// What was decided before this came out of a memory that a new connection has put in doubt.
@@ -175,19 +190,18 @@ impl Lane {
             backlog: Vec::new(),
             connection: None,
             known: Cache::new(limits::MAX_KNOWN_VERSIONS),
-            committed: HashMap::new(),
             remembers: false,
             doubtful_until: Instant::now(),
         }
     }
 
-    async fn run(mut self) {
+    async fn run(mut self, stop: CancellationToken) {
         // Before anything is read, so that every later connection is known for a new one.
         if let Err(error) = self.connect(Instant::now() + limits::MAX_ANSWER_WAIT).await {
             tracing::warn!(error = %error, "an append lane has no connection yet");
         }
         self.remembers = true;
-        while let Some(batch) = self.next_batch().await {
+        while let Some(batch) = self.next_batch(&stop).await {
             self.commit(batch).await;
             // Whoever was just answered and asks again gets into the next batch instead of the one after it.
             task::yield_now().await;
@@ -199,11 +213,19 @@ impl Lane {
     }
 
     /// Everything that waits and may stand in one statement; `None` when nobody can ask any more.
-    async fn next_batch(&mut self) -> Option<Vec<Queued>> {
+    async fn next_batch(&mut self, stop: &CancellationToken) -> Option<Vec<Queued>> {
         loop {
             if self.backlog.is_empty() {
-                let first = self.waiting.recv().await?;
-                self.backlog.push(first);
+                let first = tokio::select! {
+                    biased;
+                    first = self.waiting.recv() => first,
+                    () = stop.cancelled(), if !self.waiting.is_closed() => {
+                        // Nobody comes in any more; who is in is answered.
+                        self.waiting.close();
+                        continue;
+                    }
+                };
+                self.backlog.push(first?);
             }
             while self.backlog.len() < 2 * limits::MAX_BATCH_COMMANDS {
                 let Ok(queued) = self.waiting.try_recv() else {
@@ -262,7 +284,8 @@ impl Lane {
             .unzip();
         let batch = Batch { commands };
         let started = Instant::now();
-        let verdicts = self.send(&batch, looks_up).await;
+        let deadline = Instant::now() + limits::MAX_ANSWER_WAIT;
+        let verdicts = self.send(&batch, looks_up, deadline).await;
         metrics::histogram!("docket_append_batch_seconds").record(started.elapsed().as_secs_f64());
         let replies = tickets.into_iter().map(|(reply, _)| reply);
         match verdicts {
@@ -272,7 +295,8 @@ impl Lane {
                     let alone = Batch {
                         commands: vec![command],
                     };
-                    match self.send(&alone, true).await {
+                    // One deadline for all of them: whoever waits behind the batch waits no longer for it.
+                    match self.send(&alone, true, deadline).await {
                         Ok(verdicts) => self.deliver(alone, verdicts, vec![reply]),
                         Err(failure) => fail(&failure, &alone, [reply]),
                     }
@@ -283,14 +307,23 @@ impl Lane {
     }
 
     /// Sends a batch until it has an answer, or the wait for one is over.
-    async fn send(&mut self, batch: &Batch, mut checked: bool) -> Result<Vec<Verdict>, Failure> {
-        let deadline = Instant::now() + limits::MAX_ANSWER_WAIT;
+    async fn send(
+        &mut self,
+        batch: &Batch,
+        mut checked: bool,
+        deadline: Instant,
+    ) -> Result<Vec<Verdict>, Failure> {
         let mut back_off = Duration::from_millis(10);
         let mut sent = false;
         loop {
+            let feed = self.context.feed.clone();
             let error = match self.connect(deadline).await {
                 Err(error) => error,
                 Ok((connection, doubtful)) => {
+                    if let Err(lost) = feed.intact() {
+                        let why = Failure::NothingDone(lost.to_string().into());
+                        return Err(if sent { Failure::Unknown } else { why });
+                    }
                     checked |= doubtful;
                     let statement = async {
                         if checked {
@@ -349,21 +382,14 @@ impl Lane {
             None => {
                 let connect = async {
                     let mut connection = PgConnection::connect_with(&self.context.options).await?;
-                    let lost = self.lost(&mut connection).await?;
-                    Ok((connection, lost))
+                    match self.context.feed.check_history(&mut connection).await {
+                        Err(FeedError::Read(error)) => Err(error),
+                        // A log that lost its newest events refuses in `send`.
+                        _ => Ok(connection),
+                    }
                 };
-                let made: Result<_, sqlx::Error> = timeout_at(deadline, connect)
-                    .await
-                    .map_err(|_| sqlx::Error::PoolTimedOut)?;
-                let (connection, lost) = made?;
-                if let Some(Position { partition, offset }) = lost {
-                    tracing::error!(
-                        partition,
-                        offset,
-                        "the log no longer holds what this process committed"
-                    );
-                    self.committed.clear();
-                }
+                let made = timeout_at(deadline, connect).await;
+                let connection = made.map_err(|_| sqlx::Error::PoolTimedOut)??;
                 if self.remembers {
                     self.known.clear();
                     self.context.cache.clear();
@@ -374,17 +400,6 @@ impl Lane {
         };
         let doubtful = Instant::now() < self.doubtful_until;
         Ok((self.connection.insert(connection), doubtful))
-    }
-
-    /// What this lane committed and the log does not hold any more: it was restored from a backup.
-    async fn lost(&self, connection: &mut PgConnection) -> Result<Option<Position>, sqlx::Error> {
-        for (&partition, &(offset, event_id)) in &self.committed {
-            let position = Position { partition, offset };
-            if crate::postgres::read::event_id(&mut *connection, position).await? != Some(event_id) {
-                return Ok(Some(position));
-            }
-        }
-        Ok(None)
     }
 
     fn deliver(&mut self, batch: Batch, verdicts: Vec<Verdict>, replies: Vec<Reply>) {
@@ -426,10 +441,6 @@ impl Lane {
         }
         metrics::counter!("docket_append_events_total").increment(appended);
         for (partition, events) in committed.partitions() {
-            if let Some(last) = events.last() {
-                self.committed
-                    .insert(partition, (last.position.offset, last.event_id));
-            }
             self.context.feed.hand_over(partition, &events);
         }
         if appended > 0 {

@@ -44,6 +44,13 @@ pub const DEFAULT_LANES: u16 = 4;
 pub const MAX_LANES: u16 = 8;
 /// The most connections of one process: its lanes, and a pool for everything else, the wake-up listener among it.
 pub const MAX_CONNECTIONS: u32 = 24;
+/// The longest statement that is not an append, as PostgreSQL reads it: as long as the longest request may take. A request
+/// that was given up would otherwise keep its connection.
+pub const STATEMENT_TIMEOUT: &str = "30s";
+/// How long a pooled connection may lie idle and still be trusted without being asked.
+pub const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// How long closing may take: the answers that are still awaited, and a moment for the connections.
+pub const MAX_CLOSE: Duration = Duration::from_secs(MAX_ANSWER_WAIT.as_secs() + 5);
 /// How long a reader waits for a pooled connection before it is answered `Unavailable`.
 pub const MAX_POOL_WAIT: Duration = Duration::from_secs(3);
 

@@ -96,10 +96,11 @@ impl Store {
     /// that the master key does not open.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
         // Durability is the log's promise, not the server's or the role's default.
-        let database = config
-            .database
-            .application_name("docket")
-            .options([("synchronous_commit", "on")]);
+        let database = config.database.application_name("docket").options([
+            ("synchronous_commit", "on"),
+            // What was committed while a statement waited for a lock must be seen by the next.
+            ("default_transaction_isolation", "read committed"),
+        ]);
         // Not the pool's: a pool that cannot connect says no more than that it waited.
         let mut connection = PgConnection::connect_with(&database)
             .await
@@ -110,7 +111,21 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(limits::MAX_CONNECTIONS - u32::from(lanes))
             .acquire_timeout(limits::MAX_POOL_WAIT)
-            .connect_with(database.clone())
+            // A connection is tested when it comes back, and again only after it lay idle: not before each statement.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > limits::TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_with(
+                database
+                    .clone()
+                    .options([("statement_timeout", limits::STATEMENT_TIMEOUT)]),
+            )
             .await
             .map_err(OpenError::Connect)?;
 
@@ -134,9 +149,8 @@ impl Store {
             hints: hints.clone(),
             refusals: Refusals::default(),
         };
-        let lanes = Lanes::start(lanes, &context);
-        let stop = CancellationToken::new();
-        let tasks = TaskTracker::new();
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let lanes = Lanes::start(lanes, &context, &tasks, &stop);
         tasks.spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
         tasks.spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
         tasks.close();
@@ -239,10 +253,16 @@ impl Store {
         self.0.refusals.last()
     }
 
-    /// Stops the background tasks and closes the connections; queued appends are answered first.
+    /// Answers the appends that wait, stops the background tasks and closes the connections, within
+    /// [`limits::MAX_CLOSE`].
     pub async fn close(self) {
         self.0.stop.cancel();
-        self.0.tasks.wait().await;
-        self.0.pool.close().await;
+        let closed = async {
+            self.0.tasks.wait().await;
+            self.0.pool.close().await;
+        };
+        if tokio::time::timeout(limits::MAX_CLOSE, closed).await.is_err() {
+            tracing::warn!("the log's connections did not close in time; they are left to the server");
+        }
     }
 }

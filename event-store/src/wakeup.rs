@@ -3,7 +3,10 @@
 //! A NOTIFY inside every append would take an instance-wide lock at each commit. A hint carries nothing: whoever hears it
 //! polls the heads, and whoever misses it polls a little later.
 
-use crate::{feed::Feed, limits};
+use crate::{
+    feed::{Feed, FeedError},
+    limits,
+};
 use sqlx::{PgPool, postgres::PgListener};
 use std::sync::Arc;
 use tokio::{
@@ -60,11 +63,12 @@ pub(crate) async fn follow(pool: PgPool, feed: Feed, hints: Hints, stop: Cancell
     let work = async {
         let mut listener = None;
         let mut healthy = true;
+        let mut connected_anew = false;
         loop {
             if listener.is_none() {
                 listener = listen(&pool).await;
             }
-            match feed.poll().await {
+            match follow_once(&pool, &feed, &mut connected_anew).await {
                 Ok(()) => healthy = true,
                 // Who closes the log closes its connections under a poll, too.
                 Err(_) if stop.is_cancelled() => {}
@@ -79,10 +83,21 @@ pub(crate) async fn follow(pool: PgPool, feed: Feed, hints: Hints, stop: Cancell
             }
             if wait(&mut listener, &feed, &own).await.is_err() {
                 listener = None;
+                connected_anew = true;
             }
         }
     };
     stop.run_until_cancelled(work).await;
+}
+
+/// Polls; after a broken connection it is first asked whether this is still the same log.
+async fn follow_once(pool: &PgPool, feed: &Feed, connected_anew: &mut bool) -> Result<(), FeedError> {
+    if *connected_anew {
+        let mut connection = pool.acquire().await.map_err(FeedError::Read)?;
+        feed.check_history(&mut connection).await?;
+        *connected_anew = false;
+    }
+    feed.poll().await
 }
 
 async fn listen(pool: &PgPool) -> Option<PgListener> {

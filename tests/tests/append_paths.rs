@@ -1,8 +1,6 @@
 //! The two paths of an append are one: the same commands give the same rows, answers and events, and each command of a
 //! batch gets its own outcome, whatever becomes of its neighbours. No statement reads the log but by its indexes.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use chrono::TimeDelta;
 use docket_domain::{CommandId, OrderId, StreamId, Version};
 use docket_event_store::{

@@ -1,8 +1,6 @@
 //! G2 and G3: offsets are dense and commit in order, at every moment and whoever writes; so a reader that has seen an
 //! offset has seen everything up to it. G4: everything about an order lies in the partition of its id.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use docket_domain::{OrderId, StreamId};
 use docket_event_store::{AppendError, AppendOutcome, Partitions, Store};
 use docket_tests::{

@@ -4,8 +4,6 @@
 //! which makes it start again too. A killed writer's next life asks again what had no answer. In the end every command
 //! has one, and the judge holds them against the log. `DOCKET_TEST_SEED` repeats the choices, not the timing.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use docket_tests::{
     PrivateCluster, Seed, Subscriber, TestDatabase,
     history::{History, Log},

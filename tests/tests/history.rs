@@ -1,7 +1,5 @@
 //! The judge itself is judged: every bug that is planted into a sound history must be found, wherever it is planted.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use chrono::{DateTime, TimeDelta};
 use docket_domain::{CommandId, OrderId, StreamId, Version};
 use docket_event_store::{Partitions, Position, StoredAnswer};

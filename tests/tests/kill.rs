@@ -3,12 +3,12 @@
 
 use docket_domain::Role;
 use docket_tests::server::{Client, Server, embedded, life, mutation, token, verb};
-use docket_tests::{TestDatabase, database};
+use docket_tests::{Seed, TestDatabase, database};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -32,28 +32,6 @@ const WHOLE: [&str; 14] = [
     "payment.capture_requested",
     "payment.captured",
 ];
-
-/// A sequence of numbers that the printed seed repeats.
-struct Random(u64);
-
-impl Random {
-    fn new(what: &str) -> Random {
-        let seeded = std::env::var("DOCKET_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok());
-        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-        let seed = seeded.unwrap_or_else(now);
-        println!("{what}: DOCKET_SEED={seed}");
-        Random(seed | 1)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
 
 /// Sends every step of an order's life until it is done, wherever the server is by then.
 async fn shop(mut server: watch::Receiver<Client>, order: Uuid, done: Arc<AtomicUsize>) -> Vec<Value> {
@@ -88,7 +66,7 @@ async fn under_kills(
     kills: usize,
     start: impl AsyncFn() -> Server,
 ) -> (Server, Vec<Uuid>) {
-    let mut random = Random::new("kills of the server");
+    let mut random = Seed::of_this_run();
     let (here, seen) = watch::channel(server.client(token));
     let done = Arc::new(AtomicUsize::new(0));
     let (mut orders, mut shoppers) = (Vec::new(), Vec::new());

@@ -2,10 +2,10 @@
 //! was never sent is unavailable; only what was sent and not answered in time has an unknown outcome, and the same
 //! command again settles that too.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use docket_domain::Version;
-use docket_event_store::{AppendError, AppendOutcome, Store, StoreConfig, StreamWrite, limits};
+use docket_event_store::{
+    AppendError, AppendOutcome, ExecuteError, FeedError, Store, StoreConfig, StreamWrite, limits,
+};
 use docket_tests::{
     HeadRows, Proxy, TestDatabase,
     appends::{append, appended, checked, event, named, nothing, start},
@@ -228,14 +228,17 @@ async fn a_log_that_was_restored_from_a_backup_gets_no_hole_from_what_a_process_
         }
         other.close().await;
         db.restore(backup).await;
-        // Another order of the lane comes first, so that the connection is there when the remembered one is written.
-        appended(
-            &store,
-            append(new_order_in(&store, store.partition_of(neighbour)), 0),
-        )
-        .await;
-        let executed = store.execute(fresh(add_line(order, 1))).await.unwrap();
-        assert_eq!(executed.version, Version(3));
+        // It is another history now: the process refuses, says so, and stays refusing until it is started anew.
+        for _ in 0..2 {
+            let refused = store.execute(fresh(add_line(order, 1))).await;
+            assert!(
+                matches!(refused, Err(ExecuteError::Append(AppendError::Unavailable(_)))),
+                "{refused:?}"
+            );
+        }
+        assert!(matches!(store.feed().intact(), Err(FeedError::HistoryLost(_))));
+        let restarted = db.store().await;
+        assert_eq!(done(&restarted, add_line(order, 1)).await.version, Version(3));
         sound_log(&db).await;
     }
 }

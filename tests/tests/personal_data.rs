@@ -1,8 +1,6 @@
 //! Personal data is sealed in the log and everywhere else in the database, with its subject's key; who is forgotten is
 //! forgotten in every process, and a key that does not fit is refused before it can do harm.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use docket_domain::{
     Actor, CustomerId, Event, OrderId, Personal, Role, SealedValue, Subject, order::OrderEvent,
 };

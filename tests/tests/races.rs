@@ -1,8 +1,6 @@
 //! Races, forced by holding a head row until the other side is seen to wait for it. Exactly one wins, nobody decides
 //! over stale state, and what a killed client left behind meets its retry, whichever comes second.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
 use docket_domain::{Refusal, Version};
 use docket_event_store::{AppendOutcome, ExecuteError, Executed, Request, Store, execute::Outcome};
 use docket_tests::{

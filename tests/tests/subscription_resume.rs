@@ -4,12 +4,12 @@
 use docket::auth::create_token;
 use docket_domain::Role;
 use docket_tests::server::{Client, Server, life, token};
-use docket_tests::{TestDatabase, database, eventually};
+use docket_tests::{Seed, TestDatabase, database, eventually};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use uuid::Uuid;
 
 const WRITERS: usize = 6;
@@ -103,32 +103,15 @@ impl Shown {
     }
 }
 
-/// A sequence of numbers that the printed seed repeats.
-fn random() -> impl FnMut(u64) -> u64 {
-    let seeded = std::env::var("DOCKET_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
-    let seed: u64 = seeded.unwrap_or_else(now);
-    println!("DOCKET_SEED={seed}");
-    let mut state = seed | 1;
-    move |bound| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % bound
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn server_sent_events_cut_at_random_and_resumed_show_the_whole_log() {
     let world = World::open().await;
-    let (mut random, mut shown, mut cuts) = (random(), Shown::default(), 0);
+    let (mut random, mut shown, mut cuts) = (Seed::of_this_run(), Shown::default(), 0);
     let mut cursor = world.cursor().await;
     let done = world.load();
     loop {
         let mut stream = world.staff.follow(FOLLOW, json!({"c": cursor})).await;
-        for _ in 0..=random(40) {
+        for _ in 0..=random.below(40) {
             // The cut may come while a message is on its way: what was not read was not shown.
             let read = tokio::time::timeout(Duration::from_millis(300), stream.next());
             let Ok(message) = read.await else { break };
@@ -148,14 +131,14 @@ async fn server_sent_events_cut_at_random_and_resumed_show_the_whole_log() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_cut_at_random_and_resumed_shows_the_whole_log() {
     let world = World::open().await;
-    let (mut random, mut shown, mut cuts) = (random(), Shown::default(), 0);
+    let (mut random, mut shown, mut cuts) = (Seed::of_this_run(), Shown::default(), 0);
     let mut cursor = world.cursor().await;
     let done = world.load();
     while !(done.load(Ordering::SeqCst) && shown.0.len() >= world.log().await.len()) {
         let mut socket = world.staff.socket(&[]).await.unwrap();
         socket.init(world.staff.token()).await;
         socket.subscribe("1", FOLLOW, json!({"c": cursor})).await;
-        for _ in 0..=random(40) {
+        for _ in 0..=random.below(40) {
             let read = tokio::time::timeout(Duration::from_millis(300), socket.next());
             let Ok(message) = read.await else { break };
             let message = message.unwrap();
@@ -220,13 +203,19 @@ async fn a_client_that_does_not_read_is_closed_and_memory_stays_bounded() {
         let mut socket = world.staff.socket(&[]).await.unwrap();
         socket.init(world.staff.token()).await;
         socket.subscribe("1", &large, json!({"c": cursor})).await;
+        let mut stream = world.staff.follow(&large, json!({"c": cursor})).await;
+        // They read as far as the first order, and no further.
+        for _ in 0..2 {
+            socket.next().await.unwrap();
+            stream.next().await.unwrap();
+        }
         sockets.push(socket);
-        streams.push(world.staff.follow(&large, json!({"c": cursor})).await);
+        streams.push(stream);
     }
     let mut most = before;
     let begun = tokio::time::Instant::now();
     // The time that the server gives a message, and a little more.
-    while begun.elapsed() < Duration::from_secs(13) {
+    while begun.elapsed() < Duration::from_secs(14) {
         most = most.max(world.server.resident_kib());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -240,21 +229,29 @@ async fn a_client_that_does_not_read_is_closed_and_memory_stays_bounded() {
                 break closed;
             }
         };
-        assert_eq!(closed.0, 1013, "{closed:?}");
-        assert!(closed.1.contains("subscribe again"), "{closed:?}");
+        // The reason waits behind what was not read, and not for ever: whoever reads on too late sees only the end.
+        assert!(
+            closed.0 == 0 || closed.0 == 1013 && closed.1.contains("subscribe again"),
+            "{closed:?}"
+        );
     }
     for mut stream in streams {
         let mut last = Value::Null;
-        while let Some(message) = stream.next().await {
-            last = message;
-        }
+        let rest = async {
+            while let Some(message) = stream.next().await {
+                last = message;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), rest)
+            .await
+            .expect("the stream was ended");
         assert_eq!(
             last["errors"][0]["extensions"]["code"], "OVERLOADED",
             "{last:.300}"
         );
     }
     assert!(
-        most < 400 * 1024,
+        most < 250 * 1024,
         "{most} KiB for {SLOW} clients that do not read"
     );
 }

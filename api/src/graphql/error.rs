@@ -190,7 +190,7 @@ impl From<FeedError> for Refused {
         match error {
             FeedError::Read(error) => error.into(),
             FeedError::NoSuchPartition(_) => Refused::bad_input(error.to_string()),
-            FeedError::LogWentBack { .. } => {
+            FeedError::HistoryLost(_) => {
                 tracing::error!(%error, "the log went back");
                 Refused::unavailable()
             }

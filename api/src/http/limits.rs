@@ -47,6 +47,10 @@ pub const MAX_OPERATIONS: usize = 64;
 /// beyond one message for each operation.
 pub const MAX_QUEUED_MESSAGES: usize = 64;
 
+/// Bytes of messages waiting to be written to one client: 1 MiB, as much as one may send us; a single larger message still
+/// goes, alone. Messages differ by a factor of a thousand, so their number alone bounds nothing.
+pub const MAX_QUEUED_BYTES: usize = 1024 * 1024;
+
 /// How long one message may wait for the client to read before it counts as slow and is closed with a reason: 10 s.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -86,6 +90,8 @@ pub struct HttpLimits {
     pub max_operations: usize,
     /// See [`MAX_QUEUED_MESSAGES`].
     pub max_queued_messages: usize,
+    /// See [`MAX_QUEUED_BYTES`].
+    pub max_queued_bytes: usize,
     /// See [`WRITE_TIMEOUT`].
     pub write_timeout: Duration,
     /// See [`KEEP_ALIVE`].
@@ -110,6 +116,7 @@ impl Default for HttpLimits {
             connection_init_timeout: CONNECTION_INIT_TIMEOUT,
             max_operations: MAX_OPERATIONS,
             max_queued_messages: MAX_QUEUED_MESSAGES,
+            max_queued_bytes: MAX_QUEUED_BYTES,
             write_timeout: WRITE_TIMEOUT,
             keep_alive: KEEP_ALIVE,
             close_grace: CLOSE_GRACE,

@@ -26,6 +26,7 @@ mod execute;
 mod graphql;
 mod guard;
 pub mod limits;
+mod queue;
 mod request;
 mod sse;
 mod trace;

@@ -5,11 +5,16 @@
 //! as a sign of life. A client leaves by closing the connection, which cancels the operation.
 //!
 //! Buffering is bounded by a short queue between the operation and the socket. A client that leaves it full for the
-//! write timeout loses its subscription: what was queued still arrives when it reads on, then a `next` with code
-//! OVERLOADED and `complete`. An ended token gives UNAUTHENTICATED in the same way. On shutdown the stream ends
+//! write timeout loses its subscription: what was queued is thrown away, because nobody knows whether the client will
+//! ever read on; if it does, it finds a `next` with code OVERLOADED and `complete`, and goes on from its last cursor.
+//! It counts as a connection until it is gone. An ended token gives UNAUTHENTICATED in the same way. On shutdown the stream ends
 //! *without* `complete`, which clients take for a lost connection and come back.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
 
 use async_graphql::{Executor, ServerError};
 use axum::{
@@ -19,8 +24,8 @@ use axum::{
 };
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::{
-    sync::mpsc::{self, OwnedPermit, Sender},
-    time::{MissedTickBehavior, interval_at},
+    sync::mpsc::{self, OwnedPermit, Receiver, Sender},
+    time::{MissedTickBehavior, interval_at, timeout},
 };
 
 use super::{
@@ -29,6 +34,7 @@ use super::{
     auth::{self, Authenticate},
     code,
     execute::{self, Event},
+    queue::{Bytes, Room},
     request::Operation,
     trace::Trace,
 };
@@ -56,20 +62,30 @@ pub(super) fn stream<E: Executor, A: Authenticate>(
         trace,
         limits.request_timeout,
     );
+    let bytes = Bytes::new(limits.max_queued_bytes);
     // Two more than the queue: the opening comment, and the place for the last word that is reserved from the start.
     let (queue, written) = mpsc::channel(limits.max_queued_messages + 2);
-    let opened = queue.try_send(SIGN_OF_LIFE.to_owned());
+    let opened = queue.try_send(Queued::at_once(SIGN_OF_LIFE.to_owned()));
     let last_word = queue.clone().try_reserve_owned();
+    let written = Arc::new(Mutex::new(written));
     if let (Ok(()), Ok(last_word)) = (opened, last_word) {
         let (transport, tracked) = (transport.clone(), transport.drain.enter());
+        // Not kept alive from here: when the client leaves, the queue goes.
+        let out = Out {
+            queue,
+            bytes,
+            written: Arc::downgrade(&written),
+        };
         tokio::spawn(async move {
-            let (_live, _tracked) = (live, tracked);
-            pump(&transport, events, queue, last_word, bearer, valid_for).await;
+            let _tracked = tracked;
+            pump(&transport, events, out, last_word, bearer, valid_for).await;
         });
     }
-    let chunks = stream::unfold(written, |mut written| async move {
-        let chunk = written.recv().await?;
-        Some((Ok::<String, Infallible>(chunk), written))
+    let chunks = stream::poll_fn(move |context| {
+        let _counted = &live;
+        let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+        let chunk = written.poll_recv(context);
+        chunk.map(|chunk| Some(Ok::<String, Infallible>(chunk?.text)))
     });
     Ok(event_stream(Body::from_stream(chunks)))
 }
@@ -94,6 +110,50 @@ fn event_stream(body: Body) -> Response {
     response
 }
 
+/// A piece of the stream that waits to be written.
+struct Queued {
+    text: String,
+    _room: Room,
+}
+
+impl Queued {
+    fn at_once(text: String) -> Queued {
+        Queued {
+            text,
+            _room: Room::none(),
+        }
+    }
+}
+
+/// Where the operation puts what is to be written.
+struct Out {
+    queue: Sender<Queued>,
+    bytes: Bytes,
+    written: Weak<Mutex<Receiver<Queued>>>,
+}
+
+impl Out {
+    /// Waits while the queue is full.
+    async fn put(&self, text: String) -> Result<(), Closed> {
+        let _room = tokio::select! {
+            room = self.bytes.room(text.len()) => room,
+            () = self.queue.closed() => return Err(Closed),
+        };
+        self.queue.send(Queued { text, _room }).await.map_err(|_| Closed)
+    }
+
+    /// Throws away what waits. Only the connection could have written it, and it may never.
+    fn discard(&self) {
+        if let Some(written) = self.written.upgrade() {
+            let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
+            while written.try_recv().is_ok() {}
+        }
+    }
+}
+
+/// The client has left.
+struct Closed;
+
 /// How a stream ends.
 enum End {
     /// The operation is over, or the client is told why it must be.
@@ -105,8 +165,8 @@ enum End {
 async fn pump<E: Executor, A: Authenticate>(
     transport: &Transport<E, A>,
     events: BoxStream<'static, Event>,
-    queue: Sender<String>,
-    last_word: OwnedPermit<String>,
+    out: Out,
+    last_word: OwnedPermit<Queued>,
     bearer: Option<String>,
     valid_for: Option<Duration>,
 ) {
@@ -121,21 +181,21 @@ async fn pump<E: Executor, A: Authenticate>(
     );
     let end = tokio::select! {
         () = transport.drain.signal().cancelled() => End::Silent,
-        () = queue.closed() => End::Silent,
+        () = out.queue.closed() => End::Silent,
         () = token_ends => End::Complete(Some(coded(code::UNAUTHENTICATED, "The token no longer holds."))),
-        end = forward(events, &queue, limits.write_timeout, limits.keep_alive) => end,
+        end = forward(events, &out, limits.write_timeout, limits.keep_alive) => end,
     };
     if let End::Complete(error) = end {
         let told = error
             .map(|error| next_event(&Answer::refused(error)))
             .unwrap_or_default();
-        last_word.send(told + COMPLETE);
+        last_word.send(Queued::at_once(told + COMPLETE));
     }
 }
 
 async fn forward(
     mut events: BoxStream<'static, Event>,
-    queue: &Sender<String>,
+    out: &Out,
     write_timeout: Duration,
     keep_alive: Duration,
 ) -> End {
@@ -150,10 +210,11 @@ async fn forward(
             },
             _ = ticks.tick() => SIGN_OF_LIFE.to_owned(),
         };
-        match queue.send_timeout(chunk, write_timeout).await {
-            Ok(()) => {}
-            Err(mpsc::error::SendTimeoutError::Closed(_)) => return End::Silent,
-            Err(mpsc::error::SendTimeoutError::Timeout(_)) => {
+        match timeout(write_timeout, out.put(chunk)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(Closed)) => return End::Silent,
+            Err(_) => {
+                out.discard();
                 let message =
                     format!("Nothing was read for {write_timeout:?}; subscribe again from the last cursor.");
                 return End::Complete(Some(coded(code::OVERLOADED, message)));

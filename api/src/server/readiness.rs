@@ -98,6 +98,9 @@ pub async fn readiness(store: &Store, projections: &Projections, stopping: bool)
     if !database {
         reasons.push(format!("the database did not answer within {DATABASE_WAIT:?}"));
     }
+    if let Err(lost) = store.feed().intact() {
+        reasons.push(lost.to_string());
+    }
     if let Some(why) = store.append_refused() {
         reasons.push(format!("the database refuses to append: {why}"));
     }

@@ -77,6 +77,38 @@ pub(crate) async fn event_id(
         .await
 }
 
+const MISSING: &str = r#"
+select x.partition, x."offset" from unnest($1::smallint[], $2::bigint[], $3::uuid[]) x (partition, "offset", event_id)
+ where not exists (select from events e
+                    where e.partition = x.partition and e."offset" = x."offset" and e.event_id = x.event_id)
+ limit 1"#;
+
+/// The first of these events that the log does not hold.
+pub(crate) async fn missing(
+    executor: impl PgExecutor<'_>,
+    events: &[(Position, Uuid)],
+) -> Result<Option<Position>, sqlx::Error> {
+    let (positions, ids): (Vec<_>, Vec<_>) = events.iter().copied().unzip();
+    let partitions: Vec<i16> = positions
+        .iter()
+        .map(|position| position.partition as i16)
+        .collect();
+    let offsets: Vec<i64> = positions.iter().map(|position| position.offset).collect();
+    let row = sqlx::query(MISSING)
+        .bind(partitions)
+        .bind(offsets)
+        .bind(ids)
+        .fetch_optional(executor)
+        .await?;
+    let position = |row: PgRow| {
+        Ok(Position {
+            partition: row.try_get::<i16, _>(0)? as u16,
+            offset: row.try_get(1)?,
+        })
+    };
+    row.map(position).transpose()
+}
+
 fn decode(partition: u16, rows: Vec<PgRow>) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
     let mut events: Vec<Arc<RecordedEvent>> = Vec::with_capacity(rows.len());
     for row in rows {

@@ -3,7 +3,7 @@
 use async_graphql::{
     ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
 use docket_projections::read_models::{
@@ -113,6 +113,14 @@ impl OrderFilter {
         {
             return Ok(None);
         }
+        for instant in [
+            self.created_from,
+            self.created_before,
+            self.placed_from,
+            self.placed_before,
+        ] {
+            known_to_the_database(instant)?;
+        }
         Ok(Some(Filter {
             number: self.number.map(|number| OrderNumber(number.0)),
             customer,
@@ -129,6 +137,17 @@ impl OrderFilter {
                 self.total_to.map(|total| total.0),
             ),
         }))
+    }
+}
+
+/// PostgreSQL's calendar begins in 4714 BC, ours long before; both are far from any order.
+fn known_to_the_database(instant: Option<DateTime<Utc>>) -> Result<(), Refused> {
+    match instant {
+        Some(instant) if !(1..=9_999).contains(&instant.year()) => Err(Refused::bad_input(format!(
+            "The year {} is not between 1 and 9999.",
+            instant.year()
+        ))),
+        _ => Ok(()),
     }
 }
 

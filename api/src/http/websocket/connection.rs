@@ -40,6 +40,7 @@ use crate::http::{
     auth::{self, AuthError, Authenticate},
     code,
     execute::{self, Event},
+    queue::{Bytes, Room},
     request::{Params, prepare},
     trace::Trace,
 };
@@ -50,6 +51,7 @@ struct Outgoing {
     number: u64,
     text: Utf8Bytes,
     last: bool,
+    _room: Room,
 }
 
 /// An operation that runs; dropping it cancels it.
@@ -99,6 +101,7 @@ pub(super) struct Connection<E, A: Authenticate> {
     operations: HashMap<String, Running>,
     started: u64,
     queue: Sender<Outgoing>,
+    bytes: Bytes,
     queued: Receiver<Outgoing>,
     ticks: Interval,
     /// Whether the client was heard since the last tick but one.
@@ -112,6 +115,7 @@ impl<E: Executor, A: Authenticate> Connection<E, A> {
         let mut ticks = interval_at(Instant::now() + limits.keep_alive, limits.keep_alive);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let until = Instant::now() + limits.connection_init_timeout;
+        let bytes = Bytes::new(limits.max_queued_bytes);
         let (phase, operations) = (Phase::Waiting { until }, HashMap::new());
         let token_ends = Box::pin(pending());
         Connection {
@@ -123,6 +127,7 @@ impl<E: Executor, A: Authenticate> Connection<E, A> {
             operations,
             started: 0,
             queue,
+            bytes,
             queued,
             ticks,
             silent_ticks: 0,
@@ -271,6 +276,7 @@ impl<E: Executor, A: Authenticate> Connection<E, A> {
                     id: free.key().clone(),
                     number: self.started,
                     queue,
+                    bytes: self.bytes.clone(),
                 };
                 let task = tokio::spawn(operate(transport, caller, params, outbox));
                 free.insert(Running {
@@ -333,6 +339,7 @@ struct Outbox {
     id: String,
     number: u64,
     queue: Sender<Outgoing>,
+    bytes: Bytes,
 }
 
 impl Outbox {
@@ -353,6 +360,7 @@ impl Outbox {
     /// Waits while the queue is full. Nobody is left to hear of a queue that is closed.
     async fn put(&self, message: FromServer<'_>, last: bool) {
         let (id, number, text) = (self.id.clone(), self.number, message.text());
+        let _room = self.bytes.room(text.len()).await;
         let _ = self
             .queue
             .send(Outgoing {
@@ -360,6 +368,7 @@ impl Outbox {
                 number,
                 text,
                 last,
+                _room,
             })
             .await;
     }

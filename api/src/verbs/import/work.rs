@@ -174,6 +174,6 @@ fn verdict(error: &ExecuteError) -> Verdict {
         | ExecuteError::Settle(_)
         | ExecuteError::Read(FeedError::Read(_)) => Verdict::Again,
         ExecuteError::Personal(PersonalError::WrongMasterKey | PersonalError::Cipher)
-        | ExecuteError::Read(FeedError::NoSuchPartition(_) | FeedError::LogWentBack { .. }) => Verdict::Stuck,
+        | ExecuteError::Read(FeedError::NoSuchPartition(_) | FeedError::HistoryLost(_)) => Verdict::Stuck,
     }
 }
