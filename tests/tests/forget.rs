@@ -156,7 +156,7 @@ async fn a_customer_is_forgotten_everywhere_and_nobody_else_is() {
 
     assert_eq!(
         world.forget("customer:ada").await,
-        json!({"subject": "customer:ada", "keyDestroyed": true, "orders": 2})
+        json!({"subject": "customer:ada", "keyDestroyed": true, "orders": 2, "failed": []})
     );
     for order in [first, second] {
         world.gone(order).await;
@@ -222,7 +222,7 @@ async fn a_crash_between_the_key_and_the_events_is_made_good() {
     assert_eq!((world.marks(first).await, world.marks(second).await), (0, 0));
     assert_eq!(
         world.forget("customer:ada").await,
-        json!({"subject": "customer:ada", "keyDestroyed": false, "orders": 2})
+        json!({"subject": "customer:ada", "keyDestroyed": false, "orders": 2, "failed": []})
     );
     assert_eq!((world.marks(first).await, world.marks(second).await), (1, 1));
     for order in [first, second] {
