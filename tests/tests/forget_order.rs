@@ -1,6 +1,5 @@
 //! `docket forget` as it is run: whose key goes, what the orders say of it, and what it refuses before anything is gone.
 
-
 use docket_domain::Role;
 use docket_tests::{
     TestDatabase, database,
