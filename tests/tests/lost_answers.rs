@@ -241,7 +241,8 @@ async fn a_log_that_was_restored_from_a_backup_gets_no_hole_from_what_a_process_
                 let restarted = db.store().await;
                 assert_eq!(done(&restarted, add_line(order, 1)).await.version, Version(3));
             }
-            (Ok(executed), Ok(())) if !writes_itself => assert_eq!(executed.version, Version(3)),
+            // The feed may find out in the same moment.
+            (Ok(executed), _) if !writes_itself => assert_eq!(executed.version, Version(3)),
             other => panic!("{other:?}"),
         }
         sound_log(&db).await;
