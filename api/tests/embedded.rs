@@ -231,7 +231,12 @@ async fn processes_that_start_at_once_agree_on_one_server() {
     for process in processes {
         process.leave();
     }
-    assert!(!process_exists(pids[0]));
+    // Whoever started it may be gone before it: then it is the system that takes note of its end, a moment later.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while process_exists(pids[0]) {
+        assert!(Instant::now() < deadline, "the last one out stops it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
