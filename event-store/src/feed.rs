@@ -282,7 +282,7 @@ impl Feed {
         // A hand-over may have passed the head that was just read; a log that lost events is told apart by asking.
         if head < seen {
             let mut connection = self.0.pool.acquire().await.map_err(FeedError::Read)?;
-            return self.check_history(&mut connection).await;
+            return self.check_history(&mut connection, []).await;
         }
         if head - seen > limits::TAIL_EVENTS as i64 {
             // Somebody may have been forgotten in what is passed over.
@@ -303,12 +303,17 @@ impl Feed {
 
     /// Whether the log still holds the newest event that this process has seen of each partition. Once it does not,
     /// nothing is read from this feed and nothing appended beside it: what the process remembers is another history.
-    pub(crate) async fn check_history(&self, connection: &mut PgConnection) -> Result<(), FeedError> {
+    /// `also` are events that the caller knows of and the feed perhaps not yet.
+    pub(crate) async fn check_history(
+        &self,
+        connection: &mut PgConnection,
+        also: impl IntoIterator<Item = (Position, Uuid)>,
+    ) -> Result<(), FeedError> {
         let newest = |tail: &Mutex<Tail>| {
             let tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
             tail.events.back().map(|event| (event.position, event.event_id))
         };
-        let seen: Vec<_> = self.0.tails.iter().filter_map(newest).collect();
+        let seen: Vec<_> = self.0.tails.iter().filter_map(newest).chain(also).collect();
         let missing = read::missing(connection, &seen).await.map_err(FeedError::Read)?;
         if let Some(position) = missing
             && self.0.lost.set(position).is_ok()

@@ -20,6 +20,7 @@ use crate::{
     feed::{Feed, FeedError},
     limits,
     partition::Partitions,
+    position::Position,
     postgres::append::{self, Batch, Verdict},
     wakeup::Hints,
 };
@@ -27,7 +28,7 @@ use docket_domain::{StreamId, Version};
 use quick_cache::unsync::Cache;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     mem,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -176,6 +177,9 @@ struct Lane {
     connection: Option<PgConnection>,
     /// The newest versions that this lane committed or met: its writers collide here, not in the database.
     known: Cache<StreamId, Version>,
+    /// The newest event that this lane committed in each partition: the feed may not have it yet, where it waits for
+    /// another process's events before it.
+    committed: HashMap<u16, (Position, Uuid)>,
     /// Whether the process may remember something of the log already.
     remembers: bool,
     /// What was decided before this came out of a memory that a new connection has put in doubt.
@@ -190,6 +194,7 @@ impl Lane {
             backlog: Vec::new(),
             connection: None,
             known: Cache::new(limits::MAX_KNOWN_VERSIONS),
+            committed: HashMap::new(),
             remembers: false,
             doubtful_until: Instant::now(),
         }
@@ -382,7 +387,12 @@ impl Lane {
             None => {
                 let connect = async {
                     let mut connection = PgConnection::connect_with(&self.context.options).await?;
-                    match self.context.feed.check_history(&mut connection).await {
+                    match self
+                        .context
+                        .feed
+                        .check_history(&mut connection, self.committed.values().copied())
+                        .await
+                    {
                         Err(FeedError::Read(error)) => Err(error),
                         // A log that lost its newest events refuses in `send`.
                         _ => Ok(connection),
@@ -441,6 +451,9 @@ impl Lane {
         }
         metrics::counter!("docket_append_events_total").increment(appended);
         for (partition, events) in committed.partitions() {
+            if let Some(last) = events.last() {
+                self.committed.insert(partition, (last.position, last.event_id));
+            }
             self.context.feed.hand_over(partition, &events);
         }
         if appended > 0 {

@@ -94,7 +94,7 @@ pub(crate) async fn follow(pool: PgPool, feed: Feed, hints: Hints, stop: Cancell
 async fn follow_once(pool: &PgPool, feed: &Feed, connected_anew: &mut bool) -> Result<(), FeedError> {
     if *connected_anew {
         let mut connection = pool.acquire().await.map_err(FeedError::Read)?;
-        feed.check_history(&mut connection).await?;
+        feed.check_history(&mut connection, []).await?;
         *connected_anew = false;
     }
     feed.poll().await
