@@ -1,6 +1,6 @@
 //! An event as the log holds it: the domain's fact and everything around it.
 
-use crate::position::Position;
+use crate::{position::Position, postgres::UnknownCode};
 use chrono::{DateTime, Utc};
 use docket_domain::{ActorKind, CommandId, DecodeError, Event, StreamId, Version};
 use std::{borrow::Cow, sync::Arc};
@@ -16,19 +16,23 @@ pub enum Origin {
 }
 
 impl Origin {
-    pub(crate) fn code(self) -> i8 {
+    /// Its code in the column `origin`.
+    pub fn code(self) -> i8 {
         match self {
             Self::Live => b'l' as i8,
             Self::Imported => b'i' as i8,
         }
     }
 
-    pub(crate) fn from_code(code: i8) -> Self {
-        // The column's check admits these two only.
-        if code == b'i' as i8 {
-            Self::Imported
-        } else {
-            Self::Live
+    /// The origin with a code.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn from_code(code: i8) -> Result<Self, UnknownCode> {
+        match code as u8 {
+            b'l' => Ok(Self::Live),
+            b'i' => Ok(Self::Imported),
+            _ => Err(UnknownCode::new(code, "an origin")),
         }
     }
 

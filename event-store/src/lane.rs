@@ -207,13 +207,31 @@ impl Lane {
         }
         self.remembers = true;
         while let Some(batch) = self.next_batch(&stop).await {
+            let answered = batch.len();
             self.commit(batch).await;
-            // Whoever was just answered and asks again gets into the next batch instead of the one after it.
-            task::yield_now().await;
+            self.gather(answered).await;
         }
         if let Some(connection) = self.connection.take() {
             // The server notices a closed socket as well; there is nobody left to tell.
             let _ = connection.close().await;
+        }
+    }
+
+    /// Lets those come back who were just answered, so that they get into the next batch instead of the one after it: a
+    /// statement has a high price before its first row. It is no timer: when nobody comes, it ends after a few turns of
+    /// the runtime.
+    async fn gather(&mut self, answered: usize) {
+        let expected = self.waiting.len() + answered;
+        let mut turns = 0;
+        let mut waiting = self.waiting.len();
+        while turns < limits::GATHER_TURNS && waiting < expected {
+            task::yield_now().await;
+            turns = if self.waiting.len() > waiting {
+                0
+            } else {
+                turns + 1
+            };
+            waiting = self.waiting.len();
         }
     }
 
@@ -246,9 +264,9 @@ impl Lane {
     }
 
     fn take_batch(&mut self) -> Vec<Queued> {
-        let mut batch = Vec::new();
-        let mut claims = Claims::default();
         let backlog = mem::take(&mut self.backlog);
+        let mut batch = Vec::with_capacity(backlog.len());
+        let mut claims = Claims::for_up_to(backlog.len());
         for queued in backlog {
             if queued.since.elapsed() > limits::MAX_QUEUE_WAIT {
                 let why = Arc::from("the command waited too long in the append queue");
@@ -499,6 +517,14 @@ struct Claims {
 }
 
 impl Claims {
+    fn for_up_to(commands: usize) -> Self {
+        Self {
+            ids: HashSet::with_capacity(commands),
+            written: HashSet::with_capacity(commands),
+            ..Self::default()
+        }
+    }
+
     /// Takes a command in, unless it touches another or the batch is full. What is turned away holds nothing, so the
     /// order of two commands may turn; their versions decide, not their order.
     fn admit(&mut self, append: &Append) -> bool {

@@ -33,7 +33,9 @@ pub use partition::Partitions;
 pub use personal::{MasterKey, Opener, PersonalError, Vault};
 pub use position::Position;
 pub use postgres::{
+    UnknownCode,
     migrate::{OpenError, migrate},
     snapshot::LoadError,
+    stream_kind_code, stream_kind_of,
 };
 pub use store::{Store, StoreConfig, StoreError};

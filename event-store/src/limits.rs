@@ -21,6 +21,8 @@ pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// Events in one statement, unless a single command has more.
 pub const MAX_BATCH_EVENTS: usize = 2_048;
 
+/// Turns of the runtime in which nobody new came, after which a lane stops letting those come back whom it has answered.
+pub const GATHER_TURNS: u32 = 8;
 /// Commands that may wait for one lane: eight full batches, about 40 ms of work at the measured rate.
 pub const MAX_QUEUED_COMMANDS: usize = 8 * MAX_BATCH_COMMANDS;
 /// Payload bytes that may wait for one lane.
@@ -47,6 +49,8 @@ pub const MAX_CONNECTIONS: u32 = 24;
 /// The longest statement that is not an append, as PostgreSQL reads it: as long as the longest request may take. A request
 /// that was given up would otherwise keep its connection.
 pub const STATEMENT_TIMEOUT: &str = "30s";
+/// Prepared statements of a pooled connection: two for each partition, and the read models' own.
+pub const MAX_PREPARED: usize = 512;
 /// How long a pooled connection may lie idle and still be trusted without being asked.
 pub const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// How long closing may take: the answers that are still awaited, and a moment for the connections.

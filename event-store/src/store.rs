@@ -124,7 +124,8 @@ impl Store {
             .connect_with(
                 database
                     .clone()
-                    .options([("statement_timeout", limits::STATEMENT_TIMEOUT)]),
+                    .options([("statement_timeout", limits::STATEMENT_TIMEOUT)])
+                    .statement_cache_capacity(limits::MAX_PREPARED),
             )
             .await
             .map_err(OpenError::Connect)?;

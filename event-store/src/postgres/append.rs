@@ -8,17 +8,17 @@
 //! The *checking path* is the function `append_checked` of the migrations: it compares every version that a decision
 //! named under the lock, and gives each command an outcome of its own.
 
+use super::{row::EventRow, stream_kind_code};
 use crate::{
     append::{Append, StoredAnswer},
     position::Position,
 };
 use chrono::{DateTime, Utc};
 use docket_domain::{StreamId, Version};
-use sqlx::{PgConnection, Row, postgres::PgArguments, query::Query};
+use sqlx::{Arguments, PgConnection, Row, postgres::PgArguments};
 use uuid::Uuid;
 
 const FAST_SINGLE: &str = include_str!("append_fast_single.sql");
-const FAST_ONE_PARTITION: &str = include_str!("append_fast_one.sql");
 const FAST: &str = include_str!("append_fast.sql");
 const CHECKED: &str = include_str!("append_checked.sql");
 
@@ -55,52 +55,44 @@ pub(crate) async fn fast(connection: &mut PgConnection, batch: &Batch) -> Result
     {
         return single(connection, *partition, append).await;
     }
-    let columns = Columns::of(batch);
-    let (partitions, counts) = columns.heads();
-    let sql = if partitions.len() == 1 {
-        FAST_ONE_PARTITION
-    } else {
-        FAST
-    };
-    let commands = &columns.commands;
-    let query = sqlx::query(sql)
-        .bind(&partitions)
-        .bind(&counts)
-        .bind(&commands.id)
-        .bind(&commands.hash)
-        .bind(&commands.partition)
-        .bind(&commands.last)
-        .bind(&commands.events)
-        .bind(&commands.version)
-        .bind(&columns.events.partition)
-        .bind(&columns.events.in_partition)
-        .bind(&columns.events.command_id);
-    let rows = columns.events.bind(query).fetch_all(connection).await?;
+    let rows = batch.rows();
+    let (partitions, counts) = heads(&rows);
+    let mut arguments = PgArguments::default();
+    arguments.reserve(3, EventRow::bytes(&rows));
+    let bound = [
+        arguments.add(&partitions),
+        arguments.add(&counts),
+        arguments.add(&rows),
+    ];
+    bound
+        .into_iter()
+        .collect::<Result<(), _>>()
+        .map_err(sqlx::Error::Encode)?;
+    let heads = sqlx::query_with(FAST, arguments).fetch_all(connection).await?;
 
-    let mut bases = Vec::with_capacity(rows.len());
-    for row in rows {
-        let partition: i16 = row.try_get(0)?;
-        let base: i64 = row.try_get(1)?;
-        let recorded_at: DateTime<Utc> = row.try_get(2)?;
-        bases.push((partition, base, recorded_at));
+    let mut bases = Vec::with_capacity(heads.len());
+    for head in heads {
+        let partition: i16 = head.try_get(0)?;
+        let base: i64 = head.try_get(1)?;
+        let recorded_at: DateTime<Utc> = head.try_get(2)?;
+        bases.push((partition as u16, base, recorded_at));
     }
-    let verdict = |i: usize| {
-        let partition = commands.partition[i];
+    let lasts = rows.iter().filter(|row| row.ends_command);
+    let verdict = |last: &EventRow| {
         let (_, base, recorded_at) = bases
             .iter()
-            .find(|(p, _, _)| *p == partition)
+            .find(|(partition, _, _)| *partition == last.partition)
             .ok_or(sqlx::Error::RowNotFound)?;
         let position = Position {
-            partition: partition as u16,
-            offset: base + commands.last[i],
+            partition: last.partition,
+            offset: base + last.in_partition,
         };
-        let answer = answer(position, commands.events[i], commands.version[i]);
         Ok(Verdict::Appended {
-            answer,
+            answer: answer(position, last.append),
             recorded_at: *recorded_at,
         })
     };
-    (0..commands.id.len()).map(verdict).collect()
+    lasts.map(verdict).collect()
 }
 
 /// One event of one command: what an idle log sees, and so what its latency is.
@@ -109,26 +101,30 @@ async fn single(
     partition: u16,
     append: &Append,
 ) -> Result<Vec<Verdict>, sqlx::Error> {
-    let mut columns = EventColumns::default();
-    columns.push(append, partition, &mut 0, 1);
+    let envelope = &append.envelope;
+    let (write, new) = append
+        .writes
+        .iter()
+        .find_map(|write| Some((write, write.events.first()?)))
+        .ok_or(sqlx::Error::RowNotFound)?;
     let row = sqlx::query(FAST_SINGLE)
         .bind(partition as i16)
-        .bind(columns.command_id[0])
+        .bind(envelope.command_id.0)
         .bind(append.request_hash.bytes())
-        .bind(columns.version[0])
-        .bind(columns.order[0])
-        .bind(columns.kind[0])
-        .bind(columns.number[0])
-        .bind(columns.id[0])
-        .bind(columns.event_type[0])
-        .bind(columns.schema[0])
-        .bind(columns.origin[0])
-        .bind(columns.occurred[0])
-        .bind(columns.causation[0])
-        .bind(columns.actor_kind[0])
-        .bind(columns.actor_id[0])
-        .bind(columns.traceparent[0])
-        .bind(columns.payload[0])
+        .bind(write.expected.0 + 1)
+        .bind(write.stream.order.0)
+        .bind(stream_kind_code(write.stream.kind))
+        .bind(write.stream.number as i16)
+        .bind(new.event_id)
+        .bind(new.event.event_type())
+        .bind(new.event.schema_version() as i16)
+        .bind(envelope.origin.code())
+        .bind(envelope.occurred_at)
+        .bind(envelope.causation_id)
+        .bind(envelope.actor_kind.as_str())
+        .bind(&*envelope.actor_id)
+        .bind(envelope.traceparent.as_deref())
+        .bind(&*new.payload)
         .fetch_all(connection)
         .await?;
     let row = row.first().ok_or(sqlx::Error::RowNotFound)?;
@@ -136,9 +132,8 @@ async fn single(
         partition,
         offset: row.try_get::<i64, _>(1)? + 1,
     };
-    let answer = answer(position, 1, append.target_version().0);
     Ok(vec![Verdict::Appended {
-        answer,
+        answer: answer(position, append),
         recorded_at: row.try_get(2)?,
     }])
 }
@@ -148,10 +143,10 @@ pub(crate) async fn checked(
     connection: &mut PgConnection,
     batch: &Batch,
 ) -> Result<Vec<Verdict>, sqlx::Error> {
-    let columns = Columns::of(batch);
+    let commands = Commands::of(batch);
     let expectations = Expectations::of(batch);
-    let commands = &columns.commands;
-    let query = sqlx::query(CHECKED)
+    let events = batch.rows();
+    let rows = sqlx::query(CHECKED)
         .bind(&commands.id)
         .bind(&commands.hash)
         .bind(&commands.partition)
@@ -162,9 +157,9 @@ pub(crate) async fn checked(
         .bind(&expectations.kind)
         .bind(&expectations.number)
         .bind(&expectations.version)
-        .bind(&columns.events.command)
-        .bind(&columns.events.in_command);
-    let rows = columns.events.bind(query).fetch_all(connection).await?;
+        .bind(events)
+        .fetch_all(connection)
+        .await?;
 
     let mut verdicts = Vec::with_capacity(commands.id.len());
     verdicts.resize_with(commands.id.len(), || None);
@@ -185,7 +180,11 @@ pub(crate) async fn checked(
                 partition: partition as u16,
                 offset: row.try_get("offset")?,
             };
-            let answer = answer(position, row.try_get("events")?, version);
+            let answer = StoredAnswer {
+                position,
+                events: row.try_get::<i16, _>("events")? as u16,
+                version: Version(version),
+            };
             match row.try_get::<Option<DateTime<Utc>>, _>("recorded_at")? {
                 Some(recorded_at) => Verdict::Appended { answer, recorded_at },
                 None => Verdict::Stored {
@@ -205,147 +204,67 @@ pub(crate) async fn checked(
         .collect()
 }
 
-fn answer(position: Position, events: i16, version: i32) -> StoredAnswer {
+fn answer(position: Position, append: &Append) -> StoredAnswer {
     StoredAnswer {
         position,
-        events: events as u16,
-        version: Version(version),
+        events: append.event_count() as u16,
+        version: append.target_version(),
     }
 }
 
-/// A batch, turned on its side: PostgreSQL takes a column an array.
-struct Columns<'a> {
-    commands: CommandColumns<'a>,
-    events: EventColumns<'a>,
+impl Batch {
+    /// Its events, numbered in their partitions.
+    fn rows(&self) -> Vec<EventRow<'_>> {
+        let events = self.commands.iter().map(|(_, append)| append.event_count());
+        let mut rows = Vec::with_capacity(events.sum());
+        let mut counts: Vec<(u16, i64)> = Vec::new();
+        for (partition, append) in &self.commands {
+            let count = match counts.iter_mut().find(|(p, _)| p == partition) {
+                Some((_, count)) => count,
+                None => &mut counts.push_mut((*partition, 0)).1,
+            };
+            rows.extend(EventRow::of(*partition, append, *count));
+            *count += append.event_count() as i64;
+        }
+        rows
+    }
 }
 
+/// The heads that the rows move, ascending, and by how much.
+fn heads(rows: &[EventRow<'_>]) -> (Vec<i16>, Vec<i64>) {
+    let mut heads: Vec<(i16, i64)> = Vec::new();
+    for row in rows {
+        let partition = row.partition as i16;
+        match heads.iter_mut().find(|(p, _)| *p == partition) {
+            Some((_, last)) => *last = row.in_partition,
+            None => heads.push((partition, row.in_partition)),
+        }
+    }
+    heads.sort_unstable();
+    heads.into_iter().unzip()
+}
+
+/// A batch's commands, turned on their side: PostgreSQL takes a column an array.
 #[derive(Default)]
-struct CommandColumns<'a> {
+struct Commands<'a> {
     id: Vec<Uuid>,
     hash: Vec<&'a [u8]>,
     partition: Vec<i16>,
-    /// Its last event's number among the batch's events of its partition, from 1.
-    last: Vec<i64>,
     events: Vec<i16>,
     version: Vec<i32>,
 }
 
-#[derive(Default)]
-struct EventColumns<'a> {
-    partition: Vec<i16>,
-    /// Its number among the batch's events of its partition, from 1.
-    in_partition: Vec<i64>,
-    command_id: Vec<Uuid>,
-    /// Its command's number in the batch, from 1.
-    command: Vec<i32>,
-    /// Its number among its command's events, from 1.
-    in_command: Vec<i64>,
-    order: Vec<Uuid>,
-    kind: Vec<i8>,
-    number: Vec<i16>,
-    version: Vec<i32>,
-    id: Vec<Uuid>,
-    event_type: Vec<&'a str>,
-    schema: Vec<i16>,
-    origin: Vec<i8>,
-    occurred: Vec<DateTime<Utc>>,
-    causation: Vec<Option<Uuid>>,
-    actor_kind: Vec<&'a str>,
-    actor_id: Vec<&'a str>,
-    traceparent: Vec<Option<&'a str>>,
-    payload: Vec<&'a str>,
-}
-
-impl<'a> Columns<'a> {
+impl<'a> Commands<'a> {
     fn of(batch: &'a Batch) -> Self {
-        let mut commands = CommandColumns::default();
-        let mut events = EventColumns::default();
-        let mut counts: Vec<(u16, i64)> = Vec::new();
+        let mut all = Self::default();
         for (partition, append) in &batch.commands {
-            let place = counts
-                .iter()
-                .position(|(p, _)| p == partition)
-                .unwrap_or_else(|| {
-                    counts.push((*partition, 0));
-                    counts.len() - 1
-                });
-            let in_partition = &mut counts[place].1;
-            events.push(append, *partition, in_partition, commands.id.len() as i32 + 1);
-            commands.id.push(append.command_id().0);
-            commands.hash.push(append.request_hash.bytes());
-            commands.partition.push(*partition as i16);
-            commands.last.push(*in_partition);
-            commands.events.push(append.event_count() as i16);
-            commands.version.push(append.target_version().0);
+            all.id.push(append.command_id().0);
+            all.hash.push(append.request_hash.bytes());
+            all.partition.push(*partition as i16);
+            all.events.push(append.event_count() as i16);
+            all.version.push(append.target_version().0);
         }
-        Self { commands, events }
-    }
-
-    /// The heads that it moves, ascending, and by how much.
-    fn heads(&self) -> (Vec<i16>, Vec<i64>) {
-        let mut heads: Vec<(i16, i64)> = Vec::new();
-        for (partition, last) in self.commands.partition.iter().zip(&self.commands.last) {
-            match heads.iter_mut().find(|(p, _)| p == partition) {
-                Some(head) => head.1 = head.1.max(*last),
-                None => heads.push((*partition, *last)),
-            }
-        }
-        heads.sort_unstable();
-        heads.into_iter().unzip()
-    }
-}
-
-impl<'a> EventColumns<'a> {
-    fn push(&mut self, append: &'a Append, partition: u16, in_partition: &mut i64, command: i32) {
-        let envelope = &append.envelope;
-        let mut in_command = 0;
-        for write in &append.writes {
-            for (i, event) in write.events.iter().enumerate() {
-                *in_partition += 1;
-                in_command += 1;
-                self.partition.push(partition as i16);
-                self.in_partition.push(*in_partition);
-                self.command_id.push(envelope.command_id.0);
-                self.command.push(command);
-                self.in_command.push(in_command);
-                self.order.push(write.stream.order.0);
-                self.kind.push(super::stream_kind_code(write.stream.kind));
-                self.number.push(write.stream.number as i16);
-                self.version.push(write.expected.0 + 1 + i as i32);
-                self.id.push(event.event_id);
-                self.event_type.push(event.event.event_type());
-                self.schema.push(event.event.schema_version() as i16);
-                self.origin.push(envelope.origin.code());
-                self.occurred.push(envelope.occurred_at);
-                self.causation.push(envelope.causation_id);
-                self.actor_kind.push(envelope.actor_kind.as_str());
-                self.actor_id.push(&envelope.actor_id);
-                self.traceparent.push(envelope.traceparent.as_deref());
-                self.payload.push(&event.payload);
-            }
-        }
-    }
-
-    /// Binds the columns that both statements share, in their order.
-    fn bind(
-        &'a self,
-        query: Query<'a, sqlx::Postgres, PgArguments>,
-    ) -> Query<'a, sqlx::Postgres, PgArguments> {
-        query
-            .bind(&self.order)
-            .bind(&self.kind)
-            .bind(&self.number)
-            .bind(&self.version)
-            .bind(&self.id)
-            .bind(&self.event_type)
-            .bind(&self.schema)
-            .bind(&self.origin)
-            .bind(&self.occurred)
-            .bind(&self.causation)
-            .bind(&self.actor_kind)
-            .bind(&self.actor_id)
-            .bind(&self.traceparent)
-            .bind(&self.payload)
+        all
     }
 }
 
@@ -368,7 +287,7 @@ impl Expectations {
             for (stream, version) in writes.chain(append.reads.iter().copied()) {
                 all.command.push(i as i32 + 1);
                 all.order.push(stream.order.0);
-                all.kind.push(super::stream_kind_code(stream.kind));
+                all.kind.push(stream_kind_code(stream.kind));
                 all.number.push(stream.number as i16);
                 all.version.push(version.0);
                 all.streams.push(stream);

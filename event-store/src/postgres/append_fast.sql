@@ -1,33 +1,29 @@
--- $1, $2: the heads to move, ascending, and by how much. The count over `locked` is evaluated before the update scans:
--- all the locks are held, in order, before the first row is changed.
-with locked as materialized (
-    select partition from heads where partition = any ($1::smallint[]) order by partition for update
-), moved as (
+-- $1, $2: the heads to move and by how much. The rows are locked in ascending order before the update comes to them: an
+-- UPDATE alone locks in the order of its plan, and two processes that meet in opposite order deadlock.
+with moved as (
     update heads h
-       set head = h.head + d.n, recorded_at = greatest(h.recorded_at, clock_timestamp())
-      from unnest($1::smallint[], $2::bigint[]) d (partition, n)
-     where h.partition = d.partition and (select count(*) from locked) = cardinality($1::smallint[])
-    returning h.partition, h.head - d.n as base, h.recorded_at
+       set head = h.head + l.n, recorded_at = greatest(h.recorded_at, clock_timestamp())
+      from (select k.partition, d.n
+              from heads k join unnest($1::smallint[], $2::bigint[]) d (partition, n) on d.partition = k.partition
+             order by k.partition for update of k) l
+     where h.partition = l.partition
+    returning h.partition, h.head - l.n as base, h.recorded_at
+), batch as materialized (
+    select m.base + r.seq as "offset", m.recorded_at, r.*
+      from unnest($3::append_row[]) r
+     -- A hash of the rows would copy them all to look four partitions up.
+     cross join lateral (select base, recorded_at from moved where partition = r.partition offset 0) m
 ), ids as (
     insert into command_ids (id, "offset", version, partition, events, request_hash)
-    select c.id, m.base + c.last, c.version, c.partition, c.events, c.hash
-      from unnest($3::uuid[], $4::bytea[], $5::smallint[], $6::bigint[], $7::smallint[], $8::integer[])
-           c (id, hash, partition, last, events, version)
-      join moved m on m.partition = c.partition
-     order by c.id
+    select command_id, "offset", command_version, partition, command_events, request_hash
+      from batch where command_events is not null order by command_id
 ), log as (
     insert into events (partition, "offset", order_id, stream_kind, stream_number, version, event_id, event_type,
                         schema_version, origin, occurred_at, recorded_at, command_id, causation_id, actor_kind,
                         actor_id, traceparent, payload)
-    select e.partition, m.base + e.seq, e.order_id, e.kind, e.number, e.version, e.id, e.type,
-           e.schema, e.origin, e.occurred, m.recorded_at, e.command_id, e.causation, e.actor_kind,
-           e.actor_id, e.traceparent, e.payload::json
-      from unnest($9::smallint[], $10::bigint[], $11::uuid[], $12::uuid[], $13::"char"[], $14::smallint[], $15::integer[],
-                  $16::uuid[], $17::text[], $18::smallint[], $19::"char"[], $20::timestamptz[], $21::uuid[], $22::text[],
-                  $23::text[], $24::text[], $25::text[])
-           e (partition, seq, command_id, order_id, kind, number, version,
-              id, type, schema, origin, occurred, causation, actor_kind,
-              actor_id, traceparent, payload)
-      join moved m on m.partition = e.partition
+    select partition, "offset", order_id, stream_kind, stream_number, version, event_id, event_type,
+           schema_version, origin, occurred_at, recorded_at, command_id, causation_id, actor_kind,
+           actor_id, traceparent, payload
+      from batch
 )
 select partition, base, recorded_at from moved

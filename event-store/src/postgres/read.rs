@@ -1,4 +1,6 @@
-//! Reading the log: a partition from any offset, a stream from any version. Every predicate names the partition.
+//! Reading the log: a partition from any offset, a stream from any version. Every statement names the partition: by a
+//! predicate, or by its table where the statement is short and frequent, because a plan over the parent is either made
+//! anew for each call or locks every child.
 
 use super::{stream_kind_code, stream_kind_of};
 use crate::{
@@ -6,7 +8,7 @@ use crate::{
     position::Position,
 };
 use docket_domain::{CommandId, Event, OrderId, StreamId, Version};
-use sqlx::{PgExecutor, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgExecutor, Row, postgres::PgRow};
 use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
 
@@ -19,8 +21,13 @@ const STREAM: &str = r#"
 select "offset", occurred_at, recorded_at, event_id, order_id, command_id, version, stream_number, schema_version,
        stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text
   from events
- where partition = $1 and order_id = $2 and stream_kind = $3 and stream_number = $4 and version > $5
- order by version limit $6"#;
+ where order_id = $1 and stream_kind = $2 and stream_number = $3 and version > $4
+ order by version limit $5"#;
+
+/// A statement over one partition's own table. There are P texts of it, and so P prepared statements a connection.
+pub(super) fn in_partition(sql: &str, partition: u16) -> AssertSqlSafe<String> {
+    AssertSqlSafe(sql.replace("from events", &format!("from events_p{partition}")))
+}
 
 /// The events of a partition in (after, after + limit], in order. Offsets are dense, so the range needs no LIMIT.
 pub(crate) async fn partition(
@@ -46,8 +53,7 @@ pub(crate) async fn stream(
     after: Version,
     limit: usize,
 ) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
-    let rows = sqlx::query(STREAM)
-        .bind(partition as i16)
+    let rows = sqlx::query(in_partition(STREAM, partition))
         .bind(stream.order.0)
         .bind(stream_kind_code(stream.kind))
         .bind(stream.number as i16)
@@ -131,7 +137,7 @@ fn envelope(row: &PgRow, command_id: CommandId) -> Result<CommandEnvelope, sqlx:
     let kind: &str = row.try_get(12)?;
     Ok(CommandEnvelope {
         command_id,
-        origin: Origin::from_code(row.try_get(10)?),
+        origin: Origin::from_code(row.try_get(10)?)?,
         occurred_at: row.try_get(1)?,
         causation_id: row.try_get(14)?,
         // Only this crate writes the column, from the same table.
@@ -154,7 +160,7 @@ fn event(partition: u16, row: &PgRow, command: Arc<CommandEnvelope>) -> Result<R
     };
     let stream = StreamId {
         order: OrderId(row.try_get(4)?),
-        kind: stream_kind_of(row.try_get(9)?),
+        kind: stream_kind_of(row.try_get(9)?)?,
         number: row.try_get::<i16, _>(7)? as u16,
     };
     let position = Position {

@@ -1,7 +1,7 @@
 //! One statement before a refusal, a conflict or *not found* is passed on: is an answer stored for the command, and are
 //! the versions that the decision was taken on still the newest?
 
-use super::stream_kind_code;
+use super::{read::in_partition, stream_kind_code};
 use crate::{
     append::{RequestHash, StoredAnswer},
     position::Position,
@@ -12,10 +12,10 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 const SETTLE: &str = r#"
-select k."offset", k.version, k.partition, k.events, k.request_hash = $6 as same_request, s.versions
+select k."offset", k.version, k.partition, k.events, k.request_hash = $5 as same_request, s.versions
   from (select array_agg(coalesce((
                     select max(e.version) from events e
-                     where e.partition = $5 and e.order_id = $2 and e.stream_kind = x.kind
+                     where e.order_id = $2 and e.stream_kind = x.kind
                        and e.stream_number = x.number), 0) order by x.i) as versions
           from unnest($3::"char"[], $4::smallint[]) with ordinality x (kind, number, i)) s
   left join command_ids k on k.id = $1"#;
@@ -46,12 +46,11 @@ pub(crate) async fn settle(
         .map(|stream| stream_kind_code(stream.kind))
         .collect();
     let numbers: Vec<i16> = streams.iter().map(|stream| stream.number as i16).collect();
-    let row = sqlx::query(SETTLE)
+    let row = sqlx::query(in_partition(SETTLE, partition))
         .bind(command.0)
         .bind(order)
         .bind(kinds)
         .bind(numbers)
-        .bind(partition as i16)
         .bind(hash.bytes())
         .fetch_one(executor)
         .await?;

@@ -1,6 +1,5 @@
 //! Reading stored words back into types.
 
-use docket_event_store::Origin;
 use std::str::FromStr;
 
 /// A word that this program does not write.
@@ -21,21 +20,6 @@ pub(crate) fn unknown(text: &str, expected: &'static str) -> sqlx::Error {
 /// A value from the text that the log's types write.
 pub(crate) fn parse<T: FromStr>(text: &str, expected: &'static str) -> Result<T, sqlx::Error> {
     text.parse().map_err(|_| unknown(text, expected))
-}
-
-pub(crate) fn origin_code(origin: Origin) -> i8 {
-    match origin {
-        Origin::Live => b'l' as i8,
-        Origin::Imported => b'i' as i8,
-    }
-}
-
-pub(crate) fn origin_of(code: i8) -> Origin {
-    if code == b'i' as i8 {
-        Origin::Imported
-    } else {
-        Origin::Live
-    }
 }
 
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {

@@ -3,8 +3,8 @@
 use super::VerifyError;
 use crate::limits;
 use chrono::{DateTime, Utc};
-use docket_domain::{CommandId, Event, OrderId, StreamId, StreamKind, Version};
-use docket_event_store::{CommandEnvelope, Origin, Partitions, Position, RecordedEvent};
+use docket_domain::{CommandId, Event, OrderId, StreamId, Version};
+use docket_event_store::{CommandEnvelope, Origin, Partitions, Position, RecordedEvent, stream_kind_of};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use std::{borrow::Cow, sync::Arc};
 
@@ -111,7 +111,7 @@ async fn streams(snapshot: &mut PgConnection, partition: u16) -> Result<(), Veri
     Err(VerifyError::StreamNotDense {
         stream: StreamId {
             order: OrderId(row.try_get(0)?),
-            kind: kind_of(row.try_get(1)?),
+            kind: stream_kind_of(row.try_get(1)?).map_err(sqlx::Error::from)?,
             number: row.try_get::<i16, _>(2)? as u16,
         },
         position: Position {
@@ -193,26 +193,12 @@ async fn events(
     Ok(())
 }
 
-fn kind_of(code: i8) -> StreamKind {
-    match code as u8 {
-        b'p' => StreamKind::Payment,
-        b's' => StreamKind::Shipment,
-        // The column's check admits these three only.
-        _ => StreamKind::Order,
-    }
-}
-
 /// Reads an event from the columns of this module's statements.
 pub(super) fn decode(row: &PgRow) -> Result<RecordedEvent, sqlx::Error> {
     let event_type: &str = row.try_get(11)?;
     let payload: &str = row.try_get(16)?;
     let schema_version = row.try_get::<i16, _>(8)? as u16;
     let actor_kind: &str = row.try_get(12)?;
-    let origin = if row.try_get::<i8, _>(10)? == b'i' as i8 {
-        Origin::Imported
-    } else {
-        Origin::Live
-    };
     Ok(RecordedEvent {
         position: Position {
             partition: row.try_get::<i16, _>(17)? as u16,
@@ -221,7 +207,7 @@ pub(super) fn decode(row: &PgRow) -> Result<RecordedEvent, sqlx::Error> {
         event_id: row.try_get(3)?,
         stream: StreamId {
             order: OrderId(row.try_get(4)?),
-            kind: kind_of(row.try_get(9)?),
+            kind: stream_kind_of(row.try_get(9)?)?,
             number: row.try_get::<i16, _>(7)? as u16,
         },
         version: Version(row.try_get(6)?),
@@ -230,7 +216,7 @@ pub(super) fn decode(row: &PgRow) -> Result<RecordedEvent, sqlx::Error> {
         recorded_at: row.try_get(2)?,
         command: Arc::new(CommandEnvelope {
             command_id: CommandId(row.try_get(5)?),
-            origin,
+            origin: Origin::from_code(row.try_get(10)?)?,
             occurred_at: row.try_get(1)?,
             causation_id: row.try_get(14)?,
             actor_kind: actor_kind

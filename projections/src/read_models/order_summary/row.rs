@@ -4,7 +4,7 @@ use crate::{
     projector::{Column, PgQuery},
     read_models::{
         axes::{FulfillmentStatus, OrderPaymentStatus, Sums},
-        stored::{from_json, origin_code, origin_of, parse, to_json, unknown},
+        stored::{from_json, parse, to_json, unknown},
     },
 };
 use chrono::{DateTime, Utc};
@@ -182,7 +182,7 @@ pub(super) fn bind<'q>(
         .bind(all(entities, |row| count(row.shipments)))
         .bind(all(entities, |row| row.position.partition as i16))
         .bind(all(entities, |row| row.on_hold))
-        .bind(all(entities, |row| origin_code(row.origin)))
+        .bind(all(entities, |row| row.origin.code()))
         .bind(text(&|row| row.status.as_str()))
         .bind(text(&|row| row.payment_status.as_str()))
         .bind(text(&|row| row.fulfillment_status.as_str()))
@@ -220,7 +220,7 @@ pub(super) fn read(row: &PgRow) -> Result<OrderSummary, sqlx::Error> {
             offset: number("offset")?,
         },
         version: Version(row.try_get("version")?),
-        origin: origin_of(row.try_get("origin")?),
+        origin: Origin::from_code(row.try_get("origin")?)?,
         number: row.try_get::<Option<i64>, _>("number")?.map(OrderNumber),
         status: read_status(row.try_get("status")?)?,
         payment_status: OrderPaymentStatus::from_word(payment_status)
