@@ -22,6 +22,8 @@ use tokio::{
 };
 
 const COMMANDS_PER_SECOND: u32 = 100;
+/// Connections are made and statements prepared before the clock starts.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// How long the messages of a round may lag behind its end.
 const MAX_DRAIN: Duration = Duration::from_secs(10);
 const SUBSCRIPTION: &str = "subscription { ordersChanged { position { partition offset } order { id number status lines { sku } } } }";
@@ -70,13 +72,17 @@ impl LatencyBench {
                 }
             }
         });
-        Ok(Self {
+        let mut bench = Self {
             store,
             projections,
             times,
             subscriber,
             acknowledgements: Vec::new(),
-        })
+        };
+        bench.round(WARM_UP).await?;
+        bench.acknowledgements.clear();
+        *bench.times.lock().unwrap_or_else(PoisonError::into_inner) = Times::default();
+        Ok(bench)
     }
 
     pub(super) async fn round(&mut self, length: Duration) -> Result<Measured, BenchError> {
