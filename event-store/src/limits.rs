@@ -58,8 +58,9 @@ pub const MAX_CLOSE: Duration = Duration::from_secs(MAX_ANSWER_WAIT.as_secs() + 
 /// How long a reader waits for a pooled connection before it is answered `Unavailable`.
 pub const MAX_POOL_WAIT: Duration = Duration::from_secs(3);
 
-/// Times that a command is decided again after a conflict, when its caller named no version.
-pub const MAX_DECISIONS: u32 = 16;
+/// Times that a command is decided again after a conflict, when its caller named no version. Who lost must read first and
+/// who won need not, so that a writer in another process may lose two of three: this often in a row, one in a hundred million.
+pub const MAX_DECISIONS: u32 = 48;
 /// Memory of the cache of folded streams, in bytes.
 pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// A stream gets a new snapshot each time it grows by this many events: the first page of a shorter one is as fast.
