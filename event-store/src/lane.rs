@@ -222,16 +222,12 @@ impl Lane {
     /// the runtime.
     async fn gather(&mut self, answered: usize) {
         let expected = self.waiting.len() + answered;
-        let mut turns = 0;
-        let mut waiting = self.waiting.len();
-        while turns < limits::GATHER_TURNS && waiting < expected {
+        let mut quiet_turns = 0;
+        while quiet_turns < limits::GATHER_TURNS && self.waiting.len() < expected {
+            let before = self.waiting.len();
             task::yield_now().await;
-            turns = if self.waiting.len() > waiting {
-                0
-            } else {
-                turns + 1
-            };
-            waiting = self.waiting.len();
+            let somebody_came = self.waiting.len() > before;
+            quiet_turns = if somebody_came { 0 } else { quiet_turns + 1 };
         }
     }
 

@@ -59,7 +59,8 @@ pub const MAX_CLOSE: Duration = Duration::from_secs(MAX_ANSWER_WAIT.as_secs() + 
 pub const MAX_POOL_WAIT: Duration = Duration::from_secs(3);
 
 /// Times that a command is decided again after a conflict, when its caller named no version. Who lost must read first and
-/// who won need not, so that a writer in another process may lose two of three: this often in a row, one in a hundred million.
+/// who won need not, so that a writer in another process may lose two of three: this often in a row, one in a hundred
+/// million.
 pub const MAX_DECISIONS: u32 = 48;
 /// Memory of the cache of folded streams, in bytes.
 pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;

@@ -102,16 +102,15 @@ async fn single(
     append: &Append,
 ) -> Result<Vec<Verdict>, sqlx::Error> {
     let envelope = &append.envelope;
-    let (write, new) = append
-        .writes
-        .iter()
-        .find_map(|write| Some((write, write.events.first()?)))
-        .ok_or(sqlx::Error::RowNotFound)?;
+    let event = EventRow::of(partition, append, 0).next();
+    let EventRow {
+        write, new, version, ..
+    } = event.ok_or(sqlx::Error::RowNotFound)?;
     let row = sqlx::query(FAST_SINGLE)
         .bind(partition as i16)
         .bind(envelope.command_id.0)
         .bind(append.request_hash.bytes())
-        .bind(write.expected.0 + 1)
+        .bind(version)
         .bind(write.stream.order.0)
         .bind(stream_kind_code(write.stream.kind))
         .bind(write.stream.number as i16)

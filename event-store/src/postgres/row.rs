@@ -19,9 +19,9 @@ const ROW_BYTES: usize = 352;
 /// One event of a batch.
 pub(super) struct EventRow<'a> {
     pub(super) append: &'a Append,
-    write: &'a StreamWrite,
-    new: &'a NewEvent,
-    version: i32,
+    pub(super) write: &'a StreamWrite,
+    pub(super) new: &'a NewEvent,
+    pub(super) version: i32,
     pub(super) partition: u16,
     /// Its number among the batch's events of its partition, from 1.
     pub(super) in_partition: i64,
