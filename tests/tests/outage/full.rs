@@ -77,8 +77,7 @@ async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
     let server = Server::start_embedded(&small.data()).await;
     let client = staff(&small.data(), &server).await;
     let load = Load::start(&client, 6, &"A".repeat(200));
-    let works = async || (client.ask(create(Uuid::new_v4(), "works")).await.code() == "none").then_some(());
-    eventually(WITHIN, works).await;
+    load.goes_on(WITHIN).await;
     small.fill();
     let refused = async || {
         let reply = client.ask(create(Uuid::new_v4(), &"A".repeat(200))).await;
@@ -95,7 +94,7 @@ async fn a_full_disk_refuses_and_recovers_when_there_is_room() {
     println!("while full: {reasons}");
     assert_ne!(reasons, serde_json::json!([]));
     fs::remove_file(small.ballast()).unwrap();
-    eventually(WITHIN, works).await;
+    load.goes_on(WITHIN).await;
     let ready = async || (client.ready().await.0 == 200).then_some(());
     eventually(WITHIN, ready).await;
     let orders = load.end().await.settle(&client).await;

@@ -1,10 +1,11 @@
 //! Writers, readers and a follower that go on through an outage, and what must be true of what they saw.
 
+use docket_tests::eventually;
 use docket_tests::server::{Client, mutation};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -26,6 +27,7 @@ pub(crate) struct Seen {
 
 pub(crate) struct Load {
     on: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
     writers: Vec<JoinHandle<Seen>>,
 }
 
@@ -41,9 +43,11 @@ impl Load {
     /// Some writers, each of which creates one order after the other, and as many readers.
     pub(crate) fn start(client: &Client, writers: usize, note: &str) -> Load {
         let on = Arc::new(AtomicBool::new(true));
+        let acknowledged = Arc::new(AtomicUsize::new(0));
         let writer = |_| {
             let (client, on, note) = (client.clone(), Arc::clone(&on), note.to_owned());
-            tokio::spawn(async move { write(client, on, note).await })
+            let acknowledged = Arc::clone(&acknowledged);
+            tokio::spawn(async move { write(client, on, acknowledged, note).await })
         };
         let reader = |_| {
             let (client, on) = (client.clone(), Arc::clone(&on));
@@ -51,7 +55,18 @@ impl Load {
         };
         let mut tasks: Vec<_> = (0..writers).map(writer).collect();
         tasks.extend((0..writers).map(reader));
-        Load { on, writers: tasks }
+        Load {
+            on,
+            acknowledged,
+            writers: tasks,
+        }
+    }
+
+    /// Waits until the writers have been told of one more order than now, which they began before or after.
+    pub(crate) async fn goes_on(&self, within: Duration) {
+        let now = self.acknowledged.load(Ordering::SeqCst);
+        let more = async || (self.acknowledged.load(Ordering::SeqCst) > now).then_some(());
+        eventually(within, more).await;
     }
 
     /// Ends the load; everything that it saw.
@@ -105,12 +120,13 @@ impl Seen {
     }
 }
 
-async fn write(client: Client, on: Arc<AtomicBool>, note: String) -> Seen {
+async fn write(client: Client, on: Arc<AtomicBool>, acknowledged: Arc<AtomicUsize>, note: String) -> Seen {
     let mut seen = Seen::default();
     while on.load(Ordering::SeqCst) {
         let (order, started) = (Uuid::new_v4(), Instant::now());
         let reply = client.ask(create(order, &note)).await;
         let code = reply.code();
+        acknowledged.fetch_add(usize::from(code == "none"), Ordering::SeqCst);
         seen.orders
             .insert(order, (code == "none").then(|| reply.data()["position"].clone()));
         seen.note(code, started);
