@@ -317,15 +317,16 @@ impl Store {
 
     async fn ask(&self, request: &Request, streams: &[StreamId]) -> Result<settle::Settled, ExecuteError> {
         let partition = self.partition_of(request.command.order());
-        let settled = settle::settle(
-            self.pool(),
-            partition,
-            request.command_id,
-            &request.request_hash,
-            streams,
-        )
-        .await;
-        settled.map_err(ExecuteError::Settle)
+        let settled = async {
+            let turn = self.reader().await?;
+            let mut connection = turn.connection().await?;
+            let hash = &request.request_hash;
+            let settled =
+                settle::settle(&mut *connection, partition, request.command_id, hash, streams).await?;
+            turn.keep(connection);
+            Ok(settled)
+        };
+        settled.await.map_err(ExecuteError::Settle)
     }
 
     async fn stored(

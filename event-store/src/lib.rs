@@ -11,6 +11,7 @@ pub mod append;
 mod cache;
 pub mod command_id;
 mod commit;
+pub mod connections;
 pub mod envelope;
 pub mod execute;
 pub mod feed;
@@ -26,6 +27,7 @@ mod wakeup;
 
 pub use append::{Append, AppendError, AppendOutcome, NewEvent, RequestHash, StoredAnswer, StreamWrite};
 pub use cache::Folded;
+pub use connections::{Connections, Turn};
 pub use envelope::{CommandEnvelope, Origin, RecordedEvent};
 pub use execute::{ExecuteError, Executed, Request};
 pub use feed::{Feed, FeedError};

@@ -79,10 +79,7 @@ impl Store {
                 return Ok(folded);
             }
             // Only what is new: whoever loses a race must not lose the next one for reading a long stream anew.
-            Some(folded) => {
-                let partition = self.partition_of(stream.order);
-                snapshot::catch_up(self.pool(), partition, stream, Folded::clone(&folded), None).await?
-            }
+            Some(folded) => self.fold_on(Folded::clone(&folded), stream, None).await?,
             None => self.fold_stream(stream, None).await?,
         };
         metrics::counter!("docket_state_cache_total", "outcome" => "miss").increment(1);

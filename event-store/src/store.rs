@@ -3,6 +3,7 @@
 use crate::{
     append::{Append, AppendError, AppendOutcome},
     cache::{Folded, StateCache},
+    connections::{Connections, Turn},
     envelope::RecordedEvent,
     feed::{Feed, FeedError},
     lane::{LaneContext, Lanes, Refusals},
@@ -16,7 +17,7 @@ use crate::{
     },
     wakeup::{self, Hints},
 };
-use docket_domain::{OrderId, OrderNumber, StreamId, Version};
+use docket_domain::{OrderId, OrderNumber, State, StreamId, Version};
 use sqlx::{
     Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -74,6 +75,7 @@ pub(crate) struct Inner {
     pub(crate) pool: PgPool,
     pub(crate) partitions: Partitions,
     pub(crate) cache: Arc<StateCache>,
+    readers: Connections,
     lanes: Lanes,
     refusals: Refusals,
     feed: Feed,
@@ -156,6 +158,7 @@ impl Store {
         tasks.spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
         tasks.close();
         Ok(Self(Arc::new(Inner {
+            readers: Connections::new(pool.clone(), limits::READERS),
             pool,
             partitions,
             cache,
@@ -223,7 +226,32 @@ impl Store {
     /// # Errors
     /// When the database does not answer or an event cannot be decoded.
     pub async fn fold_stream(&self, stream: StreamId, until: Option<Version>) -> Result<Folded, LoadError> {
-        snapshot::load(&self.0.pool, self.0.partitions.of(stream.order), stream, until).await
+        let nothing = Folded {
+            state: State::new(stream.kind),
+            version: Version::NONE,
+        };
+        self.fold_on(nothing, stream, until).await
+    }
+
+    /// Folds what a stream has got since it was folded before.
+    pub(crate) async fn fold_on(
+        &self,
+        folded: Folded,
+        stream: StreamId,
+        until: Option<Version>,
+    ) -> Result<Folded, LoadError> {
+        let turn = self.reader().await.map_err(LoadError::Read)?;
+        let mut connection = turn.connection().await.map_err(LoadError::Read)?;
+        let partition = self.partition_of(stream.order);
+        let folded = snapshot::catch_up(&mut connection, partition, stream, folded, until).await?;
+        turn.keep(connection);
+        Ok(folded)
+    }
+
+    /// A turn to read what a command is decided over, within [`limits::MAX_POOL_WAIT`].
+    pub(crate) async fn reader(&self) -> Result<Turn<'_>, sqlx::Error> {
+        let turn = tokio::time::timeout(limits::MAX_POOL_WAIT, self.0.readers.turn()).await;
+        turn.ok().flatten().ok_or(sqlx::Error::PoolTimedOut)
     }
 
     /// The partition of everything about an order.
@@ -260,7 +288,10 @@ impl Store {
         self.0.stop.cancel();
         let closed = async {
             self.0.tasks.wait().await;
-            self.0.pool.close().await;
+            // Marked closed by the call; from here on no reader keeps what it has.
+            let closed = self.0.pool.close();
+            self.0.readers.give_back_idle(Duration::ZERO);
+            closed.await;
         };
         if tokio::time::timeout(limits::MAX_CLOSE, closed).await.is_err() {
             tracing::warn!("the log's connections did not close in time; they are left to the server");

@@ -11,7 +11,6 @@
 mod board;
 mod checkpoint;
 mod commit;
-mod connections;
 mod fold;
 #[cfg(test)]
 mod interleaving;

@@ -4,7 +4,6 @@ use crate::{
     OTHER_HISTORY,
     board::Board,
     checkpoint,
-    connections::Connections,
     lag::{self, PartitionStatus},
     limits,
     projector::{Generation, Projector},
@@ -13,7 +12,7 @@ use crate::{
     wait::{self, WaitError},
 };
 use chrono::Utc;
-use docket_event_store::{Position, Store};
+use docket_event_store::{Connections, Position, Store};
 use sqlx::Row;
 use std::{
     collections::HashMap,

@@ -10,13 +10,12 @@ use crate::{
     board::Board,
     checkpoint::{self, Held, StopClass, Stopped},
     commit::Statements,
-    connections::Connections,
     fold::chain,
     lag, lease, limits,
     projector::{Generation, Projector},
     worker::{Assignment, End, Worker},
 };
-use docket_event_store::Store;
+use docket_event_store::{Connections, Store};
 use futures::future::BoxFuture;
 use std::{
     collections::HashMap,

@@ -12,13 +12,12 @@ use crate::{
     board::Cell,
     checkpoint::{self, Held, StopClass, Stopped},
     commit::{self, Move, Statements},
-    connections::Turn,
     fold::{Failure, Fold, chain, panic_text},
     limits,
     projector::Projector,
     supervisor::Shared,
 };
-use docket_event_store::{FeedError, Position, RecordedEvent};
+use docket_event_store::{FeedError, Position, RecordedEvent, Turn};
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};

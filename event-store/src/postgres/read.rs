@@ -7,7 +7,7 @@ use crate::{
     envelope::{CommandEnvelope, Origin, RecordedEvent},
     position::Position,
 };
-use docket_domain::{CommandId, Event, OrderId, StreamId, Version};
+use docket_domain::{CommandId, DecodeError, Event, OrderId, StreamId, Version};
 use sqlx::{AssertSqlSafe, PgExecutor, Row, postgres::PgRow};
 use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
@@ -20,6 +20,13 @@ select "offset", occurred_at, recorded_at, event_id, order_id, command_id, versi
 const STREAM: &str = r#"
 select "offset", occurred_at, recorded_at, event_id, order_id, command_id, version, stream_number, schema_version,
        stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text
+  from events
+ where order_id = $1 and stream_kind = $2 and stream_number = $3 and version > $4
+ order by version limit $5"#;
+
+/// What a fold needs of a stream, and no more: a stream is folded far more often than it is shown.
+const FACTS: &str = r#"
+select version, schema_version, event_type, payload::text
   from events
  where order_id = $1 and stream_kind = $2 and stream_number = $3 and version > $4
  order by version limit $5"#;
@@ -53,15 +60,48 @@ pub(crate) async fn stream(
     after: Version,
     limit: usize,
 ) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
-    let rows = sqlx::query(in_partition(STREAM, partition))
+    decode(
+        partition,
+        rows_of(STREAM, executor, partition, stream, after, limit).await?,
+    )
+}
+
+/// A fact of a stream at its version, or why it cannot be decoded.
+pub(super) type VersionedFact = (Version, Result<Event, DecodeError>);
+
+/// Up to `limit` facts of a stream after a version, in order.
+pub(super) async fn facts(
+    executor: impl PgExecutor<'_>,
+    partition: u16,
+    stream: StreamId,
+    after: Version,
+    limit: usize,
+) -> Result<Vec<VersionedFact>, sqlx::Error> {
+    let rows = rows_of(FACTS, executor, partition, stream, after, limit).await?;
+    let fact = |row: &PgRow| {
+        let schema_version = row.try_get::<i16, _>(1)? as u16;
+        let event = Event::from_payload(row.try_get(2)?, schema_version, row.try_get(3)?);
+        Ok((Version(row.try_get(0)?), event))
+    };
+    rows.iter().map(fact).collect()
+}
+
+async fn rows_of(
+    sql: &str,
+    executor: impl PgExecutor<'_>,
+    partition: u16,
+    stream: StreamId,
+    after: Version,
+    limit: usize,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    sqlx::query(in_partition(sql, partition))
         .bind(stream.order.0)
         .bind(stream_kind_code(stream.kind))
         .bind(stream.number as i16)
         .bind(after.0)
         .bind(limit as i64)
         .fetch_all(executor)
-        .await?;
-    decode(partition, rows)
+        .await
 }
 
 /// The newest offset of each partition, ascending.

@@ -1,10 +1,9 @@
-//! Loading a stream in one statement: its snapshot, where a good one exists, and the events after it.
+//! Folding a stream: from its snapshot, where a good one exists, and the events after it.
 
 use super::{read, stream_kind_code};
 use crate::{cache::Folded, limits};
 use docket_domain::{DecodeError, State, StreamId, Version};
-use sqlx::{PgPool, Row};
-use std::sync::Arc;
+use sqlx::{PgConnection, PgPool, Row};
 
 /// Raised whenever a state's fields change their meaning: older snapshots are then passed over.
 const STATE_FORMAT: i16 = 1;
@@ -35,27 +34,13 @@ pub enum LoadError {
         version: Version,
         /// Why.
         #[source]
-        source: Arc<DecodeError>,
+        source: DecodeError,
     },
 }
 
-/// Folds a stream to its newest version, or to `until`.
-pub(crate) async fn load(
-    pool: &PgPool,
-    partition: u16,
-    stream: StreamId,
-    until: Option<Version>,
-) -> Result<Folded, LoadError> {
-    let nothing = Folded {
-        state: State::new(stream.kind),
-        version: Version::NONE,
-    };
-    catch_up(pool, partition, stream, nothing, until).await
-}
-
-/// Folds what a stream has got since it was folded before.
+/// Folds what a stream has got since it was folded before, to its newest version or to `until`.
 pub(crate) async fn catch_up(
-    pool: &PgPool,
+    connection: &mut PgConnection,
     partition: u16,
     stream: StreamId,
     mut folded: Folded,
@@ -64,29 +49,35 @@ pub(crate) async fn catch_up(
     // Short streams are the rule: the first page tells whether a snapshot can help.
     let mut first = true;
     loop {
-        let page = read::stream(pool, partition, stream, folded.version, limits::PAGE_EVENTS)
-            .await
-            .map_err(LoadError::Read)?;
+        let page = read::facts(
+            &mut *connection,
+            partition,
+            stream,
+            folded.version,
+            limits::PAGE_EVENTS,
+        )
+        .await
+        .map_err(LoadError::Read)?;
         let full = page.len() == limits::PAGE_EVENTS;
         if full && first && until.is_none() {
             first = false;
-            let snapshot = load_snapshot(pool, stream).await.map_err(LoadError::Read)?;
+            let snapshot = load_snapshot(connection, stream).await.map_err(LoadError::Read)?;
             if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.version > folded.version) {
                 folded = snapshot;
                 continue;
             }
         }
-        for recorded in page {
-            if until.is_some_and(|until| recorded.version > until) {
+        for (version, fact) in page {
+            if until.is_some_and(|until| version > until) {
                 return Ok(folded);
             }
-            let event = recorded.event.as_ref().map_err(|source| LoadError::Decode {
+            let fact = fact.map_err(|source| LoadError::Decode {
                 stream,
-                version: recorded.version,
-                source: Arc::clone(source),
+                version,
+                source,
             })?;
-            folded.state = folded.state.evolve(event);
-            folded.version = recorded.version;
+            folded.state = folded.state.evolve(&fact);
+            folded.version = version;
         }
         if !full {
             return Ok(folded);
@@ -94,13 +85,16 @@ pub(crate) async fn catch_up(
     }
 }
 
-async fn load_snapshot(pool: &PgPool, stream: StreamId) -> Result<Option<Folded>, sqlx::Error> {
+async fn load_snapshot(
+    connection: &mut PgConnection,
+    stream: StreamId,
+) -> Result<Option<Folded>, sqlx::Error> {
     let row = sqlx::query(LOAD_SNAPSHOT)
         .bind(stream.order.0)
         .bind(stream_kind_code(stream.kind))
         .bind(stream.number as i16)
         .bind(STATE_FORMAT)
-        .fetch_optional(pool)
+        .fetch_optional(connection)
         .await?;
     let Some(row) = row else { return Ok(None) };
     // A snapshot is a cache: one that does not decode is as good as none.

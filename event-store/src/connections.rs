@@ -1,10 +1,10 @@
-//! The connections that owners write with: few, and kept while they are busy.
+//! Connections that are kept while they are busy.
 //!
-//! An owner takes a turn, then a connection. One that was used a moment ago is taken as it is: the pool would first ask
-//! the server whether it lives, a round trip of its own on the way from acknowledgement to row, and under load queries
-//! would be in front of it in the pool's queue. What failed goes back to the pool, which examines it; what is idle goes
-//! back as well.
+//! Who takes a turn takes a connection that was used a moment ago as it is: the pool would first ask the server whether
+//! it lives, a round trip of its own behind each statement, and under load everybody else would be in front of it in the
+//! pool's queue. What failed goes back to the pool, which examines it; what lay idle goes back as well.
 
+use crate::limits;
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,20 +12,22 @@ use std::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-pub(crate) struct Connections {
+/// Some of a pool's connections, for one kind of work.
+pub struct Connections {
     pool: PgPool,
     turns: Semaphore,
     kept: Mutex<Vec<(PoolConnection<Postgres>, Instant)>>,
 }
 
 /// The right to use one connection.
-pub(crate) struct Turn<'a> {
+pub struct Turn<'a> {
     from: &'a Connections,
     _permit: SemaphorePermit<'a>,
 }
 
 impl Connections {
-    pub(crate) fn new(pool: PgPool, number: usize) -> Self {
+    /// At most `number` (at least 1) of a pool's connections.
+    pub fn new(pool: PgPool, number: usize) -> Self {
         Self {
             pool,
             turns: Semaphore::new(number.max(1)),
@@ -34,7 +36,7 @@ impl Connections {
     }
 
     /// Waits for a turn; turns are given in the order that they were asked for.
-    pub(crate) async fn turn(&self) -> Option<Turn<'_>> {
+    pub async fn turn(&self) -> Option<Turn<'_>> {
         // The semaphore is never closed.
         let permit = self.turns.acquire().await.ok()?;
         Some(Turn {
@@ -44,7 +46,7 @@ impl Connections {
     }
 
     /// Gives back what was not used for `time`.
-    pub(crate) fn give_back_idle(&self, time: Duration) {
+    pub fn give_back_idle(&self, time: Duration) {
         self.kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -54,7 +56,10 @@ impl Connections {
 
 impl Turn<'_> {
     /// A connection, at most one for each turn.
-    pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    ///
+    /// # Errors
+    /// When the pool has none to give.
+    pub async fn connection(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         let kept = self
             .from
             .kept
@@ -62,14 +67,16 @@ impl Turn<'_> {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         match kept {
-            Some((connection, _)) => Ok(connection),
-            None => self.from.pool.acquire().await,
+            Some((connection, used)) if used.elapsed() < limits::TRUSTED_IDLE => Ok(connection),
+            _ => self.from.pool.acquire().await,
         }
     }
 
     /// Keeps a connection that did what it was asked for the next turn.
-    pub(crate) fn keep(self, connection: PoolConnection<Postgres>) {
+    pub fn keep(self, connection: PoolConnection<Postgres>) {
         let mut kept = self.from.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push((connection, Instant::now()));
+        if !self.from.pool.is_closed() {
+            kept.push((connection, Instant::now()));
+        }
     }
 }
