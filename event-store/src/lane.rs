@@ -276,6 +276,8 @@ impl Lane {
                 self.backlog.push(queued);
             }
         }
+        // A partition's events one after the other: its table and indexes are at hand for the next.
+        batch.sort_by_key(|queued| queued.partition);
         batch
     }
 

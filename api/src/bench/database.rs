@@ -65,7 +65,9 @@ impl BenchDatabase {
 
     pub(super) async fn drop(self) -> Result<(), BenchError> {
         let mut connection = PgConnection::connect_with(&self.server).await?;
-        let statement = format!("drop database {} with (force)", self.name);
+        // Without force: that is refused to a role which may not end autovacuum, and without it the server ends autovacuum
+        // by itself, and waits a few seconds for those who are leaving.
+        let statement = format!("drop database {}", self.name);
         sqlx::query(AssertSqlSafe(statement))
             .execute(&mut connection)
             .await?;
