@@ -66,10 +66,13 @@ impl Turn<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        match kept {
-            Some((connection, used)) if used.elapsed() < limits::TRUSTED_IDLE => Ok(connection),
-            _ => self.from.pool.acquire().await,
+        if let Some((connection, used)) = kept
+            && used.elapsed() < limits::TRUSTED_IDLE
+        {
+            return Ok(connection);
         }
+        // What lay idle is back in the pool now.
+        self.from.pool.acquire().await
     }
 
     /// Keeps a connection that did what it was asked for the next turn.

@@ -257,6 +257,11 @@ impl Feed {
         }
     }
 
+    /// Somebody may have been forgotten by another process.
+    pub(crate) fn read_keys_again(&self) {
+        self.0.vault.drop_keys();
+    }
+
     /// Resolves when a lane handed over events that another process's events come before.
     pub(crate) async fn gap(&self) {
         self.0.gap.notified().await;

@@ -5,7 +5,7 @@
 //! decision needs to tell "already done", and all that sealing gives away. A value whose key is gone, or that was not
 //! sealed by this log, opens as the forgotten mark, never as an error.
 
-use crate::limits;
+use crate::{limits, wakeup};
 use docket_domain::{SealedValue, Subject};
 use quick_cache::sync::Cache;
 use ring::{
@@ -169,8 +169,12 @@ const LIVING_KEY: &str =
 const NEW_KEY: &str =
     "insert into personal_keys (key_id, subject, wrapped_key) values ($1, $2, $3) on conflict do nothing";
 const KEYS: &str = "select key_id, wrapped_key from personal_keys where key_id = any ($1)";
-const DESTROY: &str = "update personal_keys set wrapped_key = null, destroyed_at = now() \
-                       where subject = $1 and wrapped_key is not null";
+const DESTROY: &str = r#"
+with destroyed as (
+    update personal_keys set wrapped_key = null, destroyed_at = now() where subject = $1 and wrapped_key is not null
+    returning key_id
+)
+select count(*), pg_notify($2, $3) from destroyed"#;
 
 impl Vault {
     /// A vault over the database's keys.
@@ -271,19 +275,20 @@ impl Vault {
         Ok(Opener(keys))
     }
 
-    /// Destroys a subject's key: what was sealed with it is unreadable for ever, here at once and in other processes
-    /// within [`limits::KEY_LIFETIME`]. `false` where there was no living key.
+    /// Destroys a subject's key: what was sealed with it is unreadable for ever, here at once and in other processes as
+    /// soon as they hear of it, in any case within [`limits::KEY_LIFETIME`]. `false` where there was no living key.
     ///
     /// # Errors
     /// When the keys cannot be reached.
     pub async fn destroy(&self, subject: &Subject) -> Result<bool, PersonalError> {
-        let done = sqlx::query(DESTROY)
+        let destroyed = sqlx::query_scalar::<_, i64>(DESTROY)
             .bind(subject.to_string())
-            .execute(&self.pool)
+            .bind(wakeup::CHANNEL)
+            .bind(wakeup::FORGOTTEN)
+            .fetch_one(&self.pool)
             .await;
-        let destroyed = done.map_err(PersonalError::Keys)?.rows_affected() > 0;
         self.drop_keys();
-        Ok(destroyed)
+        Ok(destroyed.map_err(PersonalError::Keys)? > 0)
     }
 
     /// Forgets every unwrapped key; they are read again when needed.

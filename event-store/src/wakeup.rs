@@ -1,7 +1,8 @@
 //! Waking other processes: one coalesced NOTIFY outside the append, and the task that listens and polls.
 //!
 //! A NOTIFY inside every append would take an instance-wide lock at each commit. A hint carries nothing: whoever hears it
-//! polls the heads, and whoever misses it polls a little later.
+//! polls the heads, and whoever misses it polls a little later. One says more: somebody was forgotten, so that the keys
+//! which a process holds are read again; it is sent with the key's end, and who was not listening reads them again too.
 
 use crate::{
     feed::{Feed, FeedError},
@@ -16,7 +17,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-const CHANNEL: &str = "docket_log";
+pub(crate) const CHANNEL: &str = "docket_log";
+/// What the hint says that goes with a destroyed key.
+pub(crate) const FORGOTTEN: &str = "forgotten";
 /// Not asked for durability: nothing is lost when a hint is.
 const HINT: &str = "select set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
 
@@ -67,6 +70,7 @@ pub(crate) async fn follow(pool: PgPool, feed: Feed, hints: Hints, stop: Cancell
         loop {
             if listener.is_none() {
                 listener = listen(&pool).await;
+                feed.read_keys_again();
             }
             match follow_once(&pool, &feed, &mut connected_anew).await {
                 Ok(()) => healthy = true,
@@ -115,8 +119,14 @@ async fn wait(listener: &mut Option<PgListener>, feed: &Feed, own: &str) -> Resu
         loop {
             match listener.try_recv().await? {
                 Some(hint) if hint.payload() == own => {}
-                // Another process's hint, or a connection that was made anew and may have missed one.
-                _ => return Ok(()),
+                Some(hint) if hint.payload() == FORGOTTEN => feed.read_keys_again(),
+                // Another process's hint.
+                Some(_) => return Ok(()),
+                // A connection that was made anew and may have missed one.
+                None => {
+                    feed.read_keys_again();
+                    return Ok(());
+                }
             }
         }
     };

@@ -8,6 +8,7 @@ use docket_tests::{
     PrivateCluster, Seed, Subscriber, TestDatabase,
     history::{History, Log},
     kill_9, private_cluster,
+    server::{on, verb},
     writer::{Tally, Writer},
 };
 use futures::future::join_all;
@@ -92,6 +93,9 @@ async fn arena(number: u64, mut seed: Seed) {
     history.seen = follower.stop_at(&store, &log.heads).await;
     history.judge(&log);
     store.close().await;
+    // The checker of the harness and the one that operators have agree, and the read models are what the log says.
+    let verified = verb(on(&db), &["verify"]).await;
+    assert!(verified.status.success(), "{verified:?}");
     cluster.remove().await;
 }
 

@@ -2,7 +2,7 @@
 //! its key until it is answered has every step done, and none twice.
 
 use docket_domain::Role;
-use docket_tests::server::{Client, Server, embedded, life, mutation, token, verb};
+use docket_tests::server::{Client, Server, embedded, life, mutation, on, signal, token, verb};
 use docket_tests::{Seed, TestDatabase, database};
 use serde_json::Value;
 use std::path::Path;
@@ -153,4 +153,29 @@ async fn the_embedded_database_outlives_its_server() {
     assert!(server.stop().await.success());
     let verified = verb(embedded(folder.path()), &["verify"]).await;
     assert!(verified.status.success(), "{verified:?}");
+}
+
+/// A database that takes the connection and says nothing: the server must not have to be killed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_told_to_stop_while_it_waits_for_its_database_stops() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://docket@{}/docket", silent.local_addr().unwrap());
+    let db = database().await;
+    let mut waiting = on(&db)
+        .env("DATABASE_URL", url)
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ])
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // It has been told whom to ask and asks.
+    let _connection = silent.accept().await.unwrap();
+    signal(waiting.id().unwrap(), "TERM");
+    let ended = tokio::time::timeout(WITHIN, waiting.wait()).await;
+    assert!(ended.expect("it stops").unwrap().success());
 }

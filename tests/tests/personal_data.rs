@@ -172,6 +172,21 @@ async fn who_is_forgotten_opens_as_the_mark_here_at_once_and_elsewhere_soon() {
     assert_eq!(opened(&one, &sealed).await, None);
 }
 
+/// No event says so, because there is no order to say it of; what the other process writes next must stay readable.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_forgotten_without_an_order_gets_a_new_key_everywhere() {
+    let db = database().await;
+    let (one, other) = (db.store().await, db.store().await);
+    let seal = async || {
+        let key = other.vault().key_of(&subject("c-1")).await.unwrap();
+        key.seal(b"Ann Lee").unwrap()
+    };
+    let sealed = seal().await;
+    assert!(one.vault().destroy(&subject("c-1")).await.unwrap());
+    // Under one key the same value has the same bytes.
+    eventually(SOON, async || (seal().await != sealed).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_this_log_did_not_seal_opens_as_the_mark_and_not_as_an_error() {
     let db = database().await;

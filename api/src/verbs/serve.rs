@@ -56,8 +56,9 @@ pub(crate) async fn run(config: Config, args: ServeArgs, json: bool) -> Result<(
     let metrics = server::install_metrics()?;
 
     let database = Database::open(&config).await?;
-    let served = match database.store(&config).await {
-        Ok(store) => {
+    // A server that does not answer may keep this waiting for long.
+    let served = match stop.run_until_cancelled(database.store(&config)).await {
+        Some(Ok(store)) => {
             let served = serve(&config, &store, listener, args.demo, json, &stop, async move {
                 axum::serve(metrics_listener, server::metrics_app(metrics)).await
             });
@@ -65,7 +66,8 @@ pub(crate) async fn run(config: Config, args: ServeArgs, json: bool) -> Result<(
             store.close().await;
             served
         }
-        Err(error) => Err(error.into()),
+        Some(Err(error)) => Err(error.into()),
+        None => Ok(()),
     };
     database.close().await?;
     served
