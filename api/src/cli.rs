@@ -94,7 +94,7 @@ async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Bo
     match verb {
         Verb::Serve(args) => verbs::serve::run(config, args, json).await?,
         Verb::Migrate => verbs::migrate::run(&config, json).await?,
-        Verb::Schema => println!("{}", crate::graphql::sdl()),
+        Verb::Schema => print!("{}", crate::graphql::sdl()),
         Verb::Token(args) => verbs::token::run(&config, &args, json).await?,
         Verb::Import(args) => return verbs::import::run(&config, &args, json).await,
         Verb::Verify => return verbs::verify::run(&config, json).await,

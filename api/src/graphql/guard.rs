@@ -29,6 +29,8 @@ const SHOP: Roles = DESK.and(SERVICE);
 const READERS: Roles = SHOP.and(CUSTOMER);
 /// Whoever may report what a gateway did: itself, or the desk for what goes through the shop's own hands.
 const REPORTERS: Roles = DESK.and(GATEWAY);
+/// Whoever may say what an authorization has become: the shop when its time is up, or the gateway.
+const MONEY: Roles = SHOP.and(GATEWAY);
 /// Whoever has a token.
 const KNOWN: Roles = READERS.and(GATEWAY);
 
@@ -65,12 +67,22 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("setLineQuantity", SHOP),
             ("setDetails", READERS),
             ("placeOrder", READERS),
+            ("correctAddress", SHOP),
             ("confirmOrder", SHOP),
+            ("placeHold", SHOP),
+            ("releaseHold", SHOP),
             ("allocateFulfillment", SHOP),
+            ("releaseFulfillment", SHOP),
+            ("cancelLines", SHOP),
             ("cancelOrder", READERS),
+            ("expireOrder", SHOP),
+            ("completeOrder", SHOP),
             ("initiatePayment", SHOP),
+            ("requireAction", REPORTERS),
             ("recordAuthorization", REPORTERS),
             ("recordAuthorizationFailure", REPORTERS),
+            ("adjustAuthorization", MONEY),
+            ("expireAuthorization", MONEY),
             ("capturePayment", SHOP),
             ("recordCapture", REPORTERS),
             ("recordCaptureFailure", REPORTERS),
@@ -83,6 +95,7 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("dispatchShipment", SHOP),
             ("recordTracking", SHOP),
             ("cancelShipment", SHOP),
+            ("markShipmentFailed", SHOP),
         ],
     ),
     (
@@ -119,12 +132,20 @@ const TYPES: &[(Roles, &[&str])] = &[
             "PlaceOrderPayload",
             "ConfirmOrderPayload",
             "AllocateFulfillmentPayload",
+            "CorrectAddressPayload",
+            "PlaceHoldPayload",
+            "ReleaseHoldPayload",
+            "ReleaseFulfillmentPayload",
+            "CancelLinesPayload",
             "CancelOrderPayload",
+            "ExpireOrderPayload",
+            "CompleteOrderPayload",
             "CreateShipmentPayload",
             "BuyLabelPayload",
             "DispatchShipmentPayload",
             "RecordTrackingPayload",
             "CancelShipmentPayload",
+            "MarkShipmentFailedPayload",
         ],
     ),
     (DESK, &["RecordedEvent", "EventPage"]),
@@ -140,7 +161,10 @@ const TYPES: &[(Roles, &[&str])] = &[
             "Capture",
             "Refund",
             "InitiatePaymentPayload",
+            "RequireActionPayload",
             "RecordAuthorizationPayload",
+            "AdjustAuthorizationPayload",
+            "ExpireAuthorizationPayload",
             "RecordAuthorizationFailurePayload",
             "CapturePaymentPayload",
             "RecordCapturePayload",

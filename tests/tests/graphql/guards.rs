@@ -17,16 +17,24 @@ const ROLES: [Option<Role>; 6] = [
 /// The table as a person reads it: field, then one letter for each role that may.
 const EXPECTED: &str = "
 Mutation addLine -SOV-
+Mutation adjustAuthorization -SOVG
 Mutation allocateFulfillment -SOV-
 Mutation buyLabel -SOV-
+Mutation cancelLines -SOV-
 Mutation cancelOrder CSOV-
 Mutation cancelShipment -SOV-
 Mutation capturePayment -SOV-
+Mutation completeOrder -SOV-
 Mutation confirmOrder -SOV-
+Mutation correctAddress -SOV-
 Mutation createOrder CSOV-
 Mutation createShipment -SOV-
 Mutation dispatchShipment -SOV-
+Mutation expireAuthorization -SOVG
+Mutation expireOrder -SOV-
 Mutation initiatePayment -SOV-
+Mutation markShipmentFailed -SOV-
+Mutation placeHold -SOV-
 Mutation placeOrder CSOV-
 Mutation recordAuthorization -SO-G
 Mutation recordAuthorizationFailure -SO-G
@@ -36,6 +44,9 @@ Mutation recordRefund -SO-G
 Mutation recordRefundFailure -SO-G
 Mutation recordTracking -SOV-
 Mutation refundPayment -SOV-
+Mutation releaseFulfillment -SOV-
+Mutation releaseHold -SOV-
+Mutation requireAction -SO-G
 Mutation setDetails CSOV-
 Mutation setLineQuantity -SOV-
 Mutation voidPayment -SOV-

@@ -2,6 +2,7 @@
 
 mod cursors;
 mod desk;
+mod exceptions;
 mod guards;
 mod happy_path;
 mod idempotency;

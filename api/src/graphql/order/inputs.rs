@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::graphql::{
     command::asks,
+    order::parts::HoldReason,
     scalars::{CountryScalar, CurrencyScalar, MoneyInput},
 };
 
@@ -15,9 +16,16 @@ asks! {
     SetLineQuantityInput => domain::SetLineQuantity, "SetLineQuantityPayload", optional;
     SetDetailsInput => domain::SetDetails, "SetDetailsPayload", optional;
     PlaceOrderInput => domain::PlaceOrder, "PlaceOrderPayload", required;
+    CorrectAddressInput => domain::CorrectAddress, "CorrectAddressPayload", optional;
     ConfirmOrderInput => domain::ConfirmOrder, "ConfirmOrderPayload", optional;
+    PlaceHoldInput => domain::PlaceHold, "PlaceHoldPayload", optional;
+    ReleaseHoldInput => domain::ReleaseHold, "ReleaseHoldPayload", optional;
     AllocateFulfillmentInput => domain::AllocateFulfillment, "AllocateFulfillmentPayload", optional;
+    ReleaseFulfillmentInput => domain::ReleaseFulfillment, "ReleaseFulfillmentPayload", optional;
+    CancelLinesInput => domain::CancelLines, "CancelLinesPayload", optional;
     CancelOrderInput => domain::CancelOrder, "CancelOrderPayload", optional;
+    ExpireOrderInput => domain::ExpireOrder, "ExpireOrderPayload", optional;
+    CompleteOrderInput => domain::CompleteOrder, "CompleteOrderPayload", optional;
 }
 
 /// Begins an order.
@@ -211,6 +219,34 @@ pub struct PlaceOrderInput {
     pub idempotency_key: String,
 }
 
+/// Which of an order's addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressKind {
+    /// Where the goods go.
+    Shipping,
+    /// Where the bill goes.
+    Billing,
+}
+
+/// Puts an address right, until something is dispatched.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CorrectAddressInput {
+    /// Of this order.
+    pub order: ID,
+    /// Which.
+    pub which: AddressKind,
+    /// What it should be.
+    pub address: AddressInput,
+    /// The version that the order's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
 /// Who vouches for the money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -229,6 +265,38 @@ pub struct ConfirmOrderInput {
     pub order: ID,
     /// Automatic needs authorizations that cover the order; manual needs a person.
     pub mode: ConfirmMode,
+    /// The version that the order's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Stops an order until the reason is released.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaceHoldInput {
+    /// This order.
+    pub order: ID,
+    /// Why.
+    pub reason: HoldReason,
+    /// The version that the order's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Lets an order go on, as far as one reason goes.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseHoldInput {
+    /// This order.
+    pub order: ID,
+    /// Why it had been stopped.
+    pub reason: HoldReason,
     /// The version that the order's stream must have.
     #[serde(skip)]
     pub expected_version: Option<i32>,
@@ -263,6 +331,38 @@ pub struct AllocateFulfillmentInput {
     pub idempotency_key: Option<String>,
 }
 
+/// Gives back what was set aside for a shipment that never started, was cancelled or failed.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseFulfillmentInput {
+    /// The shipment: `<order>-s1`.
+    pub shipment: ID,
+    /// The version that the order's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Takes pieces out of a placed order.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CancelLinesInput {
+    /// Of this order.
+    pub order: ID,
+    /// Which.
+    pub lines: Vec<LineQuantityInput>,
+    /// Why.
+    pub reason: String,
+    /// The version that the order's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
 /// Cancels an order of which nothing is dispatched.
 #[derive(Debug, InputObject, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -271,6 +371,34 @@ pub struct CancelOrderInput {
     pub order: ID,
     /// Why.
     pub reason: String,
+    /// The version that the order's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Ends a placed order that was not paid in time.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpireOrderInput {
+    /// This order.
+    pub order: ID,
+    /// The version that the order's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Closes an order that is delivered and settled.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompleteOrderInput {
+    /// This order.
+    pub order: ID,
     /// The version that the order's stream must have.
     #[serde(skip)]
     pub expected_version: Option<i32>,

@@ -3,8 +3,9 @@
 use async_graphql::{Context, Object, Result};
 
 use super::inputs::{
-    AddLineInput, AllocateFulfillmentInput, CancelOrderInput, ConfirmOrderInput, CreateOrderInput,
-    PlaceOrderInput, SetDetailsInput, SetLineQuantityInput,
+    AddLineInput, AllocateFulfillmentInput, CancelLinesInput, CancelOrderInput, CompleteOrderInput,
+    ConfirmOrderInput, CorrectAddressInput, CreateOrderInput, ExpireOrderInput, PlaceHoldInput,
+    PlaceOrderInput, ReleaseFulfillmentInput, ReleaseHoldInput, SetDetailsInput, SetLineQuantityInput,
 };
 use crate::graphql::{
     command::run,
@@ -48,12 +49,31 @@ impl OrderMutations {
         Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
     }
 
+    /// Puts an address right, until something is dispatched.
+    async fn correct_address(
+        &self,
+        ctx: &Context<'_>,
+        input: CorrectAddressInput,
+    ) -> Answered<CorrectAddressInput> {
+        Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
+    }
+
     /// Commits the shop to a placed order.
     async fn confirm_order(
         &self,
         ctx: &Context<'_>,
         input: ConfirmOrderInput,
     ) -> Answered<ConfirmOrderInput> {
+        Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Stops an order: nothing is confirmed, allocated or dispatched until the reason is released.
+    async fn place_hold(&self, ctx: &Context<'_>, input: PlaceHoldInput) -> Answered<PlaceHoldInput> {
+        Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Lets an order go on, as far as one reason goes.
+    async fn release_hold(&self, ctx: &Context<'_>, input: ReleaseHoldInput) -> Answered<ReleaseHoldInput> {
         Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
     }
 
@@ -66,8 +86,36 @@ impl OrderMutations {
         Ok(Some(ShipmentPayload::new(run(ctx, &input).await?)))
     }
 
+    /// Gives back what was set aside for a shipment that never started, was cancelled or failed.
+    async fn release_fulfillment(
+        &self,
+        ctx: &Context<'_>,
+        input: ReleaseFulfillmentInput,
+    ) -> Answered<ReleaseFulfillmentInput> {
+        Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Takes pieces out of a placed order.
+    async fn cancel_lines(&self, ctx: &Context<'_>, input: CancelLinesInput) -> Answered<CancelLinesInput> {
+        Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
+    }
+
     /// Cancels an order of which nothing is dispatched.
     async fn cancel_order(&self, ctx: &Context<'_>, input: CancelOrderInput) -> Answered<CancelOrderInput> {
+        Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Ends a placed order that was not paid in time.
+    async fn expire_order(&self, ctx: &Context<'_>, input: ExpireOrderInput) -> Answered<ExpireOrderInput> {
+        Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Closes an order that is delivered and settled.
+    async fn complete_order(
+        &self,
+        ctx: &Context<'_>,
+        input: CompleteOrderInput,
+    ) -> Answered<CompleteOrderInput> {
         Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
     }
 }

@@ -3,6 +3,7 @@
 use async_graphql::{Enum, ID, SimpleObject};
 use docket_domain::{Currency, address, order as domain, text::Name};
 use docket_projections::read_models::axes::LineProgress;
+use serde::Serialize;
 
 use super::view::OrderView;
 use crate::graphql::scalars::{CountryScalar, MoneyValue};
@@ -105,8 +106,9 @@ pub enum FulfillmentStatus {
 }
 
 /// Why an order is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
 #[graphql(remote = "docket_domain::order::HoldReason")]
+#[serde(rename_all = "snake_case")]
 pub enum HoldReason {
     /// It looks fraudulent.
     Fraud,

@@ -9,8 +9,11 @@ use crate::graphql::{command::asks, order::inputs::LineQuantityInput, scalars::M
 
 asks! {
     InitiatePaymentInput => domain::InitiatePayment, "InitiatePaymentPayload", required;
+    RequireActionInput => domain::RequireAction, "RequireActionPayload", optional;
     RecordAuthorizationInput => domain::RecordAuthorization, "RecordAuthorizationPayload", optional;
     RecordAuthorizationFailureInput => domain::RecordAuthorizationFailure, "RecordAuthorizationFailurePayload", optional;
+    AdjustAuthorizationInput => domain::AdjustAuthorization, "AdjustAuthorizationPayload", optional;
+    ExpireAuthorizationInput => domain::ExpireAuthorization, "ExpireAuthorizationPayload", optional;
     CapturePaymentInput => domain::CapturePayment, "CapturePaymentPayload", required;
     RecordCaptureInput => domain::RecordCapture, "RecordCapturePayload", optional;
     RecordCaptureFailureInput => domain::RecordCaptureFailure, "RecordCaptureFailurePayload", optional;
@@ -87,6 +90,27 @@ pub struct InitiatePaymentInput {
     pub idempotency_key: String,
 }
 
+/// Records that the payer has to do something.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequireActionInput {
+    /// This payment: `<order>-p1`.
+    pub payment: ID,
+    /// What, in the gateway's words.
+    pub kind: String,
+    /// Until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<DateTime<Utc>>,
+    /// The gateway's time.
+    pub at: DateTime<Utc>,
+    /// The version that the payment's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
 /// Records that the gateway holds money.
 #[derive(Debug, InputObject, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -124,6 +148,45 @@ pub struct RecordAuthorizationFailureInput {
     pub reference: Option<String>,
     /// The gateway's time.
     pub at: DateTime<Utc>,
+    /// The version that the payment's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Records that the gateway holds another amount, or longer.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdjustAuthorizationInput {
+    /// This payment: `<order>-p1`.
+    pub payment: ID,
+    /// How much from now on: it replaces what was held, and is not added to it.
+    pub amount: MoneyInput,
+    /// How long; as before where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture_before: Option<DateTime<Utc>>,
+    /// The gateway's name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// The gateway's time; now where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<DateTime<Utc>>,
+    /// The version that the payment's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Records that the gateway holds nothing more.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpireAuthorizationInput {
+    /// This payment: `<order>-p1`.
+    pub payment: ID,
     /// The version that the payment's stream must have.
     #[serde(skip)]
     pub expected_version: Option<i32>,

@@ -3,9 +3,9 @@
 use async_graphql::{Context, Object, Result};
 
 use super::inputs::{
-    CapturePaymentInput, InitiatePaymentInput, RecordAuthorizationFailureInput, RecordAuthorizationInput,
-    RecordCaptureFailureInput, RecordCaptureInput, RecordRefundFailureInput, RecordRefundInput,
-    RefundPaymentInput, VoidPaymentInput,
+    AdjustAuthorizationInput, CapturePaymentInput, ExpireAuthorizationInput, InitiatePaymentInput,
+    RecordAuthorizationFailureInput, RecordAuthorizationInput, RecordCaptureFailureInput, RecordCaptureInput,
+    RecordRefundFailureInput, RecordRefundInput, RefundPaymentInput, RequireActionInput, VoidPaymentInput,
 };
 use crate::graphql::{command::run, payload::PaymentPayload};
 
@@ -26,6 +26,15 @@ impl PaymentMutations {
         Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
     }
 
+    /// Records that the payer has to do something.
+    async fn require_action(
+        &self,
+        ctx: &Context<'_>,
+        input: RequireActionInput,
+    ) -> Answered<RequireActionInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
     /// Records that the gateway holds money.
     async fn record_authorization(
         &self,
@@ -41,6 +50,24 @@ impl PaymentMutations {
         ctx: &Context<'_>,
         input: RecordAuthorizationFailureInput,
     ) -> Answered<RecordAuthorizationFailureInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records that the gateway holds another amount, or longer.
+    async fn adjust_authorization(
+        &self,
+        ctx: &Context<'_>,
+        input: AdjustAuthorizationInput,
+    ) -> Answered<AdjustAuthorizationInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records that the gateway holds nothing more: its time ran out.
+    async fn expire_authorization(
+        &self,
+        ctx: &Context<'_>,
+        input: ExpireAuthorizationInput,
+    ) -> Answered<ExpireAuthorizationInput> {
         Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
     }
 

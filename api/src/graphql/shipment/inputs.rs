@@ -16,6 +16,7 @@ asks! {
     BuyLabelInput => domain::BuyLabel, "BuyLabelPayload", optional;
     DispatchShipmentInput => domain::DispatchShipment, "DispatchShipmentPayload", optional;
     RecordTrackingInput => domain::RecordTracking, "RecordTrackingPayload", optional;
+    MarkShipmentFailedInput => domain::MarkShipmentFailed, "MarkShipmentFailedPayload", optional;
     CancelShipmentInput => domain::CancelShipment, "CancelShipmentPayload", optional;
 }
 
@@ -168,6 +169,22 @@ pub struct RecordTrackingInput {
 #[derive(Debug, InputObject, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CancelShipmentInput {
+    /// This shipment: `<order>-s1`.
+    pub shipment: ID,
+    /// Why.
+    pub reason: String,
+    /// The version that the shipment's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Gives up a shipment that is under way.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MarkShipmentFailedInput {
     /// This shipment: `<order>-s1`.
     pub shipment: ID,
     /// Why.

@@ -3,7 +3,8 @@
 use async_graphql::{Context, Object, Result};
 
 use super::inputs::{
-    BuyLabelInput, CancelShipmentInput, CreateShipmentInput, DispatchShipmentInput, RecordTrackingInput,
+    BuyLabelInput, CancelShipmentInput, CreateShipmentInput, DispatchShipmentInput, MarkShipmentFailedInput,
+    RecordTrackingInput,
 };
 use crate::graphql::{command::run, payload::ShipmentPayload};
 
@@ -53,6 +54,15 @@ impl ShipmentMutations {
         ctx: &Context<'_>,
         input: CancelShipmentInput,
     ) -> Answered<CancelShipmentInput> {
+        Ok(Some(ShipmentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Gives up a shipment that is under way: it is lost or destroyed.
+    async fn mark_shipment_failed(
+        &self,
+        ctx: &Context<'_>,
+        input: MarkShipmentFailedInput,
+    ) -> Answered<MarkShipmentFailedInput> {
         Ok(Some(ShipmentPayload::new(run(ctx, &input).await?)))
     }
 }
