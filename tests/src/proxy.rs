@@ -164,16 +164,17 @@ impl Drop for Proxy {
 impl Line {
     async fn accept(self: Arc<Self>, listener: UnixListener) {
         while let Ok((client, _)) = listener.accept().await {
+            // Before the look at the mode: who is let in while the line is cut is cut as well.
+            let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner).clone();
             if !self.mode.borrow().refuse
                 && let Ok(server) = UnixStream::connect(&self.server).await
             {
-                self.carry(client, server);
+                self.carry(client, server, cut);
             }
         }
     }
 
-    fn carry(&self, client: UnixStream, server: UnixStream) {
-        let cut = self.cut.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    fn carry(&self, client: UnixStream, server: UnixStream, cut: CancellationToken) {
         let held = Held::default();
         self.held
             .lock()

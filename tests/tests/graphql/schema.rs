@@ -1,6 +1,8 @@
 //! The schema is what its committed text says, and no field of it is without a guard.
 
 use docket::graphql;
+use docket_tests::server::{embedded, verb};
+use std::path::Path;
 
 /// `UPDATE_SCHEMA=1` writes the text anew.
 #[test]
@@ -15,6 +17,13 @@ fn the_committed_schema_is_the_schema() {
         committed == sdl,
         "api/schema.graphql differs from the schema: `docket schema > api/schema.graphql` writes it anew"
     );
+}
+
+#[tokio::test]
+async fn the_program_prints_it_without_a_database() {
+    let printed = verb(embedded(Path::new("/there/is/none")), &["schema"]).await;
+    assert!(printed.status.success(), "{printed:?}");
+    assert_eq!(String::from_utf8(printed.stdout).unwrap(), graphql::sdl());
 }
 
 /// Deny is the default, so a field that is not in the table is closed. This tells whoever forgot one.
