@@ -29,9 +29,18 @@ create type append_row as (
 alter table events drop constraint events_stream_kind_check;
 alter table events drop constraint events_origin_check;
 
--- The checking path takes the same rows. Otherwise it is as before.
-drop function append_checked;
-
+-- The append's checking path: for a batch that names streams which it only reads, and for one that violated a unique
+-- index on the fast path. Each statement of a VOLATILE function has its own snapshot, so what is read after the head
+-- rows are locked is the newest. Lock order everywhere: heads ascending, then command ids ascending.
+--
+-- c_*: the commands. x_*: the versions that they expect, also of streams only read. batch: their events.
+-- A row a command: outcome 0 appended, 1 stored before (its answer), 2 conflict (x_index and the actual version).
+--
+-- A connection keeps the plans that it made when the log was young, and a small table is cheapest to read from end to
+-- end: ids are looked up by subqueries that cannot become joins, and never by a sequential scan.
+-- `offset 0` keeps what it takes to know whether a command passes from being asked once for each use of the answer.
+--
+-- The one before it, which takes an array a column, stays: a process of the version before may still run beside this one.
 create function append_checked(
     c_id uuid[], c_hash bytea[], c_partition smallint[], c_events smallint[], c_version integer[],
     x_command integer[], x_order uuid[], x_kind "char"[], x_number smallint[], x_version integer[],

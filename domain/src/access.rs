@@ -171,7 +171,6 @@ fn service(command: &Command, actor: &Actor) -> Result<(), Refusal> {
 fn gateway(case: &Case, command: &Command, actor: &Actor) -> Result<(), Refusal> {
     let id = match command {
         Command::ExpireAuthorization(expire) => expire.payment,
-        Command::AdjustAuthorization(adjust) => adjust.payment,
         _ => gateway_result(command).ok_or_else(|| forbidden(command, actor))?,
     };
     let gateway = case
@@ -189,6 +188,7 @@ fn gateway_result(command: &Command) -> Option<PaymentId> {
         Command::RequireAction(c) => Some(c.payment),
         Command::RecordAuthorization(c) => Some(c.payment),
         Command::RecordAuthorizationFailure(c) => Some(c.payment),
+        Command::AdjustAuthorization(c) => Some(c.payment),
         Command::RecordCapture(c) => Some(c.payment),
         Command::RecordCaptureFailure(c) => Some(c.payment),
         Command::RecordRefund(c) => Some(c.payment),

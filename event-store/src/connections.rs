@@ -60,19 +60,18 @@ impl Turn<'_> {
     /// # Errors
     /// When the pool has none to give.
     pub async fn connection(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        // The newest is on top: where it has lain idle for too long, all have, and are on their way to the pool.
+        self.from.give_back_idle(limits::TRUSTED_IDLE);
         let kept = self
             .from
             .kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        if let Some((connection, used)) = kept
-            && used.elapsed() < limits::TRUSTED_IDLE
-        {
-            return Ok(connection);
+        match kept {
+            Some((connection, _)) => Ok(connection),
+            None => self.from.pool.acquire().await,
         }
-        // What lay idle is back in the pool now.
-        self.from.pool.acquire().await
     }
 
     /// Keeps a connection that did what it was asked for the next turn.

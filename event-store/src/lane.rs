@@ -221,9 +221,15 @@ impl Lane {
     /// statement has a high price before its first row. It is no timer: when nobody comes, it ends after a few turns of
     /// the runtime.
     async fn gather(&mut self, answered: usize) {
-        let expected = self.waiting.len() + answered;
-        let mut quiet_turns = 0;
-        while quiet_turns < limits::GATHER_TURNS && self.waiting.len() < expected {
+        // No more than fit: who waits behind a full batch gains nothing by waiting longer.
+        let room = limits::MAX_BATCH_COMMANDS.saturating_sub(self.backlog.len());
+        let expected = (self.waiting.len() + answered).min(room);
+        let (mut turns, mut quiet_turns) = (0, 0);
+        while self.waiting.len() < expected
+            && quiet_turns < limits::GATHER_TURNS
+            && turns < limits::MAX_GATHER_TURNS
+        {
+            turns += 1;
             let before = self.waiting.len();
             task::yield_now().await;
             let somebody_came = self.waiting.len() > before;

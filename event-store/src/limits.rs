@@ -23,6 +23,8 @@ pub const MAX_BATCH_EVENTS: usize = 2_048;
 
 /// Turns of the runtime in which nobody new came, after which a lane stops letting those come back whom it has answered.
 pub const GATHER_TURNS: u32 = 8;
+/// Turns after which it stops in any case: a few for each of a batch's commands.
+pub const MAX_GATHER_TURNS: u32 = 2 * MAX_BATCH_COMMANDS as u32;
 /// Commands that may wait for one lane: eight full batches, about 40 ms of work at the measured rate.
 pub const MAX_QUEUED_COMMANDS: usize = 8 * MAX_BATCH_COMMANDS;
 /// Payload bytes that may wait for one lane.
@@ -51,7 +53,8 @@ pub const READERS: usize = 8;
 /// The longest statement that is not an append, as PostgreSQL reads it: as long as the longest request may take. A request
 /// that was given up would otherwise keep its connection.
 pub const STATEMENT_TIMEOUT: &str = "30s";
-/// Prepared statements of a pooled connection: two for each partition, and the read models' own.
+/// Prepared statements of a pooled connection: three for each partition, and the read models' own. Above 160 partitions
+/// the least used are closed and prepared anew.
 pub const MAX_PREPARED: usize = 512;
 /// How long a pooled connection may lie idle and still be trusted without being asked.
 pub const TRUSTED_IDLE: Duration = Duration::from_secs(1);
@@ -70,6 +73,8 @@ pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const SNAPSHOT_EVERY: i32 = PAGE_EVENTS as i32;
 /// Subjects whose keys a process keeps unwrapped.
 pub const MAX_CACHED_KEYS: usize = 10_000;
+/// Times that a subject's key is looked for while others make or destroy keys.
+pub const MAX_KEY_ROUNDS: u32 = 8;
 /// How long an unwrapped key may be kept: the longest that another process can still open a forgotten subject.
 pub const KEY_LIFETIME: Duration = Duration::from_secs(60);
 

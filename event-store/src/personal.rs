@@ -14,7 +14,15 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 use sqlx::{PgPool, Row};
-use std::{collections::HashMap, fmt, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 use uuid::Uuid;
 
 const FORMAT: u8 = 1;
@@ -161,6 +169,8 @@ pub struct Vault {
     master: LessSafeKey,
     by_subject: Cache<Subject, (Instant, Arc<SubjectKey>)>,
     by_id: Cache<Uuid, (Instant, Option<Arc<SubjectKey>>)>,
+    /// Raised whenever the caches are emptied: what was read before that must not come in after it.
+    emptied: AtomicU64,
 }
 
 const ANY_KEY: &str = "select key_id, wrapped_key from personal_keys where wrapped_key is not null limit 1";
@@ -189,6 +199,7 @@ impl Vault {
             master: LessSafeKey::new(key),
             by_subject: Cache::new(limits::MAX_CACHED_KEYS),
             by_id: Cache::new(limits::MAX_CACHED_KEYS),
+            emptied: AtomicU64::new(0),
         })
     }
 
@@ -216,7 +227,8 @@ impl Vault {
             return Ok(key);
         }
         // Someone else may make it in between, or destroy it: a few rounds settle it.
-        for _ in 0..3 {
+        for _ in 0..limits::MAX_KEY_ROUNDS {
+            let emptied = self.emptied.load(Ordering::SeqCst);
             let living = sqlx::query(LIVING_KEY)
                 .bind(subject.to_string())
                 .fetch_optional(&self.pool)
@@ -226,6 +238,11 @@ impl Vault {
                 let key = self.unwrap(id, row.try_get(1).map_err(PersonalError::Keys)?)?;
                 self.by_subject
                     .insert(subject.clone(), (Instant::now(), Arc::clone(&key)));
+                if self.emptied.load(Ordering::SeqCst) != emptied {
+                    // Somebody was forgotten while it was read, and this may be who.
+                    self.by_subject.remove(subject);
+                    continue;
+                }
                 return Ok(key);
             }
             let id = Uuid::now_v7();
@@ -248,6 +265,7 @@ impl Vault {
         &self,
         sealed: impl IntoIterator<Item = &'a SealedValue>,
     ) -> Result<Opener, PersonalError> {
+        let emptied = self.emptied.load(Ordering::SeqCst);
         let mut keys = HashMap::new();
         let mut missing = Vec::new();
         for id in sealed.into_iter().filter_map(key_id) {
@@ -271,6 +289,9 @@ impl Vault {
                 self.by_id.insert(id, (Instant::now(), key.clone()));
                 keys.extend(key.map(|key| (id, key)));
             }
+            if self.emptied.load(Ordering::SeqCst) != emptied {
+                missing.iter().for_each(|id| drop(self.by_id.remove(id)));
+            }
         }
         Ok(Opener(keys))
     }
@@ -293,6 +314,8 @@ impl Vault {
 
     /// Forgets every unwrapped key; they are read again when needed.
     pub(crate) fn drop_keys(&self) {
+        // Before they are emptied: whoever comes in after that sees it.
+        self.emptied.fetch_add(1, Ordering::SeqCst);
         self.by_subject.clear();
         self.by_id.clear();
     }

@@ -19,7 +19,8 @@ use crate::{
 };
 use docket_domain::{OrderId, OrderNumber, State, StreamId, Version};
 use sqlx::{
-    Connection, PgConnection, PgPool,
+    Connection, PgConnection, PgPool, Postgres,
+    pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{sync::Arc, time::Duration};
@@ -75,7 +76,7 @@ pub(crate) struct Inner {
     pub(crate) pool: PgPool,
     pub(crate) partitions: Partitions,
     pub(crate) cache: Arc<StateCache>,
-    readers: Connections,
+    readers: Arc<Connections>,
     lanes: Lanes,
     refusals: Refusals,
     feed: Feed,
@@ -156,9 +157,11 @@ impl Store {
         let lanes = Lanes::start(lanes, &context, &tasks, &stop);
         tasks.spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
         tasks.spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
+        let readers = Arc::new(Connections::new(pool.clone(), limits::READERS));
+        tasks.spawn(give_back_idle(Arc::clone(&readers), stop.clone()));
         tasks.close();
         Ok(Self(Arc::new(Inner {
-            readers: Connections::new(pool.clone(), limits::READERS),
+            readers,
             pool,
             partitions,
             cache,
@@ -240,18 +243,22 @@ impl Store {
         stream: StreamId,
         until: Option<Version>,
     ) -> Result<Folded, LoadError> {
-        let turn = self.reader().await.map_err(LoadError::Read)?;
-        let mut connection = turn.connection().await.map_err(LoadError::Read)?;
+        let (turn, mut connection) = self.reader().await.map_err(LoadError::Read)?;
         let partition = self.partition_of(stream.order);
         let folded = snapshot::catch_up(&mut connection, partition, stream, folded, until).await?;
         turn.keep(connection);
         Ok(folded)
     }
 
-    /// A turn to read what a command is decided over, within [`limits::MAX_POOL_WAIT`].
-    pub(crate) async fn reader(&self) -> Result<Turn<'_>, sqlx::Error> {
-        let turn = tokio::time::timeout(limits::MAX_POOL_WAIT, self.0.readers.turn()).await;
-        turn.ok().flatten().ok_or(sqlx::Error::PoolTimedOut)
+    /// A connection to read what a command is decided over, within [`limits::MAX_POOL_WAIT`].
+    pub(crate) async fn reader(&self) -> Result<(Turn<'_>, PoolConnection<Postgres>), sqlx::Error> {
+        let reader = async {
+            let turn = self.0.readers.turn().await.ok_or(sqlx::Error::PoolClosed)?;
+            let connection = turn.connection().await?;
+            Ok((turn, connection))
+        };
+        let reader = tokio::time::timeout(limits::MAX_POOL_WAIT, reader).await;
+        reader.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// The partition of everything about an order.
@@ -297,4 +304,15 @@ impl Store {
             tracing::warn!("the log's connections did not close in time; they are left to the server");
         }
     }
+}
+
+/// What readers kept in a busy time and do not need now is everybody's again.
+async fn give_back_idle(readers: Arc<Connections>, stop: CancellationToken) {
+    let work = async {
+        loop {
+            tokio::time::sleep(limits::TRUSTED_IDLE).await;
+            readers.give_back_idle(limits::TRUSTED_IDLE);
+        }
+    };
+    stop.run_until_cancelled(work).await;
 }

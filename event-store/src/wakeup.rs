@@ -85,7 +85,7 @@ pub(crate) async fn follow(pool: PgPool, feed: Feed, hints: Hints, stop: Cancell
                 }
                 Err(_) => {}
             }
-            if wait(&mut listener, &feed, &own).await.is_err() {
+            if !wait(&mut listener, &feed, &own).await {
                 listener = None;
                 connected_anew = true;
             }
@@ -106,35 +106,33 @@ async fn follow_once(pool: &PgPool, feed: &Feed, connected_anew: &mut bool) -> R
 
 async fn listen(pool: &PgPool) -> Option<PgListener> {
     let mut listener = PgListener::connect_with(pool).await.ok()?;
+    // A connection that breaks is news: what was said meanwhile is lost.
+    listener.eager_reconnect(false);
     listener.listen(CHANNEL).await.ok()?;
     Some(listener)
 }
 
-/// Waits for a reason to poll; an error means that the listener is gone.
-async fn wait(listener: &mut Option<PgListener>, feed: &Feed, own: &str) -> Result<(), sqlx::Error> {
+/// Waits for a reason to poll; `false` where the listener's connection broke.
+async fn wait(listener: &mut Option<PgListener>, feed: &Feed, own: &str) -> bool {
     let hint = async {
         let Some(listener) = listener else {
             return std::future::pending().await;
         };
         loop {
-            match listener.try_recv().await? {
-                Some(hint) if hint.payload() == own => {}
-                Some(hint) if hint.payload() == FORGOTTEN => feed.read_keys_again(),
+            match listener.try_recv().await {
+                Ok(Some(hint)) if hint.payload() == own => {}
+                Ok(Some(hint)) if hint.payload() == FORGOTTEN => feed.read_keys_again(),
                 // Another process's hint.
-                Some(_) => return Ok(()),
-                // A connection that was made anew and may have missed one.
-                None => {
-                    feed.read_keys_again();
-                    return Ok(());
-                }
+                Ok(Some(_)) => return true,
+                Ok(None) | Err(_) => return false,
             }
         }
     };
     let reason = async {
         tokio::select! {
             hint = hint => hint,
-            () = feed.gap() => Ok(()),
+            () = feed.gap() => true,
         }
     };
-    timeout(limits::POLL_INTERVAL, reason).await.unwrap_or(Ok(()))
+    timeout(limits::POLL_INTERVAL, reason).await.unwrap_or(true)
 }

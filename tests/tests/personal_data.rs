@@ -187,6 +187,26 @@ async fn who_is_forgotten_without_an_order_gets_a_new_key_everywhere() {
     eventually(SOON, async || (seal().await != sealed).then_some(())).await;
 }
 
+/// The hint is lost with the connection that should have brought it: who listens again reads the keys again.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_forgotten_while_a_process_is_cut_off_gets_a_new_key_there_too() {
+    let db = database().await;
+    let proxy = db.proxy();
+    let one = db.store().await;
+    let other = Store::open(store_config(proxy.connect_options())).await.unwrap();
+    let seal = async || {
+        let key = other.vault().key_of(&subject("c-1")).await.ok()?;
+        Some(key.seal(b"Ann Lee").unwrap())
+    };
+    let sealed = seal().await.unwrap();
+    proxy.refuse();
+    assert!(one.vault().destroy(&subject("c-1")).await.unwrap());
+    // Longer than one wait for a hint, so that nothing is left of the connection that broke.
+    tokio::time::sleep(2 * limits::POLL_INTERVAL).await;
+    proxy.pass();
+    eventually(SOON, async || seal().await.filter(|anew| *anew != sealed)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_this_log_did_not_seal_opens_as_the_mark_and_not_as_an_error() {
     let db = database().await;

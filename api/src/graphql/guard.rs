@@ -29,8 +29,8 @@ const SHOP: Roles = DESK.and(SERVICE);
 const READERS: Roles = SHOP.and(CUSTOMER);
 /// Whoever may report what a gateway did: itself, or the desk for what goes through the shop's own hands.
 const REPORTERS: Roles = DESK.and(GATEWAY);
-/// Whoever may say what an authorization has become: the shop when its time is up, or the gateway.
-const MONEY: Roles = SHOP.and(GATEWAY);
+/// Whoever may say that an authorization's time is up: the shop, whose programs watch the clock, or the gateway.
+const TIMERS: Roles = SHOP.and(GATEWAY);
 /// Whoever has a token.
 const KNOWN: Roles = READERS.and(GATEWAY);
 
@@ -81,8 +81,8 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("requireAction", REPORTERS),
             ("recordAuthorization", REPORTERS),
             ("recordAuthorizationFailure", REPORTERS),
-            ("adjustAuthorization", MONEY),
-            ("expireAuthorization", MONEY),
+            ("adjustAuthorization", REPORTERS),
+            ("expireAuthorization", TIMERS),
             ("capturePayment", SHOP),
             ("recordCapture", REPORTERS),
             ("recordCaptureFailure", REPORTERS),

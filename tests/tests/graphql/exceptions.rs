@@ -140,7 +140,7 @@ async fn an_authorization_is_adjusted_and_runs_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_payer_is_asked_to_act_and_an_order_that_is_not_paid_in_time_expires() {
+async fn the_payer_is_asked_to_act_and_an_order_does_not_expire_before_its_payment_is_due() {
     let desk = Desk::open().await;
     let order = desk.placed("c-1", "k").await;
     let input = json!({"order": order, "amount": eur(2_500), "captureMethod": "MANUAL", "gateway": "manual",

@@ -17,7 +17,7 @@ const ROLES: [Option<Role>; 6] = [
 /// The table as a person reads it: field, then one letter for each role that may.
 const EXPECTED: &str = "
 Mutation addLine -SOV-
-Mutation adjustAuthorization -SOVG
+Mutation adjustAuthorization -SO-G
 Mutation allocateFulfillment -SOV-
 Mutation buyLabel -SOV-
 Mutation cancelLines -SOV-
