@@ -167,7 +167,7 @@ async fn events(
             .fetch_all(&mut *snapshot)
             .await?;
         for row in &rows {
-            let event = decode(row)?;
+            let event = decode(row).map_err(|error| unreadable(partition, row, error))?;
             let position = event.position;
             if let Err(error) = &event.event {
                 return Err(VerifyError::Undecodable {
@@ -191,6 +191,17 @@ async fn events(
         after = until;
     }
     Ok(())
+}
+
+/// What an event's columns hold is the log's fault, not the database's.
+fn unreadable(partition: u16, row: &PgRow, error: sqlx::Error) -> VerifyError {
+    match (&error, row.try_get(0)) {
+        (sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. }, Ok(offset)) => VerifyError::Undecodable {
+            position: Position { partition, offset },
+            reason: crate::fold::chain(&error),
+        },
+        _ => VerifyError::Read(error),
+    }
 }
 
 /// Reads an event from the columns of this module's statements.

@@ -164,6 +164,16 @@ async fn an_undecodable_event_is_named() {
     assert!(matches!(error, VerifyError::Undecodable { .. }), "{error}");
 }
 
+/// No constraint keeps it out; each reader does.
+#[tokio::test]
+async fn a_code_that_nobody_knows_is_named_with_its_event() {
+    let error = after("update events set origin = 'x' where partition = 3 and \"offset\" = 1").await;
+    assert!(
+        matches!(error, VerifyError::Undecodable { position, .. } if (position.partition, position.offset) == (3, 1)),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn time_that_ran_backwards_is_named() {
     let damage = "update events set recorded_at = recorded_at - interval '1 day' where partition = 3 and \"offset\" = 4";
