@@ -35,6 +35,32 @@ pub struct ServerSettings {
     pub hosts: Vec<String>,
     /// Origins that a browser may come from, besides the server's own.
     pub origins: Vec<String>,
+    /// Whom the server is for.
+    pub mode: Mode,
+}
+
+/// Whom a server is for: those who build on it, or everybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Development where only this computer can reach it, production elsewhere.
+    Auto,
+    /// The page at `/`, GraphiQL and introspection for everybody.
+    Development,
+    /// None of them.
+    Production,
+}
+
+impl ServerSettings {
+    /// Whether this is a server for developers: told so, or on a loopback address and not told otherwise. The only place
+    /// that decides it; what the command line says of `listen` and `mode` must stand in the settings before.
+    pub fn is_development(&self) -> bool {
+        match self.mode {
+            Mode::Auto => self.listen.ip().is_loopback(),
+            Mode::Development => true,
+            Mode::Production => false,
+        }
+    }
 }
 
 /// The log.
@@ -57,6 +83,7 @@ impl Default for Settings {
                 metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
                 hosts: Vec::new(),
                 origins: Vec::new(),
+                mode: Mode::Auto,
             },
             log: LogSettings {
                 partitions: 0,
@@ -156,7 +183,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use super::{DEFAULT_FILE, Settings};
+    use super::{DEFAULT_FILE, Mode, Settings};
     use figment::{
         Figment,
         providers::{Format as _, Toml},
@@ -166,6 +193,19 @@ mod tests {
     fn the_default_file_says_what_the_defaults_are() {
         let read: Settings = Figment::from(Toml::string(DEFAULT_FILE)).extract().unwrap();
         assert_eq!(read, Settings::default());
+    }
+
+    #[test]
+    fn a_server_that_others_can_reach_is_no_development_server_unless_told() {
+        let mut server = Settings::default().server;
+        assert!(server.is_development());
+        server.mode = Mode::Production;
+        assert!(!server.is_development());
+        server.listen = ([0, 0, 0, 0], 8080).into();
+        server.mode = Mode::Auto;
+        assert!(!server.is_development());
+        server.mode = Mode::Development;
+        assert!(server.is_development());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::demo;
 use crate::{
     app::Database,
     auth,
-    config::Config,
+    config::{Config, Mode, ServerSettings},
     http::{Drain, HostPolicy, HttpLimits},
     server,
 };
@@ -40,19 +40,32 @@ pub struct ServeArgs {
     /// Where /metrics is served [default: 127.0.0.1:9464].
     #[arg(long)]
     metrics_listen: Option<SocketAddr>,
+    /// Show strangers nothing: no page at /, no GraphiQL, no introspection [default: on a loopback address they are shown].
+    #[arg(long)]
+    production: bool,
     /// Begin with a few orders, and print a token and a first query.
     #[arg(long)]
     demo: bool,
 }
 
-pub(crate) async fn run(config: Config, args: ServeArgs, json: bool) -> Result<(), Box<dyn Error>> {
+impl ServeArgs {
+    /// The settings with what the command line says of them.
+    fn over(&self, settings: &mut ServerSettings) {
+        settings.listen = self.listen.unwrap_or(settings.listen);
+        settings.metrics_listen = self.metrics_listen.unwrap_or(settings.metrics_listen);
+        if self.production {
+            settings.mode = Mode::Production;
+        }
+    }
+}
+
+pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Result<(), Box<dyn Error>> {
+    args.over(&mut config.settings.server);
     // Asked for first: a signal that comes while things start still stops them in order.
     let stop = stop_on_signal()?;
     let settings = &config.settings.server;
-    let listen = args.listen.unwrap_or(settings.listen);
-    let listener = bind(listen).await?;
-    let metrics_listen = args.metrics_listen.unwrap_or(settings.metrics_listen);
-    let metrics_listener = bind(metrics_listen).await?;
+    let listener = bind(settings.listen).await?;
+    let metrics_listener = bind(settings.metrics_listen).await?;
     let metrics = server::install_metrics()?;
 
     let database = Database::open(&config).await?;
