@@ -8,7 +8,6 @@
 //! there after a crash of the database, too. The log's own commits share the flush.
 
 use crate::projector::{Generation, PgQuery, Projector, ProjectorSql};
-use docket_domain::OrderId;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, SqlSafeStr, SqlStr};
 use std::{sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -61,7 +60,7 @@ pub(crate) async fn write<P: Projector>(
     projector: &P,
     statements: &Statements,
     step: &Move,
-    entities: &[(OrderId, Arc<P::Entity>)],
+    entities: &[(P::Key, Arc<P::Entity>)],
 ) -> Result<bool, sqlx::Error> {
     let query: PgQuery<'_> = sqlx::query(statements.write.clone())
         .bind(projector.name())

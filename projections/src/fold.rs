@@ -1,15 +1,14 @@
-//! Folding a batch in memory: the entities of its orders, changed by its events.
+//! Folding a batch in memory: the entities of the keys that its events touch, changed by them.
 //!
-//! What an order's owner wrote last stays in a bounded cache, so that an order that is being worked on is not read
+//! What a partition's owner wrote last stays in a bounded cache, so that an order that is being worked on is not read
 //! back for each of its events. The cache belongs to one lease and dies with it: whoever lost a partition and got it
 //! back starts with none.
 
 use crate::{
     checkpoint::StopClass,
     commit::Statements,
-    projector::{ApplyError, Projector},
+    projector::{ApplyError, Key, Projector, fact},
 };
-use docket_domain::{OrderId, StreamKind, Version};
 use docket_event_store::RecordedEvent;
 use quick_cache::{Weighter, unsync::Cache};
 use sqlx::{Executor, PgConnection};
@@ -20,7 +19,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
-use uuid::Uuid;
 
 /// What entities weigh: as their projector says.
 struct ByBytes<P>(Arc<P>);
@@ -31,14 +29,17 @@ impl<P> Clone for ByBytes<P> {
     }
 }
 
-impl<P: Projector> Weighter<OrderId, Arc<P::Entity>> for ByBytes<P> {
-    fn weight(&self, _: &OrderId, entity: &Arc<P::Entity>) -> u64 {
+impl<P: Projector> Weighter<P::Key, Arc<P::Entity>> for ByBytes<P> {
+    fn weight(&self, _: &P::Key, entity: &Arc<P::Entity>) -> u64 {
         (self.0.approximate_bytes(entity) as u64).max(1)
     }
 }
 
-/// Entities after a batch, in the order of their ids.
-pub(crate) type Entities<P> = Vec<(OrderId, Arc<<P as Projector>::Entity>)>;
+/// Entities after a batch, in the order of their keys.
+pub(crate) type Entities<P> = Vec<(<P as Projector>::Key, Arc<<P as Projector>::Entity>)>;
+
+/// Entities as the tables have them.
+pub(crate) type Loaded<P> = HashMap<<P as Projector>::Key, Arc<<P as Projector>::Entity>>;
 
 /// An event that cannot be applied, and what could be before it.
 pub(crate) struct Failure {
@@ -51,7 +52,7 @@ pub(crate) struct Failure {
 /// The fold of one partition: its projector and what it remembers.
 pub(crate) struct Fold<P: Projector> {
     projector: Arc<P>,
-    cache: Cache<OrderId, Arc<P::Entity>, ByBytes<P>>,
+    cache: Cache<P::Key, Arc<P::Entity>, ByBytes<P>>,
     cache_bytes: u64,
 }
 
@@ -72,41 +73,43 @@ impl<P: Projector> Fold<P> {
 
     /// Remembers what was written.
     pub(crate) fn keep(&mut self, entities: Entities<P>) {
-        for (order, entity) in entities {
-            self.cache.insert(order, entity);
+        for (key, entity) in entities {
+            self.cache.insert(key, entity);
         }
     }
 
-    /// The orders of a batch whose entities are neither remembered nor begin in it.
-    pub(crate) fn missing(&self, events: &[Arc<RecordedEvent>]) -> Vec<Uuid> {
+    /// The keys that a batch touches and whose entities are neither remembered nor begin in it.
+    pub(crate) fn missing(&self, events: &[Arc<RecordedEvent>]) -> Vec<P::Key> {
         let mut seen = BTreeMap::new();
         for event in events {
-            let begins = event.stream.kind == StreamKind::Order && event.version == Version(1);
-            seen.entry(event.stream.order).or_insert(begins);
+            // Nothing is folded from an event on that cannot be decoded.
+            let Ok(fact) = fact(event) else { break };
+            for touch in self.projector.touches(event, fact) {
+                seen.entry(touch.key).or_insert(touch.begins);
+            }
         }
-        let unknown = |(order, begins): (OrderId, bool)| {
-            (!begins && self.cache.peek(&order).is_none()).then_some(order.0)
-        };
+        let unknown =
+            |(key, begins): (P::Key, bool)| (!begins && self.cache.peek(&key).is_none()).then_some(key);
         seen.into_iter().filter_map(unknown).collect()
     }
 
-    /// Reads the entities of some orders.
+    /// Reads the entities of some keys.
     pub(crate) async fn load(
         &self,
         connection: &mut PgConnection,
         statements: &Statements,
-        orders: Vec<Uuid>,
-    ) -> Result<HashMap<OrderId, Arc<P::Entity>>, sqlx::Error> {
-        if orders.is_empty() {
+        keys: Vec<P::Key>,
+    ) -> Result<Loaded<P>, sqlx::Error> {
+        if keys.is_empty() {
             return Ok(HashMap::new());
         }
         let rows = connection
-            .fetch_all(sqlx::query(statements.load.clone()).bind(orders))
+            .fetch_all(P::Key::bind(sqlx::query(statements.load.clone()), keys))
             .await?;
         let entity = |row| {
             self.projector
                 .entity(row)
-                .map(|(order, entity)| (order, Arc::new(entity)))
+                .map(|(key, entity)| (key, Arc::new(entity)))
         };
         rows.iter().map(entity).collect()
     }
@@ -115,27 +118,31 @@ impl<P: Projector> Fold<P> {
     pub(crate) fn apply(
         &self,
         events: &[Arc<RecordedEvent>],
-        loaded: &HashMap<OrderId, Arc<P::Entity>>,
+        loaded: &Loaded<P>,
     ) -> Result<Entities<P>, Failure> {
         let mut at = 0;
         // The fold owns everything that it changes, and what it leaves behind after a panic is dropped.
         let folded = catch_unwind(AssertUnwindSafe(|| {
-            let mut entities: BTreeMap<OrderId, P::Entity> = BTreeMap::new();
+            let mut entities: BTreeMap<P::Key, P::Entity> = BTreeMap::new();
             for event in events {
-                let order = event.stream.order;
-                let known = || {
-                    self.cache
-                        .peek(&order)
-                        .or_else(|| loaded.get(&order))
-                        .map(|e| P::Entity::clone(e))
-                };
-                let entity = entities.remove(&order).or_else(known);
-                entities.insert(order, self.projector.apply(entity, event)?);
+                let fact = fact(event)?;
+                for touch in self.projector.touches(event, fact) {
+                    let key = touch.key;
+                    let known = || {
+                        self.cache
+                            .peek(&key)
+                            .or_else(|| loaded.get(&key))
+                            .map(|e| P::Entity::clone(e))
+                    };
+                    let entity = entities.remove(&key).or_else(known);
+                    let entity = self.projector.apply(&key, entity, event, fact)?;
+                    entities.insert(key, entity);
+                }
                 at += 1;
             }
             Ok(entities
                 .into_iter()
-                .map(|(order, entity)| (order, Arc::new(entity)))
+                .map(|(key, entity)| (key, Arc::new(entity)))
                 .collect())
         }));
         match folded {
@@ -154,7 +161,7 @@ impl<P: Projector> Fold<P> {
     }
 }
 
-fn new_cache<P: Projector>(projector: &Arc<P>, bytes: u64) -> Cache<OrderId, Arc<P::Entity>, ByBytes<P>> {
+fn new_cache<P: Projector>(projector: &Arc<P>, bytes: u64) -> Cache<P::Key, Arc<P::Entity>, ByBytes<P>> {
     // An entity is about 4 KiB; the number only sizes the table.
     let items = usize::try_from(bytes / 4_096).unwrap_or(64).max(16);
     Cache::with_weighter(items, bytes, ByBytes(Arc::clone(projector)))

@@ -8,7 +8,7 @@ pub const BATCH_EVENTS: usize = 512;
 /// Connections of the process's pool that projections write with at a time, the leases' included; the rest answers
 /// queries. Who catches up from old pages reads each with one more, for as long as the page takes.
 pub const CONNECTIONS: usize = 4;
-/// Memory of the entities that all owned partitions keep between batches, in bytes; each has an equal share.
+/// Memory of the entities that all owned partitions keep between batches, in bytes; each has its read model's share.
 pub const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// The least share of one partition's cache, in bytes: with very many partitions the sum is this times their number.
 pub const MIN_CACHE_BYTES: u64 = 64 * 1024;
@@ -53,3 +53,6 @@ pub const VERIFY_EVENTS: i64 = 1_000;
 /// Orders that verification folds at a time. The memory is theirs and that of their events: at 20 events of 500 bytes
 /// each, 10 MB.
 pub const VERIFY_ORDERS: i64 = 500;
+/// Keys of rows that many orders share which verification folds at a time, at 200 bytes each 4 MB; where a partition has
+/// more, its log is read once for each so many.
+pub const VERIFY_KEYS: usize = 20_000;

@@ -1,20 +1,23 @@
-//! What a read model is to the machinery: a fold over the events of one order, and the SQL of its tables.
+//! What a read model is to the machinery: a fold over events, by key, and the SQL of its tables.
 //!
-//! A projector is pure where it matters: [`Projector::apply`] sees an order's entity and one event and gives the entity
-//! after it. No clock, no sequence, no order of arrival, so a read model is the same whenever and however often it is
-//! folded. An order's events share a partition and so come in one order; entities of different orders never meet, so
-//! the interleaving of partitions cannot matter.
+//! A projector is pure where it matters: [`Projector::touches`] says which keys an event touches, and
+//! [`Projector::apply`] sees one key's entity and one event and gives the entity after it. No clock, no sequence, no order
+//! of arrival, so a read model is the same whenever and however often it is folded.
+//!
+//! Rows of one order (its key contains the order) follow from that order's events, which share a partition and so come in
+//! one order. Rows of several orders (a day, a customer) have the partition in their key: two partitions never write one
+//! row, and a query adds up what they hold. So the interleaving of partitions cannot matter, by construction.
 //!
 //! Every SQL text names its generation's tables and is built once for each generation.
 
-use docket_domain::OrderId;
+use docket_domain::{Event, OrderId, StreamKind, Version};
 use docket_event_store::RecordedEvent;
 use sqlx::{
     AssertSqlSafe, Postgres, SqlSafeStr, SqlStr,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, hash::Hash, sync::Arc};
 
 /// A statement with its arguments bound.
 pub type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
@@ -54,7 +57,7 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// When the event cannot be decoded.
-pub fn fact(event: &RecordedEvent) -> Result<&docket_domain::Event, ApplyError> {
+pub fn fact(event: &RecordedEvent) -> Result<&Event, ApplyError> {
     event
         .event
         .as_ref()
@@ -63,6 +66,93 @@ pub fn fact(event: &RecordedEvent) -> Result<&docket_domain::Event, ApplyError> 
 
 /// A column of a table: its name, and its type as an argument. JSON is sent as text.
 pub type Column = (&'static str, &'static str);
+
+/// What a row is found by.
+pub trait Key: Clone + Ord + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static {
+    /// Binds keys as arrays, one a column, from `$1` on: the arguments of [`ProjectorSql::load`].
+    fn bind(query: PgQuery<'_>, keys: Vec<Self>) -> PgQuery<'_>;
+}
+
+impl Key for OrderId {
+    fn bind(query: PgQuery<'_>, keys: Vec<Self>) -> PgQuery<'_> {
+        query.bind(keys.into_iter().map(|order| order.0).collect::<Vec<_>>())
+    }
+}
+
+/// A key that an event touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touch<K> {
+    /// Which.
+    pub key: K,
+    /// It has no entity before this event, so none is read. Rows that are only ever inserted always begin.
+    pub begins: bool,
+}
+
+impl<K> Touch<K> {
+    /// The entity begins with this event.
+    pub fn begins(key: K) -> Self {
+        Self { key, begins: true }
+    }
+
+    /// There may be an entity already.
+    pub fn changes(key: K) -> Self {
+        Self { key, begins: false }
+    }
+
+    /// The entity of something that has one stream begins with the stream.
+    pub fn of_stream(key: K, event: &RecordedEvent) -> Self {
+        Self {
+            key,
+            begins: event.version == Version(1),
+        }
+    }
+}
+
+impl Touch<OrderId> {
+    /// The event's order, which begins with its own stream.
+    pub fn order(event: &RecordedEvent) -> Self {
+        Self {
+            key: event.stream.order,
+            begins: event.stream.kind == StreamKind::Order && event.version == Version(1),
+        }
+    }
+}
+
+/// What a row of a table follows from. Every table has a column `partition`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsOf {
+    /// The events of one order, whose id is in the column `order_id`, which has an index.
+    Order,
+    /// Events of many orders of one partition, which is part of the key.
+    Partition,
+}
+
+/// A table of a read model.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// Its name, without the generation.
+    pub name: &'static str,
+    /// What its rows follow from.
+    pub rows: RowsOf,
+}
+
+/// Quotes and joins names.
+fn names(columns: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let quoted: Vec<String> = columns
+        .into_iter()
+        .map(|name| format!("\"{}\"", name.as_ref()))
+        .collect();
+    quoted.join(", ")
+}
+
+/// What an insert does to a row that is there.
+fn changes(columns: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let changes: Vec<String> = columns
+        .into_iter()
+        .map(|name| format!("\"{0}\" = excluded.\"{0}\"", name.as_ref()))
+        .collect();
+    changes.join(", ")
+}
 
 /// A read model that is one table with a row for each order; the first column is the order's id.
 pub fn one_table(generation: Generation, table: &str, columns: &[Column]) -> ProjectorSql {
@@ -74,7 +164,7 @@ pub fn one_table(generation: Generation, table: &str, columns: &[Column]) -> Pro
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let names = list(&|name, _| format!("\"{name}\""));
+    let names = names(columns.iter().map(|(name, _)| name));
     let read = list(&|name, kind| {
         if kind == "json" {
             format!("\"{name}\"::text")
@@ -87,68 +177,93 @@ pub fn one_table(generation: Generation, table: &str, columns: &[Column]) -> Pro
         .map(|(number, (_, kind))| format!("${number}::{}[]", if *kind == "json" { "text" } else { kind }))
         .collect();
     let values = list(&|name, kind| format!("r.\"{name}\"{}", if kind == "json" { "::json" } else { "" }));
-    let changes = list(&|name, _| format!("\"{name}\" = excluded.\"{name}\""));
     let insert = format!(
         "insert into {table} ({names}) select {values} from moved, unnest({}) r ({names}) order by r.order_id \
-         on conflict (order_id) do update set {changes}",
-        arguments.join(", ")
+         on conflict (order_id) do update set {}",
+        arguments.join(", "),
+        changes(columns.iter().map(|(name, _)| name))
     );
-    let load = format!("select {read} from {table} where order_id = any ($1)");
+    let load = AssertSqlSafe(format!("select {read} from {table} where order_id = any ($1)")).into_sql_str();
     ProjectorSql {
-        load: AssertSqlSafe(load).into_sql_str(),
+        rows: vec![load.clone()],
+        load,
         inserts: vec![insert],
     }
 }
 
 /// A projector's statements for one generation.
 pub struct ProjectorSql {
-    /// Reads the entities of the orders in `$1` (a `uuid[]`).
+    /// Reads the entities of the keys that [`Key::bind`] has bound from `$1` on.
     pub load: SqlStr,
     /// One `insert ... select ... from moved, unnest(...) ... on conflict do update` a table. `moved` has one row when the
     /// checkpoint moved and none otherwise; the arguments start at `$`[`FIRST_ARGUMENT`].
     pub inserts: Vec<String>,
+    /// For each table, in the order of [`Projector::tables`], what reads its rows as `load` does: those of the orders in
+    /// `$1` (a `uuid[]`), or, of a table of [`RowsOf::Partition`], those of the partition `$1`.
+    pub rows: Vec<SqlStr>,
 }
 
 /// The number of the first argument that belongs to a projector in its inserts.
 pub const FIRST_ARGUMENT: usize = 9;
 
-/// A read model that is kept for each order.
+/// A read model.
 pub trait Projector: Send + Sync + 'static {
-    /// Everything that is kept of one order, in all tables.
+    /// What its rows are found by.
+    type Key: Key;
+    /// Everything that is kept of one key, in all tables.
     type Entity: Clone + Send + Sync + 'static;
 
-    /// Its name: of its tables, its checkpoints and in every message.
+    /// Its share of the memory for entities between batches, compared with the others'; 0 where nothing that was written
+    /// is changed again.
+    const CACHE_SHARE: u32;
+
+    /// Its name: of its checkpoints and in every message.
     fn name(&self) -> &'static str;
 
     /// The version of the fold. A change of what the rows hold raises it, and needs a rebuild.
     fn version(&self) -> i32;
 
-    /// Its tables, without the generation.
-    fn tables(&self) -> &'static [&'static str];
+    /// Its tables.
+    fn tables(&self) -> &'static [Table];
+
+    /// The place of a key's table among [`Projector::tables`].
+    fn table_of(&self, _: &Self::Key) -> usize {
+        0
+    }
 
     /// Its statements for a generation.
     fn sql(&self, generation: Generation) -> ProjectorSql;
 
-    /// The entity after an event; `None` before its first.
+    /// The keys that an event touches, each once; one that touches none only moves the checkpoint. What cannot be decoded
+    /// is never asked about: it may touch anything, and stops its partition.
+    fn touches(&self, event: &RecordedEvent, fact: &Event) -> impl IntoIterator<Item = Touch<Self::Key>>;
+
+    /// A key's entity after an event; `None` before its first.
     ///
     /// # Errors
-    /// When the event cannot be decoded, or says what cannot be.
-    fn apply(&self, entity: Option<Self::Entity>, event: &RecordedEvent) -> Result<Self::Entity, ApplyError>;
+    /// When the event says what cannot be.
+    fn apply(
+        &self,
+        key: &Self::Key,
+        entity: Option<Self::Entity>,
+        event: &RecordedEvent,
+        fact: &Event,
+    ) -> Result<Self::Entity, ApplyError>;
 
     /// Reads an entity from a row of `load`.
     ///
     /// # Errors
     /// When the row is not what this projector writes.
-    fn entity(&self, row: &PgRow) -> Result<(OrderId, Self::Entity), sqlx::Error>;
+    fn entity(&self, row: &PgRow) -> Result<(Self::Key, Self::Entity), sqlx::Error>;
 
-    /// Binds the arguments of the inserts, in the entities' order, which is that of their ids.
+    /// Binds the arguments of the inserts, in the entities' order, which is that of their keys.
     ///
     /// # Errors
     /// When an entity cannot be written.
     fn bind<'q>(
         &self,
         query: PgQuery<'q>,
-        entities: &[(OrderId, Arc<Self::Entity>)],
+        entities: &[(Self::Key, Arc<Self::Entity>)],
     ) -> Result<PgQuery<'q>, sqlx::Error>;
 
     /// An estimate of an entity's memory, in bytes.

@@ -7,8 +7,8 @@ use crate::{
     lag::{self, PartitionStatus},
     limits,
     projector::{Generation, Projector},
-    read_models::{order_detail, order_summary},
-    supervisor::{Fed, FedBy, Health, Shared, Supervisor},
+    read_models::{self, ReadModel},
+    supervisor::{Fed, Health, Shared, Supervisor},
     wait::{self, WaitError},
 };
 use chrono::Utc;
@@ -141,12 +141,7 @@ impl Projections {
     /// # Errors
     /// When the rows do not belong to this log or to this program, or the database does not answer.
     pub async fn start(store: Store, config: ProjectionsConfig) -> Result<Self, StartError> {
-        let generations = generations(&store).await?;
-        let fed: Vec<Arc<dyn Fed>> = vec![
-            fed(order_summary::OrderSummaryProjector, &generations)?,
-            fed(order_detail::OrderDetailProjector, &generations)?,
-        ];
-        Self::start_with(store, config, fed).await
+        Self::start_with(store, config, read_models::all()).await
     }
 
     /// The same with one read model of the caller's, whose tables and checkpoints must be there.
@@ -158,25 +153,28 @@ impl Projections {
         config: ProjectionsConfig,
         projector: P,
     ) -> Result<Self, StartError> {
-        let generations = generations(&store).await?;
-        let fed = vec![fed(projector, &generations)?];
-        Self::start_with(store, config, fed).await
+        Self::start_with(store, config, vec![Arc::new(projector)]).await
     }
 
     async fn start_with(
         store: Store,
         config: ProjectionsConfig,
-        fed: Vec<Arc<dyn Fed>>,
+        models: Vec<Arc<dyn ReadModel>>,
     ) -> Result<Self, StartError> {
-        let names: Vec<&'static str> = fed.iter().map(|fed| fed.name()).collect();
+        let names: Vec<&'static str> = models.iter().map(|model| model.name()).collect();
+        let shares: u64 = models.iter().map(|model| u64::from(model.cache_share())).sum();
+        let generations = generations(&store).await?;
+        let fed = models
+            .into_iter()
+            .map(|model| fed(model, &generations))
+            .collect::<Result<Vec<_>, _>>()?;
         refuse_foreign(&store, &names).await?;
         let partitions = store.partitions().count();
-        let cells = (names.len() * usize::from(partitions)).max(1) as u64;
         let shared = Arc::new(Shared {
             board: Board::new(&names, partitions),
             // One is the supervisor's.
             connections: Connections::new(store.pool().clone(), config.connections.saturating_sub(1)),
-            cache_bytes: (limits::CACHE_BYTES / cells).max(limits::MIN_CACHE_BYTES),
+            cache_shares: shares * u64::from(partitions),
             health: Health::default(),
             waiters: AtomicUsize::new(0),
             waiting: Notify::new(),
@@ -275,12 +273,12 @@ async fn generations(store: &Store) -> Result<Generations, StartError> {
         .map_err(StartError::Read)
 }
 
-fn fed<P: Projector>(projector: P, generations: &Generations) -> Result<Arc<dyn Fed>, StartError> {
-    let projection = projector.name();
+fn fed(model: Arc<dyn ReadModel>, generations: &Generations) -> Result<Arc<dyn Fed>, StartError> {
+    let projection = model.name();
     let (stored, generation) = *generations
         .get(projection)
         .ok_or(StartError::NotMigrated(projection))?;
-    let ours = projector.version();
+    let ours = model.version();
     if stored != ours {
         return Err(StartError::OtherVersion {
             projection,
@@ -288,7 +286,7 @@ fn fed<P: Projector>(projector: P, generations: &Generations) -> Result<Arc<dyn 
             ours,
         });
     }
-    Ok(Arc::new(FedBy::new(Arc::new(projector), generation)))
+    Ok(model.fed(generation))
 }
 
 async fn refuse_foreign(store: &Store, names: &[&'static str]) -> Result<(), StartError> {

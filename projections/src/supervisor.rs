@@ -39,12 +39,22 @@ pub(crate) struct Shared {
     pub(crate) board: Board,
     /// Of the process's pool, for owners.
     pub(crate) connections: Connections,
-    /// Each partition's share of the memory for entities.
-    pub(crate) cache_bytes: u64,
+    /// Shares of the memory for entities that the partitions of all read models have together.
+    pub(crate) cache_shares: u64,
     pub(crate) health: Health,
     pub(crate) waiters: AtomicUsize,
     /// Somebody waits for a position.
     pub(crate) waiting: Notify,
+}
+
+impl Shared {
+    /// What one partition of a read model with this share may remember, in bytes.
+    pub(crate) fn cache_bytes(&self, share: u32) -> u64 {
+        if share == 0 {
+            return 0;
+        }
+        (limits::CACHE_BYTES / self.cache_shares.max(1) * u64::from(share)).max(limits::MIN_CACHE_BYTES)
+    }
 }
 
 /// Whether the database answers; logged when it changes, not each time.

@@ -75,7 +75,7 @@ pub(crate) struct Worker<P: Projector> {
 
 impl<P: Projector> Worker<P> {
     pub(crate) fn new(projector: Arc<P>, statements: Arc<Statements>, start: Assignment) -> Self {
-        let fold = Fold::new(Arc::clone(&projector), start.shared.cache_bytes);
+        let fold = Fold::new(Arc::clone(&projector), start.shared.cache_bytes(P::CACHE_SHARE));
         let Assignment {
             shared,
             held,

@@ -4,3 +4,65 @@ pub mod axes;
 pub mod order_detail;
 pub mod order_summary;
 mod stored;
+
+use crate::{
+    projector::{Generation, Projector},
+    supervisor::{Fed, FedBy},
+    verify::{self, VerifyError},
+};
+use futures::future::BoxFuture;
+use sqlx::PgConnection;
+use std::sync::Arc;
+
+/// Every read model of this program: what a process feeds and what verification examines.
+pub(crate) fn all() -> Vec<Arc<dyn ReadModel>> {
+    vec![
+        Arc::new(order_summary::OrderSummaryProjector),
+        Arc::new(order_detail::OrderDetailProjector),
+    ]
+}
+
+/// A projector, whatever its keys and entities are.
+pub(crate) trait ReadModel: Send + Sync {
+    fn name(&self) -> &'static str;
+    fn version(&self) -> i32;
+    fn cache_share(&self) -> u32;
+
+    /// What feeds a generation of it.
+    fn fed(self: Arc<Self>, generation: Generation) -> Arc<dyn Fed>;
+
+    /// Compares its rows of one partition with the fold of the log, which ends at `head`; how many they are.
+    fn examine<'a>(
+        &'a self,
+        snapshot: &'a mut PgConnection,
+        partition: u16,
+        head: i64,
+    ) -> BoxFuture<'a, Result<u64, VerifyError>>;
+}
+
+impl<P: Projector> ReadModel for P {
+    fn name(&self) -> &'static str {
+        Projector::name(self)
+    }
+
+    fn version(&self) -> i32 {
+        Projector::version(self)
+    }
+
+    fn cache_share(&self) -> u32 {
+        P::CACHE_SHARE
+    }
+
+    fn fed(self: Arc<Self>, generation: Generation) -> Arc<dyn Fed> {
+        Arc::new(FedBy::new(self, generation))
+    }
+
+    fn examine<'a>(
+        &'a self,
+        snapshot: &'a mut PgConnection,
+        partition: u16,
+        head: i64,
+    ) -> BoxFuture<'a, Result<u64, VerifyError>> {
+        Box::pin(verify::compare(snapshot, self, partition, head))
+    }
+}

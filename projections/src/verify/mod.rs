@@ -4,15 +4,16 @@
 //! statements of its own, not through the feed: a checker that shares a reader with what it checks shares its faults.
 //!
 //! Memory is bounded: pages of [`limits::VERIFY_EVENTS`](crate::limits::VERIFY_EVENTS) events for the log, and for the
-//! read models the entities of [`limits::VERIFY_ORDERS`](crate::limits::VERIFY_ORDERS) orders at a time, folded from
-//! events that are streamed. What has to be sorted as a whole is sorted by the database, within its `work_mem`.
+//! read models the entities of [`limits::VERIFY_ORDERS`](crate::limits::VERIFY_ORDERS) orders, or of
+//! [`limits::VERIFY_KEYS`](crate::limits::VERIFY_KEYS) keys that many orders share, at a time, folded from events that are
+//! streamed. What has to be sorted as a whole is sorted by the database, within its `work_mem`.
 
 mod log;
 mod rows;
 
 use crate::{
     projector::{Generation, Projector},
-    read_models::{order_detail::OrderDetailProjector, order_summary::OrderSummaryProjector},
+    read_models,
 };
 use docket_domain::{CommandId, OrderId, StreamId};
 use docket_event_store::{Position, Store};
@@ -113,13 +114,13 @@ pub enum VerifyError {
         /// The newest offset.
         head: i64,
     },
-    /// A row is not the fold of its order's events.
-    #[error("{projection}, order {order}, column {column}: the log says {expected}, the row says {found}")]
+    /// A row is not the fold of its events.
+    #[error("{projection}, row {key}, column {column}: the log says {expected}, the row says {found}")]
     Row {
         /// The read model.
         projection: &'static str,
-        /// The order.
-        order: OrderId,
+        /// The key of the row.
+        key: String,
         /// The first column that differs.
         column: &'static str,
         /// What the fold gives.
@@ -148,10 +149,10 @@ pub enum VerifyError {
 /// The first difference.
 pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Result<Report, VerifyError> {
     let partitions = store.partitions();
-    let (summary, detail) = (OrderSummaryProjector, OrderDetailProjector);
+    let models = read_models::all();
     let mut report = Report {
         partitions: partitions.count(),
-        rows: vec![(summary.name(), 0), (detail.name(), 0)],
+        rows: models.iter().map(|model| (model.name(), 0)).collect(),
         ..Report::default()
     };
     for partition in partitions.all() {
@@ -162,22 +163,17 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Resu
         let size = log::examine(&mut snapshot, partitions, partition).await?;
         report.events += size.events;
         report.commands += size.commands;
-        let rows = [
-            compare(&mut snapshot, &summary, partition, size.head).await?,
-            compare(&mut snapshot, &detail, partition, size.head).await?,
-        ];
-        report
-            .rows
-            .iter_mut()
-            .zip(rows)
-            .for_each(|((_, sum), rows)| *sum += rows);
+        for (model, (_, sum)) in models.iter().zip(&mut report.rows) {
+            *sum += model.examine(&mut snapshot, partition, size.head).await?;
+        }
         snapshot.rollback().await?;
         progress(partition);
     }
     Ok(report)
 }
 
-async fn compare<P: Projector>(
+/// Compares the rows of a partition with the fold of the log, which ends at `head`; how many they are.
+pub(crate) async fn compare<P: Projector>(
     snapshot: &mut PgConnection,
     projector: &P,
     partition: u16,

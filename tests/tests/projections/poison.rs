@@ -1,11 +1,11 @@
 //! An event that cannot be applied stops its partition in the open, and only that.
 
 use crate::shop::{BOTH, add_line, draft, empty_database, open, order_in, quick, start, stopped};
-use docket_domain::OrderId;
+use docket_domain::{Event, OrderId};
 use docket_event_store::{RecordedEvent, Store};
 use docket_projections::{
     ApplyError, Generation, Projections, StopClass, WaitError,
-    projector::{PgQuery, Projector, ProjectorSql, one_table},
+    projector::{PgQuery, Projector, ProjectorSql, RowsOf, Table, Touch, one_table},
 };
 use docket_tests::TestDatabase;
 use sqlx::{Row, postgres::PgRow};
@@ -144,7 +144,10 @@ async fn refused_rows_are_traced_to_their_event() {
 struct Fragile;
 
 impl Projector for Fragile {
+    type Key = OrderId;
     type Entity = i32;
+
+    const CACHE_SHARE: u32 = 1;
 
     fn name(&self) -> &'static str {
         "fragile"
@@ -154,8 +157,11 @@ impl Projector for Fragile {
         1
     }
 
-    fn tables(&self) -> &'static [&'static str] {
-        &["fragile"]
+    fn tables(&self) -> &'static [Table] {
+        &[Table {
+            name: "fragile",
+            rows: RowsOf::Order,
+        }]
     }
 
     fn sql(&self, generation: Generation) -> ProjectorSql {
@@ -166,7 +172,17 @@ impl Projector for Fragile {
         )
     }
 
-    fn apply(&self, entity: Option<i32>, _: &RecordedEvent) -> Result<i32, ApplyError> {
+    fn touches(&self, event: &RecordedEvent, _: &Event) -> impl IntoIterator<Item = Touch<OrderId>> {
+        [Touch::order(event)]
+    }
+
+    fn apply(
+        &self,
+        _: &OrderId,
+        entity: Option<i32>,
+        _: &RecordedEvent,
+        _: &Event,
+    ) -> Result<i32, ApplyError> {
         match entity {
             None => Ok(1),
             Some(_) => panic!("one is enough"),

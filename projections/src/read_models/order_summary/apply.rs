@@ -8,7 +8,7 @@ use super::{
     row::{self, COLUMNS, Entity, Facts, OrderSummary},
 };
 use crate::{
-    projector::{ApplyError, Generation, PgQuery, Projector, ProjectorSql, fact, one_table},
+    projector::{ApplyError, Generation, PgQuery, Projector, ProjectorSql, RowsOf, Table, Touch, one_table},
     read_models::axes::{self, FulfillmentStatus, OrderPaymentStatus, Sums},
 };
 use chrono::SubsecRound;
@@ -30,7 +30,11 @@ const NOT_DRAFTED: &str = "it is its order's first event and not order.drafted";
 pub struct OrderSummaryProjector;
 
 impl Projector for OrderSummaryProjector {
+    type Key = OrderId;
     type Entity = Entity;
+
+    // Lists and orders are what people wait for.
+    const CACHE_SHARE: u32 = 4;
 
     fn name(&self) -> &'static str {
         NAME
@@ -40,16 +44,28 @@ impl Projector for OrderSummaryProjector {
         1
     }
 
-    fn tables(&self) -> &'static [&'static str] {
-        &[NAME]
+    fn tables(&self) -> &'static [Table] {
+        &[Table {
+            name: NAME,
+            rows: RowsOf::Order,
+        }]
     }
 
     fn sql(&self, generation: Generation) -> ProjectorSql {
         one_table(generation, NAME, COLUMNS)
     }
 
-    fn apply(&self, entity: Option<Entity>, event: &RecordedEvent) -> Result<Entity, ApplyError> {
-        let fact = fact(event)?;
+    fn touches(&self, event: &RecordedEvent, _: &Event) -> impl IntoIterator<Item = Touch<OrderId>> {
+        [Touch::order(event)]
+    }
+
+    fn apply(
+        &self,
+        _: &OrderId,
+        entity: Option<Entity>,
+        event: &RecordedEvent,
+        fact: &Event,
+    ) -> Result<Entity, ApplyError> {
         let mut entity = match (entity, fact) {
             (Some(entity), _) => entity,
             (None, Event::Order(OrderEvent::Drafted(drafted))) => begin(event, drafted),
