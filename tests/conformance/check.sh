@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Holds a real server, with the demo's orders, against other people's clients: the 61 audits of graphql-http, the
-# clients of graphql-ws and graphql-sse. The program to test is the first argument.
+# clients of graphql-ws and graphql-sse, and those that front ends are built with (relay-compiler and its runtime, Apollo
+# Client, urql, graphql-codegen, Python's gql). The program to test is the first argument.
 set -euo pipefail
 docket=$(realpath "${1:?usage: check.sh PROGRAM}")
 cd "$(dirname "$0")"
@@ -16,6 +17,15 @@ clean_up() {
 trap clean_up EXIT
 
 npm ci --no-audit --no-fund --loglevel error
+python3 -m venv "$folder/python"
+"$folder/python/bin/pip" install --quiet --disable-pip-version-check -r clients/requirements.txt
+# What two of the clients are compiled to, from the printed schema.
+mkdir -p clients/relay/__generated__
+echo '{"type":"commonjs"}' >clients/relay/__generated__/package.json
+quietly() { "$@" >"$folder/output" 2>&1 || { cat "$folder/output" >&2; return 1; }; }
+(cd clients/relay && quietly ../../node_modules/.bin/relay-compiler relay.config.json)
+(cd clients/codegen && quietly ../../node_modules/.bin/graphql-codegen --config codegen.json)
+node_modules/.bin/tsc -p clients/codegen
 env -u DATABASE_URL "$docket" serve --demo --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --data-dir "$folder/data" \
     </dev/null >"$folder/output" 2>&1 &
 server=$!
@@ -36,3 +46,5 @@ node run.mjs "$url" "$token" \
     --subscription 'subscription { ordersChanged { cursor orderId } }' \
     --results 2 \
     --trigger 'mutation { createOrder(input: {channel: "web", currency: "EUR", locale: "en-GB", idempotencyKey: "conformance"}) { order { id } } }'
+node clients/run.mjs "$url" "$token"
+"$folder/python/bin/python" clients/gql_client.py "$url" "$token"
