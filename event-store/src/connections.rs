@@ -5,8 +5,9 @@
 //! pool's queue. What failed goes back to the pool, which examines it; what lay idle goes back as well.
 
 use crate::limits;
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use sqlx::{PgConnection, PgPool, Postgres, pool::PoolConnection};
 use std::{
+    ops::{Deref, DerefMut},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -23,6 +24,33 @@ pub struct Connections {
 pub struct Turn<'a> {
     from: &'a Connections,
     _permit: SemaphorePermit<'a>,
+}
+
+/// A connection in use, in its turn. Dropped, it goes back to the pool, which examines it.
+pub struct InUse<'a> {
+    turn: Turn<'a>,
+    connection: PoolConnection<Postgres>,
+}
+
+impl Deref for InUse<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for InUse<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+impl InUse<'_> {
+    /// Keeps it for the next turn, because it did what it was asked for.
+    pub fn done(self) {
+        self.turn.keep(self.connection);
+    }
 }
 
 impl Connections {
@@ -43,6 +71,20 @@ impl Connections {
             from: self,
             _permit: permit,
         })
+    }
+
+    /// Waits for a turn and for its connection, together at most `limit`.
+    ///
+    /// # Errors
+    /// When the pool has none to give, or not in time.
+    pub async fn take(&self, limit: Duration) -> Result<InUse<'_>, sqlx::Error> {
+        let taken = async {
+            let turn = self.turn().await.ok_or(sqlx::Error::PoolClosed)?;
+            let connection = turn.connection().await?;
+            Ok(InUse { turn, connection })
+        };
+        let taken = tokio::time::timeout(limit, taken).await;
+        taken.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Gives back what was not used for `time`.

@@ -318,11 +318,11 @@ impl Store {
     async fn ask(&self, request: &Request, streams: &[StreamId]) -> Result<settle::Settled, ExecuteError> {
         let partition = self.partition_of(request.command.order());
         let settled = async {
-            let (turn, mut connection) = self.reader().await?;
+            let mut connection = self.reader().await?;
             let hash = &request.request_hash;
             let settled =
                 settle::settle(&mut *connection, partition, request.command_id, hash, streams).await?;
-            turn.keep(connection);
+            connection.done();
             Ok(settled)
         };
         settled.await.map_err(ExecuteError::Settle)

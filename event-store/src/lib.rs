@@ -27,7 +27,7 @@ mod wakeup;
 
 pub use append::{Append, AppendError, AppendOutcome, NewEvent, RequestHash, StoredAnswer, StreamWrite};
 pub use cache::Folded;
-pub use connections::{Connections, Turn};
+pub use connections::{Connections, InUse, Turn};
 pub use envelope::{CommandEnvelope, Origin, RecordedEvent};
 pub use execute::{ExecuteError, Executed, Request};
 pub use feed::{Feed, FeedError};

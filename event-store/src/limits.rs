@@ -49,7 +49,10 @@ pub const MAX_LANES: u16 = 8;
 /// The most connections of one process: its lanes, and a pool for everything else, the wake-up listener among it.
 pub const MAX_CONNECTIONS: u32 = 24;
 /// Connections of the pool that read what commands are decided over; the others stay free for everything else.
-pub const READERS: usize = 8;
+pub const READERS: usize = 6;
+/// Connections of the pool that answer queries. With the readers' and the read models' four, four are left of a process
+/// with the usual lanes for everything else: the feed, keys, tokens, the listener.
+pub const QUERIES: usize = 6;
 /// The longest statement that is not an append, as PostgreSQL reads it: as long as the longest request may take. A request
 /// that was given up would otherwise keep its connection.
 pub const STATEMENT_TIMEOUT: &str = "30s";

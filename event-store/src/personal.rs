@@ -13,7 +13,7 @@ use ring::{
     hmac,
     rand::{SecureRandom, SystemRandom},
 };
-use sqlx::{PgPool, Row};
+use sqlx::{PgExecutor, PgPool, Row};
 use std::{
     collections::HashMap,
     fmt,
@@ -265,6 +265,18 @@ impl Vault {
         &self,
         sealed: impl IntoIterator<Item = &'a SealedValue>,
     ) -> Result<Opener, PersonalError> {
+        self.opener_over(&self.pool, sealed).await
+    }
+
+    /// The same over a connection of the caller's.
+    ///
+    /// # Errors
+    /// As [`Vault::opener`].
+    pub async fn opener_over<'a, 'e>(
+        &self,
+        database: impl PgExecutor<'e>,
+        sealed: impl IntoIterator<Item = &'a SealedValue>,
+    ) -> Result<Opener, PersonalError> {
         let emptied = self.emptied.load(Ordering::SeqCst);
         let mut keys = HashMap::new();
         let mut missing = Vec::new();
@@ -279,7 +291,7 @@ impl Vault {
         if !missing.is_empty() {
             let rows = sqlx::query(KEYS)
                 .bind(&missing)
-                .fetch_all(&self.pool)
+                .fetch_all(database)
                 .await
                 .map_err(PersonalError::Keys)?;
             for row in rows {

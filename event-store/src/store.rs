@@ -3,7 +3,7 @@
 use crate::{
     append::{Append, AppendError, AppendOutcome},
     cache::{Folded, StateCache},
-    connections::{Connections, Turn},
+    connections::{Connections, InUse},
     envelope::RecordedEvent,
     feed::{Feed, FeedError},
     lane::{LaneContext, Lanes, Refusals},
@@ -19,8 +19,7 @@ use crate::{
 };
 use docket_domain::{OrderId, OrderNumber, State, StreamId, Version};
 use sqlx::{
-    Connection, PgConnection, PgPool, Postgres,
-    pool::PoolConnection,
+    Connection, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{sync::Arc, time::Duration};
@@ -77,6 +76,7 @@ pub(crate) struct Inner {
     pub(crate) partitions: Partitions,
     pub(crate) cache: Arc<StateCache>,
     readers: Arc<Connections>,
+    queries: Arc<Connections>,
     lanes: Lanes,
     refusals: Refusals,
     feed: Feed,
@@ -158,10 +158,14 @@ impl Store {
         tasks.spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
         tasks.spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
         let readers = Arc::new(Connections::new(pool.clone(), limits::READERS));
-        tasks.spawn(give_back_idle(Arc::clone(&readers), stop.clone()));
+        let queries = Arc::new(Connections::new(pool.clone(), limits::QUERIES));
+        for kept in [&readers, &queries] {
+            tasks.spawn(give_back_idle(Arc::clone(kept), stop.clone()));
+        }
         tasks.close();
         Ok(Self(Arc::new(Inner {
             readers,
+            queries,
             pool,
             partitions,
             cache,
@@ -243,22 +247,25 @@ impl Store {
         stream: StreamId,
         until: Option<Version>,
     ) -> Result<Folded, LoadError> {
-        let (turn, mut connection) = self.reader().await.map_err(LoadError::Read)?;
+        let mut connection = self.reader().await.map_err(LoadError::Read)?;
         let partition = self.partition_of(stream.order);
         let folded = snapshot::catch_up(&mut connection, partition, stream, folded, until).await?;
-        turn.keep(connection);
+        connection.done();
         Ok(folded)
     }
 
     /// A connection to read what a command is decided over, within [`limits::MAX_POOL_WAIT`].
-    pub(crate) async fn reader(&self) -> Result<(Turn<'_>, PoolConnection<Postgres>), sqlx::Error> {
-        let reader = async {
-            let turn = self.0.readers.turn().await.ok_or(sqlx::Error::PoolClosed)?;
-            let connection = turn.connection().await?;
-            Ok((turn, connection))
-        };
-        let reader = tokio::time::timeout(limits::MAX_POOL_WAIT, reader).await;
-        reader.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    pub(crate) async fn reader(&self) -> Result<InUse<'_>, sqlx::Error> {
+        self.0.readers.take(limits::MAX_POOL_WAIT).await
+    }
+
+    /// A connection to answer a query over, within [`limits::MAX_POOL_WAIT`]. Apart from those that commands are decided
+    /// over, so that slow queries do not hold up commands.
+    ///
+    /// # Errors
+    /// When there is none in time, or the database does not answer.
+    pub async fn query_connection(&self) -> Result<InUse<'_>, sqlx::Error> {
+        self.0.queries.take(limits::MAX_POOL_WAIT).await
     }
 
     /// The partition of everything about an order.
@@ -298,6 +305,7 @@ impl Store {
             // Marked closed by the call; from here on no reader keeps what it has.
             let closed = self.0.pool.close();
             self.0.readers.give_back_idle(Duration::ZERO);
+            self.0.queries.give_back_idle(Duration::ZERO);
             closed.await;
         };
         if tokio::time::timeout(limits::MAX_CLOSE, closed).await.is_err() {

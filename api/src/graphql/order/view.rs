@@ -26,23 +26,32 @@ impl OrderView {
         details: Vec<OrderDetail>,
     ) -> Result<Vec<Arc<OrderView>>, Refused> {
         let sealed = details.iter().flat_map(sealed_values);
-        let opener = Arc::new(services.store.vault().opener(sealed).await?);
+        let opener = services.store.vault().opener(sealed).await?;
+        Ok(OrderView::with(details, opener))
+    }
+
+    fn with(details: Vec<OrderDetail>, opener: Opener) -> Vec<Arc<OrderView>> {
+        let opener = Arc::new(opener);
         let view = |detail| {
             Arc::new(OrderView {
                 detail,
                 opener: Arc::clone(&opener),
             })
         };
-        Ok(details.into_iter().map(view).collect())
+        details.into_iter().map(view).collect()
     }
 
-    /// The documents of some orders as the read model has them.
+    /// The documents of some orders as the read model has them: one statement for all, one more at most for keys.
     pub(in crate::graphql) async fn find(
         services: &Services,
         orders: &[OrderId],
     ) -> Result<HashMap<OrderId, Arc<OrderView>>, Refused> {
-        let details = order_detail::find(services.store.pool(), orders).await?;
-        let views = OrderView::open_all(services, details).await?;
+        let mut connection = services.store.query_connection().await?;
+        let details = order_detail::find(&mut *connection, orders).await?;
+        let sealed = details.iter().flat_map(sealed_values);
+        let opener = services.store.vault().opener_over(&mut *connection, sealed).await?;
+        connection.done();
+        let views = OrderView::with(details, opener);
         Ok(views.into_iter().map(|view| (view.detail.id, view)).collect())
     }
 
