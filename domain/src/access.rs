@@ -8,6 +8,7 @@ use crate::command::Command;
 use crate::context::Context;
 use crate::ids::PaymentId;
 use crate::order::{Order, OrderStatus};
+use crate::payment::Payment;
 use crate::refusal::Refusal;
 use crate::{Actor, ActorKind};
 
@@ -54,6 +55,12 @@ pub fn may_see(order: &Order, actor: &Actor) -> bool {
             .is_some_and(|customer| customer.as_str() == actor.id),
         Role::Gateway => false,
     }
+}
+
+/// Whether `actor` is the gateway that a payment goes through.
+pub fn is_own_gateway(payment: &Payment, actor: &Actor) -> bool {
+    let gateway = payment.gateway.as_ref();
+    actor.role == Role::Gateway && gateway.is_some_and(|gateway| gateway.as_str() == actor.id)
 }
 
 /// Checks that the actor may ask for the command at all.
@@ -173,11 +180,8 @@ fn gateway(case: &Case, command: &Command, actor: &Actor) -> Result<(), Refusal>
         Command::ExpireAuthorization(expire) => expire.payment,
         _ => gateway_result(command).ok_or_else(|| forbidden(command, actor))?,
     };
-    let gateway = case
-        .payment(id.number)
-        .and_then(|payment| payment.gateway.as_ref());
-    match gateway {
-        Some(gateway) if gateway.as_str() == actor.id => Ok(()),
+    match case.payment(id.number) {
+        Some(payment) if is_own_gateway(payment, actor) => Ok(()),
         _ => Err(Refusal::NotFound { stream: id.into() }),
     }
 }

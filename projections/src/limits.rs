@@ -43,6 +43,8 @@ pub const STEP: Duration = Duration::from_secs(15);
 
 /// Orders on one page of a list.
 pub const PAGE_ORDERS: usize = 500;
+/// Rows of a list that are counted: what a person pages through, and a few milliseconds over an index.
+pub const COUNT_ORDERS: usize = 10_000;
 /// Orders that are asked for by id at a time.
 pub const FIND_ORDERS: usize = 1_000;
 /// Values of one kind in a filter.

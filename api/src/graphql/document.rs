@@ -112,7 +112,10 @@ pub(super) fn check(
 }
 
 /// The operation that the engine will run.
-fn chosen<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
+pub(super) fn chosen<'a>(
+    document: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Option<&'a OperationDefinition> {
     let chosen = match (&document.operations, name) {
         (DocumentOperations::Single(operation), None) => Some(operation),
         (DocumentOperations::Single(_), Some(_)) => None,
@@ -252,7 +255,7 @@ impl<'a> Check<'a> {
         let (at, asked) = (asked.pos, &asked.node);
         let name = asked.name.node.as_str();
         let own = Measure {
-            cost: 1 + self.fold_cost(parent, asked),
+            cost: 1 + self.fold_cost(parent, asked) + count_cost(parent, name),
             fields: 1,
             aliases: u64::from(asked.alias.is_some()),
             depth: 1,
@@ -309,6 +312,14 @@ impl<'a> Check<'a> {
                 .unwrap_or(u64::from(limits::DEFAULT_PAGE))
                 .min(u64::from(limits::MAX_PAGE));
         }
+        if field.is_by_ids {
+            let named = match self.argument(asked, "ids") {
+                Some(Value::List(ids)) => ids.len(),
+                // One value stands for a list of one.
+                _ => 1,
+            };
+            return named as u64;
+        }
         // The items of a page were counted where the page was asked for.
         let counted = parent.ends_with("Connection") || parent.ends_with("Page");
         if field.is_list && !counted {
@@ -334,6 +345,15 @@ impl<'a> Check<'a> {
                 .map(|value| value.node.clone())
         };
         self.variables.get(name).cloned().or_else(default).ok_or(Unset)
+    }
+}
+
+/// What counting a list costs.
+fn count_cost(parent: &str, field: &str) -> u64 {
+    if parent.ends_with("Connection") && field == "totalCount" {
+        limits::COUNT_COST
+    } else {
+        0
     }
 }
 

@@ -57,7 +57,13 @@ impl Roles {
 const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
     (
         "Query",
-        &[("order", READERS), ("orders", READERS), ("events", DESK)],
+        &[
+            ("order", READERS),
+            ("orders", READERS),
+            ("node", KNOWN),
+            ("nodes", KNOWN),
+            ("events", DESK),
+        ],
     ),
     (
         "Mutation",
@@ -112,6 +118,7 @@ const TYPES: &[(Roles, &[&str])] = &[
             "Order",
             "OrderConnection",
             "OrderEdge",
+            "Count",
             "OrderLine",
             "OrderTotals",
             "Address",
@@ -152,6 +159,7 @@ const TYPES: &[(Roles, &[&str])] = &[
     (
         KNOWN,
         &[
+            "Node",
             "Money",
             "Position",
             "Payment",
@@ -208,6 +216,8 @@ pub(super) struct Field {
     pub(super) is_list: bool,
     /// Its arguments say how many items: `first` or `last`.
     pub(super) is_paged: bool,
+    /// It has an item for each of its argument `ids`.
+    pub(super) is_by_ids: bool,
 }
 
 /// The schema's fields with who may ask for them.
@@ -258,6 +268,7 @@ impl Guards {
                     leads_to: MetaTypeName::concrete_typename(&meta.ty).to_owned(),
                     is_list,
                     is_paged: meta.args.contains_key("first"),
+                    is_by_ids: meta.args.contains_key("ids"),
                 };
                 (field.clone(), guarded)
             });

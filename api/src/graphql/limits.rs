@@ -32,6 +32,8 @@ pub const ESTIMATED_ITEMS: u64 = 5;
 pub const DEFAULT_PAGE: u32 = 20;
 /// Items of a page at most.
 pub const MAX_PAGE: u32 = 100;
+/// Ids that `nodes` takes: as many as a page has items.
+pub const MAX_NODES: usize = MAX_PAGE as usize;
 /// The most positions that a query waits for: one a partition is all that can differ.
 pub const MAX_MIN_POSITIONS: usize = 1_024;
 
@@ -47,6 +49,10 @@ pub const MAX_FOLDS_AT_ONCE: usize = 4;
 pub const MAX_FOLD_WAIT: Duration = Duration::from_secs(5);
 /// What an order as it was costs beside its fields: it is read event by event, and a whole order costs about as much.
 pub const FOLD_COST: u64 = 2_000;
+
+/// What counting a list costs beside its page: up to 10,001 rows of an index are walked, which takes as long as some five
+/// pages of summaries.
+pub const COUNT_COST: u64 = 500;
 
 /// How far back a subscription may resume, in events over all its partitions: at the measured rate of a catching-up
 /// reader about two seconds of work. Who was away for longer asks anew.

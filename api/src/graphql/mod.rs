@@ -13,11 +13,13 @@ mod error;
 mod event;
 pub mod guard;
 pub mod limits;
+mod node;
 mod order;
 mod payload;
 mod payment;
 mod position;
 mod scalars;
+mod sequence;
 mod shape;
 mod shipment;
 mod user_error;
@@ -39,11 +41,13 @@ use self::{
     error::{Causes, Refused},
     event::queries::EventQueries,
     guard::Guards,
+    node::NodeQueries,
     order::{
         facts::OrderFacts, mutations::OrderMutations, queries::OrderQueries,
         subscriptions::OrderSubscriptions,
     },
     payment::mutations::PaymentMutations,
+    sequence::Sequence,
     shipment::mutations::ShipmentMutations,
 };
 use crate::{
@@ -53,7 +57,7 @@ use crate::{
 
 /// What can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(OrderQueries, EventQueries);
+pub struct Query(OrderQueries, NodeQueries, EventQueries);
 
 /// What can be changed. Each mutation is one command: it is done once, whole, or not at all.
 #[derive(MergedObject, Default)]
@@ -155,14 +159,27 @@ impl Api {
         }
     }
 
-    /// Who asks, for what, and how much of it: refused here, or measured.
-    fn admit(&self, request: &mut Request, caller: Option<&Caller>) -> Result<Option<Measure>, ServerError> {
+    /// Who asks, for what, and how much of it: refused here, or measured. `None` where no operation is named that the
+    /// engine could run.
+    fn admit(&self, request: &mut Request, caller: Option<&Caller>) -> Result<Option<Admitted>, ServerError> {
         let role = caller.and_then(Caller::role);
         let (operation, variables) = (request.operation_name.clone(), request.variables.clone());
         let document = request.parsed_query()?;
         let measured = document::check(&self.guards, document, operation.as_deref(), &variables, role);
-        measured.map_err(Refused::into_server_error)
+        let measured = measured.map_err(Refused::into_server_error)?;
+        let admitted = measured.and_then(|measure| {
+            let operation = document::chosen(document, operation.as_deref())?;
+            let sequence = Sequence::of(document, operation);
+            Some(Admitted { measure, sequence })
+        });
+        Ok(admitted)
     }
+}
+
+/// What is known of an operation before it runs.
+struct Admitted {
+    measure: Measure,
+    sequence: Sequence,
 }
 
 /// The caller in a request's data.
@@ -184,7 +201,16 @@ impl Executor for Api {
         async move {
             let began = Instant::now();
             let response = match admitted {
-                Ok(measure) => with_cost(self.schema.execute(request).await, measure),
+                Ok(admitted) => {
+                    let mut response = self.schema.execute(request).await;
+                    match admitted {
+                        Some(Admitted { measure, sequence }) => {
+                            sequence.put(&mut response);
+                            with_cost(response, measure)
+                        }
+                        None => response,
+                    }
+                }
                 Err(error) => Response::from_errors(vec![error]),
             };
             metrics::histogram!("docket_graphql_seconds").record(began.elapsed());
@@ -201,10 +227,17 @@ impl Executor for Api {
         let (session, trace) = (session.unwrap_or_default(), trace(&request.data));
         let caller = caller(&request.data).or_else(|| caller(&session)).cloned();
         match self.admit(&mut request, caller.as_ref()) {
-            Ok(_) => {
+            Ok(admitted) => {
                 let open = Open::new(trace);
                 let stream = self.schema.execute_stream_with_session_data(request, session);
-                stream.inspect(move |response| open.sent(response)).boxed()
+                let in_sequence = move |mut response| {
+                    if let Some(Admitted { sequence, .. }) = &admitted {
+                        sequence.put(&mut response);
+                    }
+                    open.sent(&response);
+                    response
+                };
+                stream.map(in_sequence).boxed()
             }
             Err(error) => {
                 let response = Response::from_errors(vec![error]);
@@ -263,8 +296,7 @@ fn report_errors(response: &Response, trace: Option<&Trace>) {
 }
 
 /// Tells what an operation cost, of what it may cost.
-fn with_cost(response: Response, measure: Option<Measure>) -> Response {
-    let Some(measure) = measure else { return response };
+fn with_cost(response: Response, measure: Measure) -> Response {
     let cost = [("requested", measure.cost), ("limit", limits::MAX_COST)];
     let cost = cost
         .into_iter()

@@ -132,7 +132,7 @@ fn settle(error: &mut ServerError, trace: &Trace) {
 
 /// Puts `null` where a field failed: the engine leaves its key out, which a client cannot tell from a field that it
 /// did not ask for.
-fn show_null(data: &mut Value, path: &[PathSegment]) {
+pub(crate) fn show_null(data: &mut Value, path: &[PathSegment]) {
     let Some((last, way)) = path.split_last() else {
         return;
     };

@@ -44,6 +44,7 @@ use axum::{
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 
+pub(crate) use self::answer::show_null;
 pub use self::{
     auth::{AuthError, Authenticate, Session},
     drain::Drain,

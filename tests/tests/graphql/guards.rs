@@ -51,6 +51,8 @@ Mutation setDetails CSOV-
 Mutation setLineQuantity -SOV-
 Mutation voidPayment -SOV-
 Query events -SO--
+Query node CSOVG
+Query nodes CSOVG
 Query order CSOV-
 Query orders CSOV-
 Subscription orderUpdated CSOV-

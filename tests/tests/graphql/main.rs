@@ -1,5 +1,6 @@
 //! The GraphQL door over a real database: what it does, what it refuses, and how it tells.
 
+mod counts;
 mod cursors;
 mod desk;
 mod exceptions;
@@ -8,8 +9,10 @@ mod happy_path;
 mod idempotency;
 mod limits;
 mod lists;
+mod node;
 mod refusals;
 mod schema;
+mod sequence;
 mod server;
 mod subscriptions;
 mod time_travel;

@@ -1,5 +1,6 @@
 //! Orders.
 
+mod connection;
 pub(super) mod facts;
 pub(super) mod follow;
 pub(super) mod inputs;

@@ -1,8 +1,6 @@
 //! Queries of orders.
 
-use async_graphql::{
-    ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo,
-};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
 use chrono::{DateTime, Datelike as _, Utc};
 use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
@@ -13,6 +11,7 @@ use docket_projections::read_models::{
 use std::sync::Arc;
 
 use super::{
+    connection::{self, OrderConnection, OrderEdge, Window},
     load::{Until, load},
     parts::{FulfillmentStatus, OrderPaymentStatus, OrderStatus},
     source::{Order, SUMMARY_FIELDS},
@@ -151,68 +150,6 @@ fn known_to_the_database(instant: Option<DateTime<Utc>>) -> Result<(), Refused> 
     }
 }
 
-/// An order on a page.
-#[derive(SimpleObject)]
-pub struct OrderEdge {
-    /// The place of this order in the list.
-    pub cursor: String,
-    /// The order.
-    pub node: Order,
-}
-
-/// A page of orders.
-#[derive(SimpleObject)]
-#[graphql(complex)]
-pub struct OrderConnection {
-    /// The orders with their places.
-    pub edges: Vec<OrderEdge>,
-    /// What lies before and after.
-    pub page_info: PageInfo,
-}
-
-#[ComplexObject]
-impl OrderConnection {
-    /// The orders without their places.
-    async fn nodes(&self) -> Vec<Order> {
-        self.edges.iter().map(|edge| edge.node.clone()).collect()
-    }
-}
-
-/// Which part of a list is asked for.
-struct Window {
-    from: Option<order_summary::Keyset>,
-    limit: usize,
-    backward: bool,
-}
-
-impl Window {
-    fn of(
-        first: Option<i32>,
-        after: Option<&str>,
-        last: Option<i32>,
-        before: Option<&str>,
-    ) -> Result<Window, Refused> {
-        if (first.is_some() || after.is_some()) && (last.is_some() || before.is_some()) {
-            return Err(Refused::bad_input(
-                "Page forward with `first` and `after`, or backward with `last` and `before`.",
-            ));
-        }
-        let backward = last.is_some() || before.is_some();
-        let named = if backward { last } else { first };
-        let limit = page_size(named, if backward { "last" } else { "first" })?;
-        let from = match (after, before) {
-            (Some(after), _) => Some(cursor::to_keyset(after, "after")?),
-            (None, Some(before)) => Some(cursor::to_keyset(before, "before")?),
-            (None, None) => None,
-        };
-        Ok(Window {
-            from,
-            limit,
-            backward,
-        })
-    }
-}
-
 /// How many items a caller asks for.
 pub(in crate::graphql) fn page_size(named: Option<i32>, argument: &str) -> Result<usize, Refused> {
     let size = named.map_or(Some(limits::DEFAULT_PAGE), |size| u32::try_from(size).ok());
@@ -322,7 +259,7 @@ impl OrderQueries {
             descending: sort.descending,
         });
         let Some(filter) = filter.unwrap_or_default().into_rows(actor(ctx)?)? else {
-            return Ok(Some(connection(Vec::new(), &window, false)));
+            return Ok(Some(connection::empty(&window)));
         };
         let with_details = wants_details(ctx);
         let both = [order_summary::NAME, order_detail::NAME];
@@ -333,8 +270,9 @@ impl OrderQueries {
         )
         .await?;
         let services = services(ctx)?;
+        let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
         let page = order_summary::page(
-            services.store.pool(),
+            &mut *connection,
             &filter,
             sort,
             window.from.as_ref(),
@@ -342,6 +280,7 @@ impl OrderQueries {
             window.backward,
         );
         let page = page.await.map_err(Refused::from)?;
+        connection.done();
         let cursors = page
             .rows
             .iter()
@@ -353,7 +292,12 @@ impl OrderQueries {
             .zip(orders)
             .map(|(cursor, node)| OrderEdge { cursor, node })
             .collect();
-        Ok(Some(connection(edges, &window, page.has_more)))
+        Ok(Some(connection::connection(
+            edges,
+            &window,
+            page.has_more,
+            filter,
+        )))
     }
 }
 
@@ -394,23 +338,4 @@ async fn nodes(
         None => Order::of_summary(row),
     };
     Ok(rows.into_iter().map(node).collect())
-}
-
-fn connection(edges: Vec<OrderEdge>, window: &Window, has_more: bool) -> OrderConnection {
-    let page_info = PageInfo {
-        // There is something behind a cursor that was given: what it was taken from.
-        has_previous_page: if window.backward {
-            has_more
-        } else {
-            window.from.is_some()
-        },
-        has_next_page: if window.backward {
-            window.from.is_some()
-        } else {
-            has_more
-        },
-        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
-    };
-    OrderConnection { edges, page_info }
 }

@@ -23,7 +23,7 @@ use crate::graphql::{
 #[Object]
 impl Order {
     /// Its id, a UUID.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.order_id().to_string())
     }
 

@@ -49,7 +49,11 @@ impl OrderView {
         let mut connection = services.store.query_connection().await?;
         let details = order_detail::find(&mut *connection, orders).await?;
         let sealed = details.iter().flat_map(sealed_values);
-        let opener = services.store.vault().opener_over(&mut *connection, sealed).await?;
+        let opener = services
+            .store
+            .vault()
+            .opener_over(&mut *connection, sealed)
+            .await?;
         connection.done();
         let views = OrderView::with(details, opener);
         Ok(views.into_iter().map(|view| (view.detail.id, view)).collect())

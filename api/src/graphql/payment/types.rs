@@ -57,7 +57,7 @@ impl Payment {
 #[Object]
 impl Payment {
     /// Its id: `<order>-p1`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.payment_id().to_string())
     }
 

@@ -160,7 +160,7 @@ impl Shipment {
 #[Object]
 impl Shipment {
     /// Its id: `<order>-s1`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(ShipmentId::new(self.view.detail.id, self.number).to_string())
     }
 

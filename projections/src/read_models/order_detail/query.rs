@@ -8,7 +8,7 @@ use crate::{
 };
 use docket_domain::{OrderId, Version};
 use docket_event_store::Position;
-use sqlx::{AssertSqlSafe, PgPool, Row, SqlSafeStr, SqlStr, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgExecutor, Row, SqlSafeStr, SqlStr, postgres::PgRow};
 use std::sync::LazyLock;
 use uuid::Uuid;
 
@@ -44,13 +44,20 @@ impl OrderDetails {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn find(&self, pool: &PgPool, orders: &[OrderId]) -> Result<Vec<OrderDetail>, sqlx::Error> {
+    pub async fn find<'e>(
+        &self,
+        database: impl PgExecutor<'e>,
+        orders: &[OrderId],
+    ) -> Result<Vec<OrderDetail>, sqlx::Error> {
         let ids: Vec<Uuid> = orders
             .iter()
             .take(limits::FIND_ORDERS)
             .map(|order| order.0)
             .collect();
-        let rows = sqlx::query(self.find.clone()).bind(ids).fetch_all(pool).await?;
+        let rows = sqlx::query(self.find.clone())
+            .bind(ids)
+            .fetch_all(database)
+            .await?;
         rows.iter().map(read).collect()
     }
 }
@@ -59,8 +66,11 @@ impl OrderDetails {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn find(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<OrderDetail>, sqlx::Error> {
-    FIRST.find(pool, orders).await
+pub async fn find<'e>(
+    database: impl PgExecutor<'e>,
+    orders: &[OrderId],
+) -> Result<Vec<OrderDetail>, sqlx::Error> {
+    FIRST.find(database, orders).await
 }
 
 /// Reads a row.

@@ -5,7 +5,7 @@ mod query;
 mod row;
 
 pub use apply::OrderSummaryProjector;
-pub use query::{Filter, Keyset, OrderSummaries, Page, PageError, Sort, SortField, find, page};
+pub use query::{Count, Filter, Keyset, OrderSummaries, Page, PageError, Sort, SortField, count, find, page};
 pub use row::OrderSummary;
 
 /// Its name: of its tables, its checkpoints and in every message.

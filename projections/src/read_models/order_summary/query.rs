@@ -16,7 +16,7 @@ use crate::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use docket_domain::{CustomerId, OrderId, OrderNumber, order::OrderStatus};
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, PgPool, Postgres, QueryBuilder, SqlSafeStr, SqlStr};
+use sqlx::{AssertSqlSafe, PgExecutor, Postgres, QueryBuilder, SqlSafeStr, SqlStr};
 use std::{ops::Range, sync::LazyLock};
 use uuid::Uuid;
 
@@ -82,6 +82,22 @@ pub struct Filter {
     pub total: (Option<i64>, Option<i64>),
 }
 
+impl Filter {
+    /// Refuses more values than a statement is to have.
+    fn check(&self) -> Result<(), PageError> {
+        let values = [
+            self.statuses.len(),
+            self.payment_statuses.len(),
+            self.fulfillment_statuses.len(),
+        ];
+        within(
+            "filter values",
+            values.into_iter().max().unwrap_or(0),
+            limits::FILTER_VALUES,
+        )
+    }
+}
+
 /// A place in a sorted list: after, or before, this row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keyset {
@@ -99,6 +115,15 @@ pub struct Page {
     /// The rows.
     pub rows: Vec<OrderSummary>,
     /// There are more in the direction that was read.
+    pub has_more: bool,
+}
+
+/// How many rows a list has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// How many were counted.
+    pub rows: usize,
+    /// There are more, which were not counted.
     pub has_more: bool,
 }
 
@@ -146,6 +171,7 @@ impl OrderSummary {
 /// The rows of one generation.
 pub struct OrderSummaries {
     select: String,
+    count: String,
     find: SqlStr,
 }
 
@@ -162,19 +188,27 @@ impl OrderSummaries {
             generation.table(NAME)
         );
         let find = AssertSqlSafe(format!("{select} order_id = any ($1)")).into_sql_str();
-        Self { select, find }
+        let count = format!(
+            "select count(*) from (select from {} where ",
+            generation.table(NAME)
+        );
+        Self { select, count, find }
     }
 
     /// The rows of some orders, in no particular order; what does not exist is absent.
     ///
     /// # Errors
     /// When too many are asked for, or the database does not answer.
-    pub async fn find(&self, pool: &PgPool, orders: &[OrderId]) -> Result<Vec<OrderSummary>, PageError> {
+    pub async fn find<'e>(
+        &self,
+        database: impl PgExecutor<'e>,
+        orders: &[OrderId],
+    ) -> Result<Vec<OrderSummary>, PageError> {
         within("orders", orders.len(), limits::FIND_ORDERS)?;
         let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
         let rows = sqlx::query(self.find.clone())
             .bind(ids)
-            .fetch_all(pool)
+            .fetch_all(database)
             .await
             .map_err(PageError::Read)?;
         rows.iter()
@@ -187,9 +221,9 @@ impl OrderSummaries {
     ///
     /// # Errors
     /// When too much is asked for, the place is not of this list, or the database does not answer.
-    pub async fn page(
+    pub async fn page<'e>(
         &self,
-        pool: &PgPool,
+        database: impl PgExecutor<'e>,
         filter: &Filter,
         sort: Sort,
         from: Option<&Keyset>,
@@ -197,16 +231,7 @@ impl OrderSummaries {
         backward: bool,
     ) -> Result<Page, PageError> {
         within("orders", limit, limits::PAGE_ORDERS)?;
-        let values = [
-            filter.statuses.len(),
-            filter.payment_statuses.len(),
-            filter.fulfillment_statuses.len(),
-        ];
-        within(
-            "filter values",
-            values.into_iter().max().unwrap_or(0),
-            limits::FILTER_VALUES,
-        )?;
+        filter.check()?;
         let downward = sort.descending != backward;
         let mut query = QueryBuilder::new(self.select.as_str());
         push_filter(&mut query, filter);
@@ -224,7 +249,7 @@ impl OrderSummaries {
             " order by {sorted} {direction}, order_id {direction} limit "
         ));
         query.push_bind(limit as i64 + 1);
-        let rows = query.build().fetch_all(pool).await.map_err(PageError::Read)?;
+        let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
         let has_more = rows.len() > limit;
         let rows: Result<Vec<_>, _> = rows.iter().take(limit).map(read).collect();
         let mut rows = rows.map_err(PageError::Read)?;
@@ -233,29 +258,64 @@ impl OrderSummaries {
         }
         Ok(Page { rows, has_more })
     }
+
+    /// How many rows a list has, counted up to [`limits::COUNT_ORDERS`].
+    ///
+    /// # Errors
+    /// When too much is asked for, or the database does not answer.
+    pub async fn count<'e>(
+        &self,
+        database: impl PgExecutor<'e>,
+        filter: &Filter,
+    ) -> Result<Count, PageError> {
+        filter.check()?;
+        let mut query = QueryBuilder::new(self.count.as_str());
+        push_filter(&mut query, filter);
+        query.push(" limit ");
+        query.push_bind(limits::COUNT_ORDERS as i64 + 1);
+        query.push(") counted");
+        let counted = query.build_query_scalar::<i64>().fetch_one(database).await;
+        // It is at most the limit and one.
+        let rows = usize::try_from(counted.map_err(PageError::Read)?).unwrap_or(0);
+        Ok(Count {
+            rows: rows.min(limits::COUNT_ORDERS),
+            has_more: rows > limits::COUNT_ORDERS,
+        })
+    }
 }
 
 /// The rows of some orders; see [`OrderSummaries::find`].
 ///
 /// # Errors
 /// When too many are asked for, or the database does not answer.
-pub async fn find(pool: &PgPool, orders: &[OrderId]) -> Result<Vec<OrderSummary>, PageError> {
-    FIRST.find(pool, orders).await
+pub async fn find<'e>(
+    database: impl PgExecutor<'e>,
+    orders: &[OrderId],
+) -> Result<Vec<OrderSummary>, PageError> {
+    FIRST.find(database, orders).await
 }
 
 /// A part of the list; see [`OrderSummaries::page`].
 ///
 /// # Errors
 /// When too much is asked for, the place is not of this list, or the database does not answer.
-pub async fn page(
-    pool: &PgPool,
+pub async fn page<'e>(
+    database: impl PgExecutor<'e>,
     filter: &Filter,
     sort: Sort,
     from: Option<&Keyset>,
     limit: usize,
     backward: bool,
 ) -> Result<Page, PageError> {
-    FIRST.page(pool, filter, sort, from, limit, backward).await
+    FIRST.page(database, filter, sort, from, limit, backward).await
+}
+
+/// How many rows a list has; see [`OrderSummaries::count`].
+///
+/// # Errors
+/// When too much is asked for, or the database does not answer.
+pub async fn count<'e>(database: impl PgExecutor<'e>, filter: &Filter) -> Result<Count, PageError> {
+    FIRST.count(database, filter).await
 }
 
 /// As the index has it.

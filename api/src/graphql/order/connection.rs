@@ -1,0 +1,168 @@
+//! A page of orders: its edges, what lies around it, and how many there are in all.
+
+use async_graphql::{ComplexObject, Context, Enum, Result, SimpleObject, connection::PageInfo};
+use docket_projections::read_models::order_summary::{self, Filter};
+
+use super::{queries::page_size, source::Order};
+use crate::graphql::{cursor, error::Refused, services};
+
+/// An order on a page.
+#[derive(SimpleObject)]
+pub struct OrderEdge {
+    /// The place of this order in the list.
+    pub cursor: String,
+    /// The order.
+    pub node: Order,
+}
+
+/// A page of orders.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct OrderConnection {
+    /// The orders with their places.
+    pub edges: Vec<OrderEdge>,
+    /// What lies before and after.
+    pub page_info: PageInfo,
+    #[graphql(skip)]
+    total: Total,
+}
+
+/// How many there are of something. Counting stops at a limit, because a list may have millions.
+#[derive(Clone, Copy, Debug, SimpleObject)]
+pub struct Count {
+    /// How many were counted, at most 10,000.
+    pub count: i32,
+    /// Whether that is all.
+    pub precision: CountPrecision,
+}
+
+/// What a count says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum CountPrecision {
+    /// There are so many.
+    Exact,
+    /// There are more than so many.
+    AtLeast,
+}
+
+/// How the number of all items is known.
+enum Total {
+    /// The page holds them all.
+    Page,
+    /// They are counted where somebody asks.
+    Of(Box<Filter>),
+}
+
+#[ComplexObject]
+impl OrderConnection {
+    /// The orders without their places.
+    async fn nodes(&self) -> Vec<Order> {
+        self.edges.iter().map(|edge| edge.node.clone()).collect()
+    }
+
+    /// How many orders the whole list has, whatever the page: exact up to 10,000. Counted only where it is asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<Option<Count>> {
+        let Total::Of(filter) = &self.total else {
+            // A page has at most a hundred.
+            let count = i32::try_from(self.edges.len()).unwrap_or(i32::MAX);
+            return Ok(Some(Count {
+                count,
+                precision: CountPrecision::Exact,
+            }));
+        };
+        let mut connection = services(ctx)?
+            .store
+            .query_connection()
+            .await
+            .map_err(Refused::from)?;
+        let counted = order_summary::count(&mut *connection, filter)
+            .await
+            .map_err(Refused::from)?;
+        connection.done();
+        Ok(Some(Count {
+            count: i32::try_from(counted.rows).unwrap_or(i32::MAX),
+            precision: if counted.has_more {
+                CountPrecision::AtLeast
+            } else {
+                CountPrecision::Exact
+            },
+        }))
+    }
+}
+
+/// Which part of a list is asked for.
+pub(super) struct Window {
+    pub(super) from: Option<order_summary::Keyset>,
+    pub(super) limit: usize,
+    pub(super) backward: bool,
+}
+
+impl Window {
+    pub(super) fn of(
+        first: Option<i32>,
+        after: Option<&str>,
+        last: Option<i32>,
+        before: Option<&str>,
+    ) -> Result<Window, Refused> {
+        if (first.is_some() || after.is_some()) && (last.is_some() || before.is_some()) {
+            return Err(Refused::bad_input(
+                "Page forward with `first` and `after`, or backward with `last` and `before`.",
+            ));
+        }
+        let backward = last.is_some() || before.is_some();
+        let named = if backward { last } else { first };
+        let limit = page_size(named, if backward { "last" } else { "first" })?;
+        let from = match (after, before) {
+            (Some(after), _) => Some(cursor::to_keyset(after, "after")?),
+            (None, Some(before)) => Some(cursor::to_keyset(before, "before")?),
+            (None, None) => None,
+        };
+        Ok(Window {
+            from,
+            limit,
+            backward,
+        })
+    }
+}
+
+/// Nothing: of a list in which nothing can be.
+pub(super) fn empty(window: &Window) -> OrderConnection {
+    OrderConnection {
+        total: Total::Page,
+        ..connection(Vec::new(), window, false, Filter::default())
+    }
+}
+
+/// A page of what a filter leaves.
+pub(super) fn connection(
+    edges: Vec<OrderEdge>,
+    window: &Window,
+    has_more: bool,
+    filter: Filter,
+) -> OrderConnection {
+    let is_all = window.from.is_none() && !has_more;
+    let page_info = PageInfo {
+        // There is something behind a cursor that was given: what it was taken from.
+        has_previous_page: if window.backward {
+            has_more
+        } else {
+            window.from.is_some()
+        },
+        has_next_page: if window.backward {
+            window.from.is_some()
+        } else {
+            has_more
+        },
+        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
+        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
+    };
+    OrderConnection {
+        edges,
+        page_info,
+        total: if is_all {
+            Total::Page
+        } else {
+            Total::Of(Box::new(filter))
+        },
+    }
+}
