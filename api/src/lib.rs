@@ -9,6 +9,7 @@ pub mod config;
 pub mod embedded;
 pub mod graphql;
 pub mod http;
+mod page;
 pub mod server;
 mod telemetry;
 mod verbs;

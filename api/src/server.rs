@@ -3,6 +3,7 @@
 //! ```text
 //! /graphql   GraphQL over HTTP, WebSocket and server-sent events   behind the host and origin checks
 //! /readyz    whether it can do its work, and why not               behind them too
+//! /          the page, and GraphiQL at /graphiql                    behind them too; only of a development server
 //! /healthz   whether the process lives                             for whoever asks, by any name
 //! /metrics   Prometheus, on a listener of its own
 //! ```
@@ -26,6 +27,7 @@ use crate::{
     auth::Tokens,
     graphql::Api,
     http::{self, Drain, HostPolicy, HttpLimits, guarded},
+    page,
 };
 
 /// What a server is made of.
@@ -38,6 +40,8 @@ pub struct Parts {
     pub limits: HttpLimits,
     /// Which hosts and origins are ours.
     pub policy: HostPolicy,
+    /// Whether the page and GraphiQL are served: they are for developers.
+    pub development: bool,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
     /// Ends the long-lived connections; made over `stop`.
@@ -51,6 +55,7 @@ pub fn app(parts: Parts) -> Router {
         projections,
         limits,
         policy,
+        development,
         stop,
         drain,
     } = parts;
@@ -62,7 +67,12 @@ pub fn app(parts: Parts) -> Router {
         .with_state(ready);
     // Text, uncached, and nothing in it that a page of somebody else's could use.
     let alive = || async { ([(header::CACHE_CONTROL, "no-store")], "ok\n") };
+    let page = if development {
+        page::router()
+    } else {
+        Router::new()
+    };
     http::router(api, tokens, limits, policy.clone(), drain)
-        .merge(guarded(readyz, policy))
+        .merge(guarded(readyz.merge(page), policy))
         .merge(Router::new().route("/healthz", get(alive)))
 }

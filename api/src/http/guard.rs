@@ -22,7 +22,7 @@ use super::{answer::Refusal, code};
 /// Names that always mean this computer.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// On every answer: nothing here is a page, nothing is to be embedded, sniffed or cached.
+/// On every answer that does not say otherwise itself: it is no page, and not to be embedded, sniffed or cached.
 const SECURITY_HEADERS: [(HeaderName, &str); 6] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -141,7 +141,8 @@ async fn check(State(policy): State<Arc<HostPolicy>>, request: Request, next: Ne
     for (name, value) in SECURITY_HEADERS {
         response
             .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
     }
     response
 }

@@ -107,6 +107,7 @@ async fn serve(
             hosts: settings.hosts.clone(),
             origins: settings.origins.clone(),
         },
+        development: settings.is_development(),
         stop: stop.clone(),
         drain: drain.clone(),
     });
@@ -116,7 +117,7 @@ async fn serve(
     let server = tokio::spawn(graceful.into_future());
 
     let greeted = if with_demo {
-        greet_demo(store, &projections, address).await
+        greet_demo(store, &projections, address, settings.is_development()).await
     } else {
         greet(address, json)
     };
@@ -170,6 +171,7 @@ async fn greet_demo(
     store: &Store,
     projections: &Projections,
     address: SocketAddr,
+    with_page: bool,
 ) -> Result<(), Box<dyn Error>> {
     let order = demo::seed(store).await?;
     projections.caught_up().await?;
@@ -180,7 +182,12 @@ async fn greet_demo(
         "curl http://{address}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {token}'"
     );
     let mut out = io::stdout().lock();
-    writeln!(out, "\nDocket is at http://{address}/graphql")?;
+    writeln!(out)?;
+    if with_page {
+        // In the fragment, which a browser keeps to itself: the token reaches no log.
+        writeln!(out, "See orders move: http://{address}/#token={token}\n")?;
+    }
+    writeln!(out, "Docket is at http://{address}/graphql")?;
     writeln!(out, "Token (staff, for a day): {token}\n")?;
     writeln!(out, "The orders, and what is paid and shipped of them:\n")?;
     writeln!(

@@ -47,6 +47,7 @@ impl Server {
             projections,
             limits,
             policy,
+            development: true,
             stop: stop.clone(),
             drain: drain.clone(),
         });
