@@ -11,6 +11,7 @@
 //! Stopping, in this order: cancel the token that [`Drain`] and axum's graceful shutdown were given (readiness turns
 //! false), let axum drain, `drained().await`, then stop the read models and close the store.
 
+pub mod listen;
 mod metrics;
 mod readiness;
 

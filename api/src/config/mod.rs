@@ -1,14 +1,21 @@
 //! How a process is set up: defaults, then the configuration file, then `DOCKET_...` from the environment, then the
 //! command line. Secrets come from the environment only. An unknown key is refused.
 
-use crate::cli::GlobalOptions;
-use docket_event_store::limits;
+mod limits;
+
+use crate::{cli::GlobalOptions, server::listen::tls::TlsFiles};
+use docket_event_store::limits as log_limits;
 use figment::{
     Figment,
     providers::{Env, Format as _, Serialized, Toml},
 };
 use serde::{Deserialize, Serialize};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+};
+
+pub use self::limits::LimitSettings;
 
 /// The settings file with every default; a test keeps it true.
 pub const DEFAULT_FILE: &str = include_str!("../../../docs/docket.toml");
@@ -19,6 +26,8 @@ pub const DEFAULT_FILE: &str = include_str!("../../../docs/docket.toml");
 pub struct Settings {
     /// The door.
     pub server: ServerSettings,
+    /// What the door allows.
+    pub limits: LimitSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -37,6 +46,30 @@ pub struct ServerSettings {
     pub origins: Vec<String>,
     /// Whom the server is for.
     pub mode: Mode,
+    /// Proxies in front of the server, which speak for many.
+    pub proxies: Vec<IpAddr>,
+    /// TLS, where it is spoken here.
+    pub tls: TlsSettings,
+}
+
+/// TLS; spoken where both files are named.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The certificate and those that vouch for it, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+}
+
+impl TlsSettings {
+    /// The two files; `None` where neither is named.
+    pub fn files(&self) -> Option<TlsFiles> {
+        (!self.certificate.as_os_str().is_empty()).then(|| TlsFiles {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+        })
+    }
 }
 
 /// Whom a server is for: those who build on it, or everybody.
@@ -84,11 +117,14 @@ impl Default for Settings {
                 hosts: Vec::new(),
                 origins: Vec::new(),
                 mode: Mode::Auto,
+                proxies: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+                tls: TlsSettings::default(),
             },
+            limits: LimitSettings::default(),
             log: LogSettings {
                 partitions: 0,
-                lanes: limits::DEFAULT_LANES,
-                cache_mib: limits::CACHE_BYTES >> 20,
+                lanes: log_limits::DEFAULT_LANES,
+                cache_mib: log_limits::CACHE_BYTES >> 20,
             },
         }
     }
@@ -114,6 +150,14 @@ pub enum ConfigError {
         least: u64,
         /// The most.
         most: u64,
+    },
+    /// Two settings of which only one is there.
+    #[error("{given} is set and {missing} is not")]
+    Half {
+        /// The one that is there.
+        given: &'static str,
+        /// The one that is not.
+        missing: &'static str,
     },
 }
 
@@ -161,10 +205,43 @@ impl Config {
 
 impl Settings {
     fn check(&self) -> Result<(), ConfigError> {
+        let tls = &self.server.tls;
+        let (certificate, key) = ("server.tls.certificate", "server.tls.key");
+        match (
+            tls.certificate.as_os_str().is_empty(),
+            tls.key.as_os_str().is_empty(),
+        ) {
+            (false, true) => {
+                return Err(ConfigError::Half {
+                    given: certificate,
+                    missing: key,
+                });
+            }
+            (true, false) => {
+                return Err(ConfigError::Half {
+                    given: key,
+                    missing: certificate,
+                });
+            }
+            (true, true) | (false, false) => {}
+        }
         let log = &self.log;
         let most_partitions = u64::from(docket_event_store::partition::MAX_PARTITIONS);
+        let limits = &self.limits;
         for (setting, value, least, most) in [
-            ("log.lanes", u64::from(log.lanes), 1, u64::from(limits::MAX_LANES)),
+            ("limits.connections", u64::from(limits.connections), 1, 1_000_000),
+            (
+                "limits.connections_per_address",
+                u64::from(limits.connections_per_address),
+                1,
+                1_000_000,
+            ),
+            (
+                "log.lanes",
+                u64::from(log.lanes),
+                1,
+                u64::from(log_limits::MAX_LANES),
+            ),
             ("log.partitions", u64::from(log.partitions), 0, most_partitions),
             ("log.cache_mib", log.cache_mib, 0, 64 * 1024),
         ] {

@@ -7,7 +7,10 @@
 //!
 //! It is a layer and not part of a handler, so that whatever else listens on the same port stands behind it as well.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -103,6 +106,18 @@ fn same_origin(origin: &str, host: &str) -> bool {
             .to_ascii_lowercase()
     };
     bare(authority) == bare(host)
+}
+
+/// The network that an address stands for where callers are counted: an IPv4 address itself, the first 64 bits of an IPv6
+/// address, since a single subscriber has the rest of them.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+    }
 }
 
 fn host_and_port(authority: &str) -> Option<(&str, Option<&str>)> {

@@ -61,6 +61,10 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// How long a closing WebSocket waits for the client's half of the handshake: 2 s.
 pub const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
+/// How long a WebSocket that did not read for [`WRITE_TIMEOUT`] stays, so that a client that reads on finds out why it is
+/// closed: 30 s. Its operations are over by then; what it holds is one message and its place.
+pub const SLOW_GRACE: Duration = Duration::from_secs(30);
+
 /// How often a long-lived connection asks again whether its token holds: 60 s. It bounds how long a revoked token
 /// keeps its streams, at one question a minute for each connection.
 pub const TOKEN_RECHECK: Duration = Duration::from_secs(60);
@@ -98,6 +102,8 @@ pub struct HttpLimits {
     pub keep_alive: Duration,
     /// See [`CLOSE_GRACE`].
     pub close_grace: Duration,
+    /// See [`SLOW_GRACE`].
+    pub slow_grace: Duration,
     /// See [`TOKEN_RECHECK`].
     pub token_recheck: Duration,
 }
@@ -120,6 +126,7 @@ impl Default for HttpLimits {
             write_timeout: WRITE_TIMEOUT,
             keep_alive: KEEP_ALIVE,
             close_grace: CLOSE_GRACE,
+            slow_grace: SLOW_GRACE,
             token_recheck: TOKEN_RECHECK,
         }
     }

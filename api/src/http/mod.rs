@@ -48,7 +48,7 @@ pub(crate) use self::answer::show_null;
 pub use self::{
     auth::{AuthError, Authenticate, Session},
     drain::Drain,
-    guard::{HostPolicy, guarded},
+    guard::{HostPolicy, guarded, network_of},
     limits::HttpLimits,
     trace::Trace,
 };

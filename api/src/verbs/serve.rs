@@ -6,7 +6,10 @@ use crate::{
     auth,
     config::{Config, Mode, ServerSettings},
     http::{Drain, HostPolicy, HttpLimits},
-    server,
+    server::{
+        self,
+        listen::{listen, tls::Tls},
+    },
 };
 use clap::Args;
 use docket_domain::Role;
@@ -67,12 +70,20 @@ pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Resu
     let listener = bind(settings.listen).await?;
     let metrics_listener = bind(settings.metrics_listen).await?;
     let metrics = server::install_metrics()?;
+    let tls = settings.tls.files().map(Tls::open).transpose()?;
+    if tls.is_none() && !settings.listen.ip().is_loopback() {
+        tracing::warn!(
+            listen = %settings.listen,
+            "tokens and personal data go over the network in clear text: set server.tls, or put a proxy in front that speaks TLS"
+        );
+    }
+    let door = Door { listener, tls };
 
     let database = Database::open(&config).await?;
     // A server that does not answer may keep this waiting for long.
     let served = match stop.run_until_cancelled(database.store(&config)).await {
         Some(Ok(store)) => {
-            let served = serve(&config, &store, listener, args.demo, json, &stop, async move {
+            let served = serve(&config, &store, door, args.demo, json, &stop, async move {
                 axum::serve(metrics_listener, server::metrics_app(metrics)).await
             });
             let served = served.await;
@@ -89,14 +100,15 @@ pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Resu
 async fn serve(
     config: &Config,
     store: &Store,
-    listener: TcpListener,
+    door: Door,
     with_demo: bool,
     json: bool,
     stop: &CancellationToken,
     metrics: impl Future<Output = io::Result<()>> + Send + 'static,
 ) -> Result<(), Box<dyn Error>> {
     let projections = Projections::start(store.clone(), ProjectionsConfig::default()).await?;
-    let address = listener.local_addr()?;
+    let Door { listener, tls } = door;
+    let base = base_url(listener.local_addr()?, tls.is_some());
     let drain = Drain::new(stop.clone());
     let settings = &config.settings.server;
     let app = server::app(server::Parts {
@@ -112,14 +124,20 @@ async fn serve(
         drain: drain.clone(),
     });
     let metrics = tokio::spawn(metrics);
-    let graceful = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop.clone().cancelled_owned());
-    let server = tokio::spawn(graceful.into_future());
+    if let Some(tls) = tls.clone() {
+        let mut told = signal(SignalKind::hangup())?;
+        let watching = tls.watch(async move || {
+            told.recv().await;
+        });
+        tokio::spawn(stop.clone().run_until_cancelled_owned(watching));
+    }
+    let limits = config.settings.limits.listen(&settings.proxies);
+    let server = tokio::spawn(listen(listener, app, tls, limits, stop.clone()));
 
     let greeted = if with_demo {
-        greet_demo(store, &projections, address, settings.is_development()).await
+        greet_demo(store, &projections, &base, settings.is_development()).await
     } else {
-        greet(address, json)
+        greet(&base, json)
     };
     if greeted.is_err() {
         stop.cancel();
@@ -155,9 +173,20 @@ fn stop_on_signal() -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
-fn greet(address: SocketAddr, json: bool) -> Result<(), Box<dyn Error>> {
+/// What listens, and how it speaks.
+struct Door {
+    listener: TcpListener,
+    tls: Option<Tls>,
+}
+
+fn base_url(address: SocketAddr, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
+fn greet(base: &str, json: bool) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
-    let url = format!("http://{address}/graphql");
+    let url = format!("{base}/graphql");
     if json {
         writeln!(out, "{}", json!({"url": url}))?;
     } else {
@@ -170,7 +199,7 @@ fn greet(address: SocketAddr, json: bool) -> Result<(), Box<dyn Error>> {
 async fn greet_demo(
     store: &Store,
     projections: &Projections,
-    address: SocketAddr,
+    base: &str,
     with_page: bool,
 ) -> Result<(), Box<dyn Error>> {
     let order = demo::seed(store).await?;
@@ -178,16 +207,15 @@ async fn greet_demo(
     let token = auth::create_token(store.pool(), Role::Staff, "demo", "demo", DEMO_TOKEN)
         .await?
         .text;
-    let curl = format!(
-        "curl http://{address}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {token}'"
-    );
+    let curl =
+        format!("curl {base}/graphql -H 'Content-Type: application/json' -H 'Authorization: Bearer {token}'");
     let mut out = io::stdout().lock();
     writeln!(out)?;
     if with_page {
         // In the fragment, which a browser keeps to itself: the token reaches no log.
-        writeln!(out, "See orders move: http://{address}/#token={token}\n")?;
+        writeln!(out, "See orders move: {base}/#token={token}\n")?;
     }
-    writeln!(out, "Docket is at http://{address}/graphql")?;
+    writeln!(out, "Docket is at {base}/graphql")?;
     writeln!(out, "Token (staff, for a day): {token}\n")?;
     writeln!(out, "The orders, and what is paid and shipped of them:\n")?;
     writeln!(

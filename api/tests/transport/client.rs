@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use docket::http::{Drain, HostPolicy, HttpLimits, PATH};
+use docket::{
+    http::{Drain, HostPolicy, HttpLimits, PATH},
+    server::listen::{ListenLimits, listen},
+};
 use futures::{SinkExt, StreamExt};
 use serde_json::Value;
 use tokio::{
@@ -51,17 +54,16 @@ impl Server {
     }
 
     pub async fn with(limits: HttpLimits, policy: HostPolicy) -> Server {
+        Server::listening(limits, policy, ListenLimits::default()).await
+    }
+
+    pub async fn listening(limits: HttpLimits, policy: HostPolicy, connections: ListenLimits) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let (world, stop) = (World::new(), CancellationToken::new());
         let drain = Drain::new(stop.clone());
         let router = toy(world.clone(), limits, policy, drain.clone());
-        let stopped = stop.clone().cancelled_owned();
-        tokio::spawn(
-            axum::serve(listener, router)
-                .with_graceful_shutdown(stopped)
-                .into_future(),
-        );
+        tokio::spawn(listen(listener, router, None, connections, stop.clone()));
         Server {
             address,
             world,

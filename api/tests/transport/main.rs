@@ -9,6 +9,7 @@
 )]
 
 mod client;
+mod connections;
 mod http;
 mod http_refusals;
 mod sse;

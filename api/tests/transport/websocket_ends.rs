@@ -175,7 +175,8 @@ async fn a_message_over_the_limit_is_1009() {
 async fn a_client_that_does_not_read_is_1013_and_its_operations_end() {
     let limits = HttpLimits {
         write_timeout: Duration::from_millis(50),
-        close_grace: Duration::from_secs(20),
+        close_grace: Duration::from_millis(50),
+        slow_grace: Duration::from_secs(20),
         max_queued_messages: 2,
         ..HttpLimits::default()
     };

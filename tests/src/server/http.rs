@@ -92,7 +92,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(super) fn parse(text: &str) -> Option<Reply> {
+    /// Reads an answer; `None` where it has not come whole.
+    pub fn parse(text: &str) -> Option<Reply> {
         let (head, body) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");

@@ -219,6 +219,6 @@ fn docket() -> Command {
 /// The address in the line that the server prints when it is up.
 fn address_in(line: &str) -> Option<SocketAddr> {
     let said: serde_json::Value = serde_json::from_str(line).ok()?;
-    let url = said.get("url")?.as_str()?.strip_prefix("http://")?;
-    url.split('/').next()?.parse().ok()
+    let (_, rest) = said.get("url")?.as_str()?.split_once("://")?;
+    rest.split('/').next()?.parse().ok()
 }

@@ -10,6 +10,9 @@ use axum::extract::ws::{CloseFrame, Message};
 /// The longest reason that fits a close frame: 125 bytes of a control frame less two for the code.
 const MAX_REASON_BYTES: usize = 123;
 
+/// What a client is told that does not read, once it does.
+const TOO_SLOW: &str = "Messages were not read in time; subscribe again from the last cursor";
+
 /// A code and what to tell the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Close {
@@ -90,10 +93,12 @@ impl Close {
 
     /// A client that does not read.
     pub(super) fn too_slow() -> Close {
-        Close::new(
-            1013,
-            "Messages were not read in time; subscribe again from the last cursor",
-        )
+        Close::new(1013, TOO_SLOW)
+    }
+
+    /// Whether the client can be told only once it reads.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.reason == TOO_SLOW
     }
 
     /// A client that shows no sign of life.

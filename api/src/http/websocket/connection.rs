@@ -142,9 +142,21 @@ impl<E: Executor, A: Authenticate> Connection<E, A> {
         };
         self.operations.clear();
         tracing::debug!(?ended, "a WebSocket connection ended");
-        let grace = self.transport.limits.close_grace;
+        let limits = &self.transport.limits;
+        let (grace, slow_grace) = (limits.close_grace, limits.slow_grace);
+        let slow = matches!(&ended, Ended::Close(close) if close.is_too_slow());
+        let stops = self.transport.drain.signal().clone();
         // Whatever happens in here, the socket is dropped afterwards.
-        let _ = timeout(grace, self.part(ended)).await;
+        let parting = self.part(ended);
+        tokio::pin!(parting);
+        if slow {
+            // The reason stands behind what was not read: there is time to read that, unless the server stops.
+            tokio::select! {
+                _ = timeout(slow_grace, &mut parting) => return,
+                () = stops.cancelled() => {}
+            }
+        }
+        let _ = timeout(grace, parting).await;
     }
 
     async fn run(&mut self) -> Ended {
