@@ -82,7 +82,14 @@ pub(crate) fn check(case: &Case, command: &Command, context: &Context) -> Result
     match actor.role {
         Role::Customer => customer(case, command, actor),
         Role::Staff => desk(case, command, actor),
-        Role::Operator if matches!(command, Command::ForgetPersonalData(_)) => Ok(()),
+        Role::Operator
+            if matches!(
+                command,
+                Command::ForgetPersonalData(_) | Command::RemindAbandoned(_)
+            ) =>
+        {
+            Ok(())
+        }
         Role::Operator => desk(case, command, actor),
         Role::Service => service(command, actor),
         Role::Gateway => gateway(case, command, actor),
@@ -97,7 +104,7 @@ fn forbidden(command: &Command, actor: &Actor) -> Refusal {
     .into()
 }
 
-/// A customer begins, fills in, places and calls off orders of their own. An order of somebody else does not exist for
+/// A customer begins, fills in, places, calls off and sends back orders of their own. An order of somebody else does not exist for
 /// them.
 fn customer(case: &Case, command: &Command, actor: &Actor) -> Result<(), Refusal> {
     let order = &case.order;
@@ -113,7 +120,10 @@ fn customer(case: &Case, command: &Command, actor: &Actor) -> Result<(), Refusal
                 Err(AccessError::CustomerIsSelf.into())
             };
         }
-        Command::SetDetails(_) | Command::PlaceOrder(_) | Command::CancelOrder(_) => {}
+        Command::SetDetails(_)
+        | Command::PlaceOrder(_)
+        | Command::CancelOrder(_)
+        | Command::RequestReturn(_) => {}
         _ => return Err(forbidden(command, actor)),
     }
     if !order.exists() || !may_see(order, actor) {
@@ -134,9 +144,9 @@ fn customer(case: &Case, command: &Command, actor: &Actor) -> Result<(), Refusal
     }
 }
 
-/// The order desk does everything but speak for a gateway or carrier that speaks for itself.
+/// The order desk does everything but speak for a gateway or carrier that speaks for itself, or ring a timer.
 fn desk(case: &Case, command: &Command, actor: &Actor) -> Result<(), Refusal> {
-    if let Command::ForgetPersonalData(_) = command {
+    if let Command::ForgetPersonalData(_) | Command::RemindAbandoned(_) = command {
         return Err(forbidden(command, actor));
     }
     if let Some(id) = gateway_result(command)
@@ -197,6 +207,8 @@ fn gateway_result(command: &Command) -> Option<PaymentId> {
         Command::RecordCaptureFailure(c) => Some(c.payment),
         Command::RecordRefund(c) => Some(c.payment),
         Command::RecordRefundFailure(c) => Some(c.payment),
+        Command::RecordDispute(c) => Some(c.payment),
+        Command::RecordDisputeOutcome(c) => Some(c.payment),
         _ => None,
     }
 }

@@ -10,13 +10,13 @@ use crate::actor::{Actor, Role};
 use crate::ids::OrderId;
 use crate::order::{
     AddLine, AllocateFulfillment, CancelLines, CancelOrder, CompleteOrder, ConfirmOrder, CorrectAddress,
-    CreateOrder, ExpireOrder, ForgetPersonalData, Order, PlaceHold, PlaceOrder, ReleaseFulfillment,
-    ReleaseHold, SetDetails, SetLineQuantity,
+    CreateOrder, ExpireOrder, FlagOrder, ForgetPersonalData, Order, PlaceHold, PlaceOrder, ReceiveReturn,
+    ReleaseFulfillment, ReleaseHold, RemindAbandoned, RequestReturn, SetDetails, SetLineQuantity,
 };
 use crate::payment::{
     AdjustAuthorization, CapturePayment, ExpireAuthorization, InitiatePayment, RecordAuthorization,
-    RecordAuthorizationFailure, RecordCapture, RecordCaptureFailure, RecordRefund, RecordRefundFailure,
-    RefundPayment, RequireAction, VoidPayment,
+    RecordAuthorizationFailure, RecordCapture, RecordCaptureFailure, RecordDispute, RecordDisputeOutcome,
+    RecordRefund, RecordRefundFailure, RefundPayment, RequireAction, VoidPayment,
 };
 use crate::personal::{PersonalVisitor, Sealable};
 use crate::shipment::{
@@ -81,6 +81,14 @@ impl Needs {
             order: false,
             payments: Scope::None,
             shipments: Scope::One(number),
+        }
+    }
+
+    /// A refund for a return asks the order what it is worth, and all its payments what was given back for it.
+    fn refund(command: &RefundPayment) -> Self {
+        match command.return_id {
+            Some(_) => Needs::ORDER_AND_PAYMENTS,
+            None => Needs::payment(command.payment.number),
         }
     }
 
@@ -150,6 +158,10 @@ commands! {
     ExpireOrder = "expireOrder", |c| c.order, Needs::ORDER_AND_PAYMENTS;
     AllocateFulfillment = "allocateFulfillment", |c| c.order, Needs::ORDER;
     ReleaseFulfillment = "releaseFulfillment", |c| c.shipment.order, Needs::order_and_shipment(c.shipment.number);
+    RequestReturn = "requestReturn", |c| c.order, Needs::ORDER_AND_SHIPMENTS;
+    ReceiveReturn = "receiveReturn", |c| c.order, Needs::ORDER;
+    FlagOrder = "flagOrder", |c| c.order, Needs::ORDER;
+    RemindAbandoned = "remindAbandoned", |c| c.order, Needs::ORDER;
     CompleteOrder = "completeOrder", |c| c.order, Needs::EVERYTHING;
     ForgetPersonalData = "forgetPersonalData", |c| c.order, Needs::ORDER;
     InitiatePayment = "initiatePayment", |c| c.order, Needs::ORDER;
@@ -162,9 +174,11 @@ commands! {
     RecordCapture = "recordCapture", |c| c.payment, Needs::payment(c.payment.number);
     RecordCaptureFailure = "recordCaptureFailure", |c| c.payment, Needs::payment(c.payment.number);
     VoidPayment = "voidPayment", |c| c.payment, Needs::payment(c.payment.number);
-    RefundPayment = "refundPayment", |c| c.payment, Needs::payment(c.payment.number);
+    RefundPayment = "refundPayment", |c| c.payment, Needs::refund(c);
     RecordRefund = "recordRefund", |c| c.payment, Needs::payment(c.payment.number);
     RecordRefundFailure = "recordRefundFailure", |c| c.payment, Needs::payment(c.payment.number);
+    RecordDispute = "recordDispute", |c| c.payment, Needs::payment(c.payment.number);
+    RecordDisputeOutcome = "recordDisputeOutcome", |c| c.payment, Needs::payment(c.payment.number);
     CreateShipment = "createShipment", |c| c.shipment.order, Needs::order_and_shipment(c.shipment.number);
     BuyLabel = "buyLabel", |c| c.shipment, Needs::shipment(c.shipment.number);
     DispatchShipment = "dispatchShipment", |c| c.shipment, Needs::order_and_shipment(c.shipment.number);
@@ -190,6 +204,8 @@ impl Command {
             Command::RecordCaptureFailure(c) => (Some(c.at), None),
             Command::RecordRefund(c) => (Some(c.at), None),
             Command::RecordRefundFailure(c) => (Some(c.at), None),
+            Command::RecordDispute(c) => (Some(c.at), c.respond_by),
+            Command::RecordDisputeOutcome(c) => (Some(c.at), None),
             Command::RecordTracking(c) => (Some(c.at), None),
             _ => (None, None),
         };

@@ -83,6 +83,10 @@ pub fn decide(case: &Case, command: &Command, context: &Context) -> Result<Decis
         Command::ReleaseFulfillment(c) => {
             of_order(case, c.shipment.order, |_| order::decide::release(case, c))
         }
+        Command::RequestReturn(c) => of_order(case, c.order, |_| order::decide::request_return(case, c)),
+        Command::ReceiveReturn(c) => of_order(case, c.order, |order| order::decide::receive_return(order, c)),
+        Command::FlagOrder(c) => of_order(case, c.order, |order| order::decide::flag(order, c)),
+        Command::RemindAbandoned(c) => of_order(case, c.order, |order| order::decide::remind(order, context)),
         Command::CompleteOrder(c) => of_order(case, c.order, |_| order::decide::complete(case, context)),
         Command::ForgetPersonalData(c) => of_order(case, c.order, |order| {
             Ok::<_, Refusal>(order::decide::forget(order))
@@ -111,12 +115,18 @@ pub fn decide(case: &Case, command: &Command, context: &Context) -> Result<Decis
             payment::decide::record_capture_failure(p, c, context)
         }),
         Command::VoidPayment(c) => of_payment(case, c.payment, |p| payment::decide::void(p, c)),
-        Command::RefundPayment(c) => of_payment(case, c.payment, |p| payment::decide::refund(p, c)),
+        Command::RefundPayment(c) => of_payment(case, c.payment, |p| payment::decide::refund(case, p, c)),
         Command::RecordRefund(c) => {
             of_payment(case, c.payment, |p| payment::decide::record_refund(p, c, context))
         }
         Command::RecordRefundFailure(c) => of_payment(case, c.payment, |p| {
             payment::decide::record_refund_failure(p, c, context)
+        }),
+        Command::RecordDispute(c) => of_payment(case, c.payment, |p| {
+            payment::decide::record_dispute(p, c, context)
+        }),
+        Command::RecordDisputeOutcome(c) => of_payment(case, c.payment, |p| {
+            payment::decide::record_dispute_outcome(p, c, context)
         }),
         Command::CreateShipment(c) => create_shipment(case, c),
         Command::BuyLabel(c) => of_shipment(case, c.shipment, |s| shipment::decide::buy_label(s, c, context)),

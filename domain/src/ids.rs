@@ -213,6 +213,8 @@ number_id! {
     CaptureId, "a capture's number";
     /// A refund of a payment, from 1.
     RefundId, "a refund's number";
+    /// A return of an order, from 1.
+    ReturnId, "a return's number";
     /// A parcel of a shipment, from 1.
     ParcelNumber, "a parcel's number";
 }

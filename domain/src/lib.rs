@@ -46,7 +46,7 @@ pub use decide::{Decision, StreamEvent, decide};
 pub use event::{DecodeError, Event, PayloadError};
 pub use ids::{
     CaptureId, CommandId, LineId, OrderId, OrderNumber, ParcelNumber, ParseIdError, PaymentId, RefundId,
-    ShipmentId,
+    ReturnId, ShipmentId,
 };
 pub use money::{Currency, Money, MoneyError};
 pub use order::{Order, OrderError, OrderEvent};

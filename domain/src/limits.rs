@@ -10,10 +10,18 @@ pub const ORDER_LINES: usize = 500;
 pub const ORDER_PAYMENTS: u16 = 100;
 /// Shipments of one order, cancelled ones included.
 pub const ORDER_SHIPMENTS: u16 = 1_000;
+/// Returns of one order: as many as it can have shipments.
+pub const ORDER_RETURNS: u16 = 1_000;
+/// Flags of one order: two signals, each raised anew when its evidence changes. All are kept to tell repetitions.
+pub const ORDER_FLAGS: usize = 50;
+/// Pieces of evidence of one flag.
+pub const FLAG_EVIDENCE: usize = 10;
 /// Captures of one payment, failed ones included.
 pub const PAYMENT_CAPTURES: u16 = 1_000;
 /// Refunds of one payment, failed ones included.
 pub const PAYMENT_REFUNDS: u16 = 1_000;
+/// Disputes of one payment. A card network allows one a capture; the rest is room for gateways that split them.
+pub const PAYMENT_DISPUTES: usize = 1_000;
 /// Parcels of one shipment.
 pub const SHIPMENT_PARCELS: usize = 100;
 /// Scans of one shipment: a carrier reports some tens a parcel; the ids of all are kept to tell repetitions.
@@ -52,6 +60,12 @@ pub const LOCALE_BYTES: usize = 35;
 
 /// Minutes that a placed order waits for its payment.
 pub const PAYMENT_DUE_MINUTES: i64 = 30;
+/// Minutes that a draft lies idle before its customer is reminded.
+pub const ABANDONED_IDLE_MINUTES: i64 = 60;
+/// Hours between the first reminder and the second.
+pub const ABANDONED_AGAIN_HOURS: i64 = 24;
+/// Reminders of one draft: who did not come back after two does not want to.
+pub const ABANDONED_REMINDERS: u8 = 2;
 /// Minutes that a business time may lie in the future: what clocks of two machines may differ by.
 pub const FUTURE_MINUTES: i64 = 5;
 /// The first year of a business time. RFC 3339 writes none before it, and PostgreSQL's calendar ends not far below.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
@@ -32,12 +33,13 @@ impl State {
         }
     }
 
-    /// The state after `event`. An event of another kind of stream changes nothing.
+    /// The state after `event`, which happened `at` this business time. An event of another kind of stream changes
+    /// nothing.
     #[must_use]
-    pub fn evolve(self, event: &Event) -> Self {
+    pub fn evolve(self, event: &Event, at: DateTime<Utc>) -> Self {
         match (self, event) {
             (State::Order(state), Event::Order(event)) => {
-                State::Order(Arc::new(order::evolve(Arc::unwrap_or_clone(state), event)))
+                State::Order(Arc::new(order::evolve(Arc::unwrap_or_clone(state), event, at)))
             }
             (State::Payment(state), Event::Payment(event)) => {
                 State::Payment(Arc::new(payment::evolve(Arc::unwrap_or_clone(state), event)))

@@ -55,12 +55,12 @@ pub fn nothing() -> Given {
     Given::default()
 }
 
-/// These events have happened.
+/// These events have happened, [`NOW`].
 pub fn given(events: impl IntoIterator<Item = StreamEvent>) -> Given {
     Given {
         case: events
             .into_iter()
-            .fold(Case::default(), |case, event| case.evolve(&event)),
+            .fold(Case::default(), |case, event| case.evolve(&event, NOW)),
     }
 }
 
@@ -81,7 +81,7 @@ impl Given {
         let command = seal(command);
         match decide(&self.case, &command, context) {
             Ok(Decision::Events(events)) => Self {
-                case: events.iter().fold(self.case, |case, event| case.evolve(event)),
+                case: after(self.case, &events, context),
             },
             other => panic!("the premise {} came to {other:?}", command.name()),
         }
@@ -97,6 +97,7 @@ impl Given {
         let outcome = decide(&self.case, &seal(command), context);
         Then {
             case: self.case,
+            context: context.clone(),
             outcome,
         }
     }
@@ -107,11 +108,19 @@ impl Given {
     }
 }
 
+/// The case after events that were decided in a context.
+pub fn after(case: Case, events: &[StreamEvent], context: &Context) -> Case {
+    events
+        .iter()
+        .fold(case, |case, event| case.evolve(event, context.now))
+}
+
 /// What a command came to.
 #[derive(Debug)]
 #[must_use = "a test expects something"]
 pub struct Then {
     case: Case,
+    context: Context,
     outcome: Result<Decision, Refusal>,
 }
 
@@ -162,7 +171,7 @@ impl Then {
     fn events(self) -> (Given, Vec<Event>) {
         match self.outcome {
             Ok(Decision::Events(events)) => {
-                let case = events.iter().fold(self.case, |case, event| case.evolve(event));
+                let case = after(self.case, &events, &self.context);
                 (
                     Given { case },
                     events.into_iter().map(|event| event.event).collect(),

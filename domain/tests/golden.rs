@@ -71,7 +71,7 @@ fn an_old_payment_knows_its_method_by_type_alone() {
         (initiated.method.kind.as_str(), &initiated.method.brand),
         ("card", &None)
     );
-    let state = State::new(event.kind()).evolve(&event);
+    let state = State::new(event.kind()).evolve(&event, docket_domain::testing::NOW);
     let State::Payment(payment) = state else {
         panic!("a payment")
     };

@@ -396,7 +396,7 @@ impl Store {
             let before = folded.version;
             for event in same_stream {
                 if let Ok(fact) = &event.event {
-                    folded.state = folded.state.evolve(fact);
+                    folded.state = folded.state.evolve(fact, event.command.occurred_at);
                 }
                 folded.version = event.version;
             }

@@ -99,7 +99,7 @@ fn life(order: OrderId, tried: &[bool]) -> Vec<StreamEvent> {
         };
         if let Ok(Decision::Events(decided)) = decide(&case, &command, &context) {
             for event in decided {
-                case = case.evolve(&event);
+                case = case.evolve(&event, now);
                 events.push(event);
             }
         }

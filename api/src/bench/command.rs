@@ -173,7 +173,7 @@ async fn seed(store: &Store, order: OrderId) -> Result<(), BenchError> {
             return Err(failed("a seeding command had nothing to do".to_owned()));
         };
         for event in decided {
-            case = case.evolve(&event);
+            case = case.evolve(&event, context.now);
             let payload = event
                 .event
                 .payload()

@@ -31,6 +31,8 @@ const READERS: Roles = SHOP.and(CUSTOMER);
 const REPORTERS: Roles = DESK.and(GATEWAY);
 /// Whoever may say that an authorization's time is up: the shop, whose programs watch the clock, or the gateway.
 const TIMERS: Roles = SHOP.and(GATEWAY);
+/// Whoever may ring a timer of an order: the shop's programs, and an operator who brings history in.
+const CLOCKS: Roles = SERVICE.and(OPERATOR);
 /// Whoever has a token.
 const KNOWN: Roles = READERS.and(GATEWAY);
 
@@ -83,6 +85,10 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("cancelOrder", READERS),
             ("expireOrder", SHOP),
             ("completeOrder", SHOP),
+            ("requestReturn", READERS),
+            ("receiveReturn", SHOP),
+            ("flagOrder", SHOP),
+            ("remindAbandoned", CLOCKS),
             ("initiatePayment", SHOP),
             ("requireAction", REPORTERS),
             ("recordAuthorization", REPORTERS),
@@ -96,6 +102,8 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("refundPayment", SHOP),
             ("recordRefund", REPORTERS),
             ("recordRefundFailure", REPORTERS),
+            ("recordDispute", REPORTERS),
+            ("recordDisputeOutcome", REPORTERS),
             ("createShipment", SHOP),
             ("buyLabel", SHOP),
             ("dispatchShipment", SHOP),
@@ -147,6 +155,13 @@ const TYPES: &[(Roles, &[&str])] = &[
             "CancelOrderPayload",
             "ExpireOrderPayload",
             "CompleteOrderPayload",
+            "OrderReturn",
+            "ReturnLine",
+            "ReceivedLine",
+            "RequestReturnPayload",
+            "ReceiveReturnPayload",
+            "FlagOrderPayload",
+            "RemindAbandonedPayload",
             "CreateShipmentPayload",
             "BuyLabelPayload",
             "DispatchShipmentPayload",
@@ -155,6 +170,8 @@ const TYPES: &[(Roles, &[&str])] = &[
             "MarkShipmentFailedPayload",
         ],
     ),
+    // A customer learns nothing of what detectors think of them.
+    (SHOP, &["OrderFlag"]),
     (DESK, &["RecordedEvent", "EventPage"]),
     (
         KNOWN,
@@ -168,6 +185,7 @@ const TYPES: &[(Roles, &[&str])] = &[
             "PaymentFailure",
             "Capture",
             "Refund",
+            "Dispute",
             "InitiatePaymentPayload",
             "RequireActionPayload",
             "RecordAuthorizationPayload",
@@ -181,11 +199,17 @@ const TYPES: &[(Roles, &[&str])] = &[
             "RefundPaymentPayload",
             "RecordRefundPayload",
             "RecordRefundFailurePayload",
+            "RecordDisputePayload",
+            "RecordDisputeOutcomePayload",
             "UserError",
             "IllegalTransition",
             "VersionConflict",
             "CaptureExceedsAuthorized",
             "RefundExceedsCaptured",
+            "RefundExceedsReturn",
+            "DisputeExceedsCaptured",
+            "ReturnExceedsDelivered",
+            "ReceivedExceedsRequested",
             "AuthorizationOutOfBounds",
             "AmountPending",
             "InvalidAmount",

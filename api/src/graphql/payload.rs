@@ -15,6 +15,7 @@ use super::{
     error::Refused,
     order::{
         load::{Until, load},
+        returns::OrderReturn,
         source::Order,
         view::OrderView,
     },
@@ -131,6 +132,47 @@ payload! {
             /// The order after it; it may hold later changes of others too.
             async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
                 Ok(self.answer.view(ctx).await?.map(Order::of))
+            }
+
+            /// The version of the order's stream after it.
+            async fn version(&self) -> Option<i32> {
+                self.answer.version()
+            }
+
+            /// The position after it: name it in `minPosition` to read what was written.
+            async fn position(&self) -> Option<Position> {
+                self.answer.position()
+            }
+
+            /// The rule that refused, if one did.
+            async fn user_errors(&self) -> Vec<UserError> {
+                self.answer.user_errors()
+            }
+        }
+    }
+}
+
+payload! {
+    /// The answer of a mutation of a return.
+    ReturnPayload {
+        /// What came of a mutation. Nothing was written where `userErrors` is not empty.
+        #[Object(name_type)]
+        impl<I: CommandInput> ReturnPayload<I> {
+            /// The order after it; it may hold later changes of others too.
+            async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
+                Ok(self.answer.view(ctx).await?.map(Order::of))
+            }
+
+            /// The return after it; none where it was so already.
+            #[graphql(name = "return")]
+            async fn order_return(&self, ctx: &Context<'_>) -> Result<Option<OrderReturn>> {
+                let number = self.answer.facts().find_map(|event| match event {
+                    Event::Order(OrderEvent::ReturnRequested(requested)) => Some(requested.return_id),
+                    Event::Order(OrderEvent::ReturnReceived(received)) => Some(received.return_id),
+                    _ => None,
+                });
+                let Some(number) = number else { return Ok(None) };
+                Ok(self.answer.view(ctx).await?.and_then(|view| OrderReturn::of(&view.detail, number)))
             }
 
             /// The version of the order's stream after it.

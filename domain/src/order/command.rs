@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{AddressKind, ConfirmMode, HoldReason};
+use super::event::{AddressKind, ConfirmMode, HoldReason, ReceivedLine, ReturnLine, Signal};
 use crate::address::{self, Address};
-use crate::ids::{LineId, OrderId, ShipmentId};
+use crate::ids::{LineId, OrderId, ReturnId, ShipmentId};
 use crate::money::{Currency, Money};
 use crate::personal::{Personal, clear_option};
 use crate::quantity::{LineQuantity, Quantity};
 use crate::subject::CustomerId;
-use crate::text::{Code, Email, Locale, Name, Note, Reason};
+use crate::text::{Code, Email, Locale, Name, Note, Reason, Reference};
 
 /// Begins an order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,6 +247,50 @@ pub struct AllocateFulfillment {
 pub struct ReleaseFulfillment {
     /// The shipment.
     pub shipment: ShipmentId,
+}
+
+/// Asks to send back pieces that were delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestReturn {
+    /// Of this order.
+    pub order: OrderId,
+    /// Which, and why; a line once for each reason.
+    pub lines: Vec<ReturnLine>,
+}
+
+/// Records what came back of a return, which closes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiveReturn {
+    /// Of this order.
+    pub order: OrderId,
+    /// Which return.
+    #[serde(rename = "return")]
+    pub return_id: ReturnId,
+    /// What came, and how; a line once for each condition.
+    pub lines: Vec<ReceivedLine>,
+}
+
+/// Notes what a detector noticed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FlagOrder {
+    /// About this order.
+    pub order: OrderId,
+    /// What.
+    pub signal: Signal,
+    /// What shows it: references and counts, nothing personal, because flags are not sealed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Reference>,
+}
+
+/// Reminds the customer of a draft that nobody works on any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RemindAbandoned {
+    /// Of this order.
+    pub order: OrderId,
 }
 
 /// Closes an order that is delivered and settled.

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use super::event::HoldReason;
 use super::state::OrderStatus;
-use crate::ids::{LineId, OrderId, ShipmentId};
+use crate::ids::{LineId, OrderId, ReturnId, ShipmentId};
 use crate::money::{Currency, MoneyError};
 use crate::subject::Subject;
 
@@ -131,6 +131,43 @@ pub enum OrderError {
         pending: i64,
         currency: Currency,
     },
+    /// Q2: more back than arrived.
+    #[error(
+        "{requested} of line {line} cannot come back: of {delivered} delivered {returned} are returned and {pending} on their way"
+    )]
+    ReturnExceedsDelivered {
+        line: LineId,
+        delivered: u32,
+        returned: u32,
+        pending: u32,
+        requested: u32,
+    },
+    /// There is no such return.
+    #[error("the order has no return {return_id}")]
+    UnknownReturn { return_id: ReturnId },
+    /// More came back than was announced.
+    #[error("{received} of line {line} came back, but the return {return_id} is about {requested}")]
+    ReceivedExceedsRequested {
+        return_id: ReturnId,
+        line: LineId,
+        requested: u32,
+        received: u32,
+    },
+    /// It came back already, with other content.
+    #[error("the return {return_id} was received already, with other content")]
+    ReturnReceived { return_id: ReturnId },
+    /// No more returns fit.
+    #[error("an order has at most {limit} returns")]
+    TooManyReturns { limit: u16 },
+    /// No more flags fit.
+    #[error("an order has at most {limit} flags")]
+    TooManyFlags { limit: usize },
+    /// Too much to keep with a flag.
+    #[error("a flag has at most {limit} pieces of evidence, not {count}")]
+    TooMuchEvidence { count: usize, limit: usize },
+    /// A reminder that came early.
+    #[error("the draft's next reminder is not due before {due_at}")]
+    ReminderNotDue { due_at: DateTime<Utc> },
     /// Its subject's key was destroyed.
     #[error("{subject} is forgotten, nothing personal can be added")]
     Forgotten { subject: Subject },

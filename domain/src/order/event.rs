@@ -1,17 +1,19 @@
 //! What can happen to an order.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::line::{Line, Totals, is_zero};
 use crate::address::Address;
 use crate::event::events;
-use crate::ids::{LineId, OrderNumber};
+use crate::ids::{LineId, OrderNumber, ReturnId};
 use crate::money::Currency;
 use crate::personal::Personal;
-use crate::quantity::LineQuantity;
+use crate::quantity::{LineQuantity, Quantity};
 use crate::subject::{CustomerId, Subject};
-use crate::text::{Code, Email, Locale, Name, Note, Reason};
+use crate::text::{Code, Email, Locale, Name, Note, Reason, Reference};
 
 events! {
     /// What can happen to an order.
@@ -24,6 +26,8 @@ events! {
         LineQuantityChanged(LineQuantityChanged) = "order.line_quantity_changed", [];
         /// Addresses, shipping method, contact or note were set.
         DetailsSet(Box<DetailsSet>) = "order.details_set", [];
+        /// Nobody works on the draft any more, and its customer is reminded of it.
+        Abandoned(Abandoned) = "order.abandoned", [];
         /// The customer committed to it.
         Placed(Box<Placed>) = "order.placed", [];
         /// An address was put right after placing.
@@ -34,6 +38,8 @@ events! {
         HoldPlaced(HoldPlaced) = "order.hold_placed", [];
         /// It was let go on.
         HoldReleased(HoldReleased) = "order.hold_released", [];
+        /// A detector noticed something.
+        Flagged(Flagged) = "order.flagged", [];
         /// Its subject's key was destroyed.
         PersonalDataForgotten(PersonalDataForgotten) = "order.personal_data_forgotten", [];
         /// Pieces will not be delivered.
@@ -48,6 +54,10 @@ events! {
         FulfillmentReleased(FulfillmentReleased) = "order.fulfillment_released", [];
         /// A payment was started.
         PaymentAttached(PaymentAttached) = "order.payment_attached", [];
+        /// The customer wants to send pieces back.
+        ReturnRequested(ReturnRequested) = "order.return_requested", [];
+        /// They came back.
+        ReturnReceived(ReturnReceived) = "order.return_received", [];
         /// Everything is delivered and settled.
         Completed(Completed) = "order.completed", [];
     }
@@ -327,4 +337,117 @@ pub struct PaymentAttached {
 pub struct Completed {
     /// When.
     pub completed_at: DateTime<Utc>,
+}
+
+/// Nobody works on the draft any more, and its customer is reminded of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abandoned {
+    /// When somebody worked on it last.
+    pub last_activity: DateTime<Utc>,
+    /// Which reminder this is, from 1 to [`crate::limits::ABANDONED_REMINDERS`].
+    pub reminder: u8,
+}
+
+/// What a detector noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// Payments that look like fraud.
+    FraudPattern,
+    /// A value above the shop's threshold.
+    HighValue,
+}
+
+/// A detector noticed something. It stops nothing; a hold does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flagged {
+    /// What.
+    pub signal: Signal,
+    /// What shows it: references and counts, nothing personal. A set, because its order says nothing.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub evidence: BTreeSet<Reference>,
+}
+
+/// Why somebody sends a piece back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnReason {
+    /// It arrived damaged.
+    Damaged,
+    /// It does not work.
+    Defective,
+    /// It is not what was ordered.
+    WrongItem,
+    /// It is not as it was described.
+    NotAsDescribed,
+    /// It is not wanted any more.
+    Unwanted,
+    /// Something else.
+    Other,
+}
+
+/// How a piece came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReturnCondition {
+    /// As new: it can be sold again.
+    Sellable,
+    /// Opened or used, and whole.
+    Used,
+    /// Damaged.
+    Damaged,
+    /// It does not work.
+    Defective,
+}
+
+/// Some pieces of one line that are to come back, in commands and events alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReturnLine {
+    /// Which line.
+    pub line: LineId,
+    /// How many of its pieces.
+    pub quantity: Quantity,
+    /// Why.
+    pub reason: ReturnReason,
+}
+
+/// Some pieces of one line that came back, in commands and events alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReceivedLine {
+    /// Which line.
+    pub line: LineId,
+    /// How many of its pieces.
+    pub quantity: Quantity,
+    /// How.
+    pub condition: ReturnCondition,
+}
+
+/// The customer wants to send pieces back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnRequested {
+    /// Which return.
+    #[serde(rename = "return")]
+    pub return_id: ReturnId,
+    /// Which pieces, and why; a line stands once for each reason.
+    pub lines: Vec<ReturnLine>,
+    /// What the customer is to get for them if all come back.
+    pub refund_due: i64,
+    /// Of it.
+    pub currency: Currency,
+}
+
+/// Pieces came back. The return is closed: what did not come may be asked for again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnReceived {
+    /// Which return.
+    #[serde(rename = "return")]
+    pub return_id: ReturnId,
+    /// Which pieces, and how; a line stands once for each condition.
+    pub lines: Vec<ReceivedLine>,
+    /// What the customer is to get for them.
+    pub refund_due: i64,
+    /// Of it.
+    pub currency: Currency,
 }

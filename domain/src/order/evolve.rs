@@ -1,16 +1,55 @@
 //! What an order's events do to its state. Total: what is in the log has happened, so nothing here can refuse; an event
 //! that names what is not there changes nothing, and sums saturate.
+//!
+//! The time of an event comes from its envelope. Only the rest of a draft depends on it, so what an event says and when
+//! it was said are two functions.
 
-use super::event::{AddressKind, DetailsSet, Drafted, OrderEvent, Placed};
-use super::state::{Allocation, Order, OrderLine, OrderStatus};
+use chrono::{DateTime, Utc};
+
+use super::event::{AddressKind, DetailsSet, Drafted, OrderEvent, Placed, ReturnReceived};
+use super::state::{Allocation, Idle, Order, OrderLine, OrderStatus, Return};
 use crate::address::Address;
 use crate::ids::LineId;
 use crate::personal::Personal;
 use crate::quantity::{LineQuantity, Quantity};
 
-/// The state after `event`.
+/// The state after `event`, which happened `at` this business time.
 #[must_use]
-pub fn evolve(mut order: Order, event: &OrderEvent) -> Order {
+pub fn evolve(order: Order, event: &OrderEvent, at: DateTime<Utc>) -> Order {
+    let mut order = apply(order, event);
+    note_time(&mut order, event, at);
+    order
+}
+
+/// How long nobody has worked on a draft. Business times may run backwards in an import: the newest counts.
+fn note_time(order: &mut Order, event: &OrderEvent, at: DateTime<Utc>) {
+    match event {
+        OrderEvent::Drafted(_)
+        | OrderEvent::LineAdded(_)
+        | OrderEvent::LineQuantityChanged(_)
+        | OrderEvent::DetailsSet(_) => {
+            let idle = order.idle.get_or_insert(Idle {
+                since: at,
+                reminders: 0,
+                reminded_at: None,
+            });
+            idle.since = idle.since.max(at);
+        }
+        OrderEvent::Abandoned(event) => {
+            if let Some(idle) = &mut order.idle {
+                idle.reminders = event.reminder;
+                idle.reminded_at = idle.reminded_at.max(Some(at));
+            }
+        }
+        _ => {}
+    }
+    if order.status != OrderStatus::Draft {
+        order.idle = None;
+    }
+}
+
+/// What an event says, whenever it was said.
+pub(super) fn apply(mut order: Order, event: &OrderEvent) -> Order {
     match event {
         OrderEvent::Drafted(event) => drafted(&mut order, event),
         OrderEvent::LineAdded(event) => {
@@ -19,6 +58,7 @@ pub fn evolve(mut order: Order, event: &OrderEvent) -> Order {
                 line: event.line.clone(),
                 cancelled: 0,
                 allocated: 0,
+                returned: 0,
             });
         }
         OrderEvent::LineQuantityChanged(event) => match Quantity::try_new(event.to) {
@@ -71,6 +111,17 @@ pub fn evolve(mut order: Order, event: &OrderEvent) -> Order {
         }
         OrderEvent::PaymentAttached(event) => order.payments = order.payments.max(event.payment),
         OrderEvent::Completed(_) => order.status = OrderStatus::Completed,
+        OrderEvent::Flagged(event) => order.flags.push(event.clone()),
+        OrderEvent::ReturnRequested(event) => {
+            let back = Return {
+                lines: event.lines.clone(),
+                refund_due: event.refund_due,
+                received: None,
+            };
+            order.returns.insert(event.return_id, back);
+        }
+        OrderEvent::ReturnReceived(event) => return_received(&mut order, event),
+        OrderEvent::Abandoned(_) => {}
     }
     order
 }
@@ -84,6 +135,19 @@ fn with_line(order: &mut Order, id: LineId, change: impl FnOnce(&mut OrderLine))
 fn for_each(order: &mut Order, lines: &[LineQuantity], change: impl Fn(&mut OrderLine, u32)) {
     for &LineQuantity { line, quantity } in lines {
         with_line(order, line, |line| change(line, quantity.get()));
+    }
+}
+
+fn return_received(order: &mut Order, event: &ReturnReceived) {
+    let Some(back) = order.returns.get_mut(&event.return_id) else {
+        return;
+    };
+    back.received = Some(event.lines.clone());
+    back.refund_due = event.refund_due;
+    for pieces in &event.lines {
+        with_line(order, pieces.line, |line| {
+            line.returned = line.returned.saturating_add(pieces.quantity.get());
+        });
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Draft, then Placed, Confirmed, Completed; Cancelled or Expired instead. On hold is a flag, not a status. How far
 //! payment and fulfilment have come is told by the streams of payments and shipments; the order lists them, so whoever
-//! decides over all of them reads the order first.
+//! decides over all of them reads the order first. What a customer sends back is the order's own, also after its end.
 
 mod command;
 pub(crate) mod decide;
@@ -18,4 +18,4 @@ pub use event::*;
 pub use evolve::evolve;
 pub(crate) use line::is_zero;
 pub use line::{Line, Totals};
-pub use state::{Allocation, Order, OrderLine, OrderStatus};
+pub use state::{Allocation, Idle, Order, OrderLine, OrderStatus, Return};

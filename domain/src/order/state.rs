@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::event::{HoldReason, ShippingMethod};
+use super::event::{Flagged, HoldReason, ReceivedLine, ReturnLine, ShippingMethod};
 use super::line::{Line, Totals};
 use crate::address::Address;
-use crate::ids::{LineId, OrderNumber};
+use crate::ids::{LineId, OrderNumber, ReturnId};
 use crate::money::{Currency, MoneyError};
 use crate::personal::Personal;
 use crate::quantity::LineQuantity;
@@ -66,6 +66,14 @@ pub struct OrderLine {
     pub cancelled: u32,
     /// Pieces set aside for shipments.
     pub allocated: u32,
+    /// Pieces that came back from the customer.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub returned: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(pieces: &u32) -> bool {
+    *pieces == 0
 }
 
 impl OrderLine {
@@ -77,6 +85,16 @@ impl OrderLine {
             .saturating_sub(self.cancelled)
             .saturating_sub(self.allocated)
     }
+
+    /// What the customer paid for `pieces` that come back after `before` others. Pieces come back from the line's end, as
+    /// they are cancelled from its beginning, so that whatever is cancelled and returned, in whatever order, is worth
+    /// together what the line costs.
+    pub fn value_returned(&self, before: u32, pieces: u32) -> Result<i64, MoneyError> {
+        let rest = self.line.quantity.get().saturating_sub(before);
+        let above = self.line.value_of(rest)?;
+        let below = self.line.value_of(rest.saturating_sub(pieces))?;
+        above.checked_sub(below).ok_or(MoneyError::Overflow)
+    }
 }
 
 /// What is set aside for one shipment.
@@ -86,6 +104,31 @@ pub struct Allocation {
     pub lines: Vec<LineQuantity>,
     /// Given back.
     pub released: bool,
+}
+
+/// What the customer sends back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Return {
+    /// Which pieces were to come, and why.
+    pub lines: Vec<ReturnLine>,
+    /// What the customer is to get: for all of them, or, once it is received, for those that came.
+    pub refund_due: i64,
+    /// Which came, and how; none before it is received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<Vec<ReceivedLine>>,
+}
+
+/// A draft's rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idle {
+    /// When somebody worked on it last.
+    pub since: DateTime<Utc>,
+    /// How often its customer was reminded.
+    #[serde(default)]
+    pub reminders: u8,
+    /// When they were reminded last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminded_at: Option<DateTime<Utc>>,
 }
 
 /// An order's state: the fold of its stream. The default is an order that does not exist.
@@ -137,6 +180,15 @@ pub struct Order {
     pub allocations: BTreeMap<u16, Allocation>,
     /// Its subject's key was destroyed.
     pub forgotten: bool,
+    /// What comes or came back, by number, dense from 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub returns: BTreeMap<ReturnId, Return>,
+    /// What detectors noticed, in the order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<Flagged>,
+    /// How long nobody has worked on it; only while it is a draft.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
 }
 
 impl Order {
@@ -148,6 +200,14 @@ impl Order {
     /// A line by its number.
     pub fn line(&self, id: LineId) -> Option<&OrderLine> {
         self.lines.iter().find(|line| line.line.id == id)
+    }
+
+    /// Pieces of a line that are to come back and have not yet.
+    pub fn return_pending(&self, id: LineId) -> u32 {
+        let open = self.returns.values().filter(|back| back.received.is_none());
+        open.flat_map(|back| &back.lines)
+            .filter(|pieces| pieces.line == id)
+            .fold(0u32, |sum, pieces| sum.saturating_add(pieces.quantity.get()))
     }
 
     /// What the customer owes for it in all: the grand total without what was cancelled.
@@ -183,6 +243,15 @@ impl Order {
         let allocations = self.allocations.values().map(|allocation| {
             64 + size_of::<Allocation>() + allocation.lines.len() * size_of::<LineQuantity>()
         });
+        let returns = self.returns.values().map(|back| {
+            64 + size_of::<Return>()
+                + back.lines.len() * size_of::<ReturnLine>()
+                + back.received.as_ref().map_or(0, Vec::len) * size_of::<ReceivedLine>()
+        });
+        let flags = self.flags.iter().map(|flag| {
+            let evidence = flag.evidence.iter().map(|evidence| 32 + text(evidence.as_str()));
+            64 + size_of::<Flagged>() + evidence.sum::<usize>()
+        });
         let addresses = [&self.shipping_address, &self.billing_address]
             .into_iter()
             .flatten();
@@ -192,6 +261,8 @@ impl Order {
             + note
             + lines.sum::<usize>()
             + allocations.sum::<usize>()
+            + returns.sum::<usize>()
+            + flags.sum::<usize>()
             + addresses.map(Address::approximate_bytes).sum::<usize>()
     }
 }

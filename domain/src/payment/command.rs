@@ -6,8 +6,8 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::event::{CaptureMethod, Failure, PaymentMethod};
-use crate::ids::{CaptureId, OrderId, PaymentId, RefundId};
+use super::event::{CaptureMethod, DisputeOutcome, Failure, PaymentMethod};
+use crate::ids::{CaptureId, OrderId, PaymentId, RefundId, ReturnId};
 use crate::money::Money;
 use crate::quantity::LineQuantity;
 use crate::text::{Code, Reason, Reference};
@@ -167,11 +167,14 @@ pub struct VoidPayment {
 pub struct RefundPayment {
     /// Of this payment.
     pub payment: PaymentId,
-    /// How much; all that is left where nothing is said.
+    /// How much; all that is left, of the payment and of the return where one is named, where nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
     /// Why.
     pub reason: Reason,
+    /// For this return of the order, which was received.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "return")]
+    pub return_id: Option<ReturnId>,
     /// For these pieces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineQuantity>,
@@ -204,6 +207,40 @@ pub struct RecordRefundFailure {
     /// The gateway's name for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
+    /// The gateway's time.
+    pub at: DateTime<Utc>,
+}
+
+/// The payer disputes money that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecordDispute {
+    /// Of this payment.
+    pub payment: PaymentId,
+    /// The gateway's name for it.
+    pub dispute: Reference,
+    /// How much.
+    pub amount: Money,
+    /// Why, in the gateway's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Code>,
+    /// Until when the shop may answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond_by: Option<DateTime<Utc>>,
+    /// The gateway's time.
+    pub at: DateTime<Utc>,
+}
+
+/// It was decided who keeps the money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RecordDisputeOutcome {
+    /// Of this payment.
+    pub payment: PaymentId,
+    /// Which dispute.
+    pub dispute: Reference,
+    /// Who.
+    pub outcome: DisputeOutcome,
     /// The gateway's time.
     pub at: DateTime<Utc>,
 }

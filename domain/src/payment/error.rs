@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 
 use super::state::PaymentStatus;
+use crate::ids::ReturnId;
 use crate::money::MoneyError;
 use crate::order::OrderStatus;
 
@@ -67,10 +68,42 @@ pub enum PaymentError {
     CapturePending { pending: i64 },
     /// M3: more given back than taken.
     #[error(
-        "{requested} cannot be refunded: of {captured} captured, {refunded} are refunded and {pending} under way"
+        "{requested} cannot be refunded: of {captured} captured, {refunded} are refunded, {pending} under way and {disputed} disputed or lost"
     )]
     RefundExceedsCaptured {
         captured: i64,
+        refunded: i64,
+        pending: i64,
+        disputed: i64,
+        requested: i64,
+    },
+    /// M3: more disputed than is left of what was taken.
+    #[error(
+        "{requested} cannot be disputed: of {captured} captured, {refunded} are refunded, {pending} under way and {disputed} disputed or lost"
+    )]
+    DisputeExceedsCaptured {
+        captured: i64,
+        refunded: i64,
+        pending: i64,
+        disputed: i64,
+        requested: i64,
+    },
+    /// No more disputes fit.
+    #[error("a payment has at most {limit} disputes")]
+    TooManyDisputes { limit: usize },
+    /// There is no such return.
+    #[error("the order has no return {return_id}")]
+    UnknownReturn { return_id: ReturnId },
+    /// Nothing came back yet.
+    #[error("the return {return_id} is not received")]
+    ReturnNotReceived { return_id: ReturnId },
+    /// More given back for a return than it is worth.
+    #[error(
+        "{requested} cannot be refunded for the return {return_id}: of {refund_due} due, {refunded} are refunded and {pending} under way"
+    )]
+    RefundExceedsReturn {
+        return_id: ReturnId,
+        refund_due: i64,
         refunded: i64,
         pending: i64,
         requested: i64,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::upcast;
 use crate::event::events;
-use crate::ids::{CaptureId, RefundId};
+use crate::ids::{CaptureId, RefundId, ReturnId};
 use crate::money::Currency;
 use crate::order::is_zero;
 use crate::quantity::LineQuantity;
@@ -40,6 +40,10 @@ events! {
         Refunded(Refunded) = "payment.refunded", [];
         /// It did not.
         RefundFailed(RefundFailed) = "payment.refund_failed", [];
+        /// The payer disputes it.
+        DisputeOpened(DisputeOpened) = "payment.dispute_opened", [];
+        /// It was decided who keeps the money.
+        DisputeClosed(DisputeClosed) = "payment.dispute_closed", [];
     }
 }
 
@@ -247,6 +251,9 @@ pub struct RefundRequested {
     pub currency: Currency,
     /// Why.
     pub reason: Reason,
+    /// For this return of the order.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "return")]
+    pub return_id: Option<ReturnId>,
     /// For these pieces.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<LineQuantity>,
@@ -281,6 +288,52 @@ pub struct RefundFailed {
     /// The gateway's name for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
+    /// The gateway's time.
+    pub at: DateTime<Utc>,
+}
+
+/// The payer disputes money that was taken: their bank asks for it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeOpened {
+    /// The gateway's name for it, which is its id: it begins there.
+    pub dispute: Reference,
+    /// How much.
+    pub amount: i64,
+    /// Of it.
+    pub currency: Currency,
+    /// Why, in the gateway's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Code>,
+    /// Until when the shop may answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond_by: Option<DateTime<Utc>>,
+    /// The gateway's time.
+    pub at: DateTime<Utc>,
+}
+
+/// Who keeps disputed money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisputeOutcome {
+    /// The shop.
+    Won,
+    /// The payer.
+    Lost,
+    /// The shop: the payer took it back.
+    Withdrawn,
+}
+
+/// It was decided who keeps the money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeClosed {
+    /// Which dispute.
+    pub dispute: Reference,
+    /// Who.
+    pub outcome: DisputeOutcome,
+    /// How much.
+    pub amount: i64,
+    /// Of it.
+    pub currency: Currency,
     /// The gateway's time.
     pub at: DateTime<Utc>,
 }

@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::event::{Authorized, Initiated, PaymentEvent};
-use super::state::{Operation, OperationStatus, Payment, Phase};
+use super::event::{Authorized, DisputeOpened, Initiated, PaymentEvent};
+use super::state::{Dispute, Operation, OperationStatus, Payment, Phase};
 
 /// The state after `event`.
 #[must_use]
@@ -60,7 +60,11 @@ pub fn evolve(mut payment: Payment, event: &PaymentEvent) -> Payment {
             payment.voided = payment.voided.saturating_add(event.amount);
         }
         PaymentEvent::RefundRequested(event) => {
-            payment.refunds.insert(event.refund, pending(event.amount, false));
+            let refund = Operation {
+                return_id: event.return_id,
+                ..pending(event.amount, false)
+            };
+            payment.refunds.insert(event.refund, refund);
         }
         PaymentEvent::Refunded(event) => {
             settle(
@@ -76,8 +80,27 @@ pub fn evolve(mut payment: Payment, event: &PaymentEvent) -> Payment {
                 event.at,
             );
         }
+        PaymentEvent::DisputeOpened(event) => dispute_opened(&mut payment, event),
+        PaymentEvent::DisputeClosed(event) => {
+            if let Some(dispute) = payment.disputes.get_mut(&event.dispute) {
+                dispute.outcome = Some(event.outcome);
+                dispute.closed_at = Some(event.at);
+            }
+        }
     }
     payment
+}
+
+fn dispute_opened(payment: &mut Payment, event: &DisputeOpened) {
+    let dispute = Dispute {
+        amount: event.amount,
+        reason: event.reason.clone(),
+        respond_by: event.respond_by,
+        opened_at: event.at,
+        outcome: None,
+        closed_at: None,
+    };
+    payment.disputes.insert(event.dispute.clone(), dispute);
 }
 
 fn initiated(payment: &mut Payment, event: &Initiated) {
@@ -104,6 +127,7 @@ fn pending(amount: i64, is_final: bool) -> Operation {
         is_final,
         status: OperationStatus::Pending,
         result_at: None,
+        return_id: None,
     }
 }
 

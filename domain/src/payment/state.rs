@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::event::{ActionRequired, CaptureMethod, PaymentMethod};
-use crate::ids::{CaptureId, RefundId};
+use super::event::{ActionRequired, CaptureMethod, DisputeOutcome, PaymentMethod};
+use crate::ids::{CaptureId, RefundId, ReturnId};
 use crate::money::Currency;
 use crate::text::{Code, Reference};
 
@@ -104,6 +104,30 @@ pub struct Operation {
     pub status: OperationStatus,
     /// The gateway's time of its result.
     pub result_at: Option<DateTime<Utc>>,
+    /// Of a refund: for this return of the order.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "return")]
+    pub return_id: Option<ReturnId>,
+}
+
+/// A dispute. An open one has no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dispute {
+    /// How much.
+    pub amount: i64,
+    /// Why, in the gateway's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Code>,
+    /// Until when the shop may answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub respond_by: Option<DateTime<Utc>>,
+    /// The gateway's time of its beginning.
+    pub opened_at: DateTime<Utc>,
+    /// Who keeps the money, once it is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<DisputeOutcome>,
+    /// The gateway's time of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<DateTime<Utc>>,
 }
 
 /// A payment's state: the fold of its stream. The default is a payment that does not exist.
@@ -138,6 +162,9 @@ pub struct Payment {
     pub captures: BTreeMap<CaptureId, Operation>,
     /// By number, dense from 1.
     pub refunds: BTreeMap<RefundId, Operation>,
+    /// By the gateway's name for each. A side axis: a payment is disputed beside whatever else it is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disputes: BTreeMap<Reference, Dispute>,
 }
 
 fn sum<'a>(operations: impl Iterator<Item = &'a Operation>, status: OperationStatus) -> i64 {
@@ -192,16 +219,37 @@ impl Payment {
         self.capturable().saturating_sub(self.capture_pending())
     }
 
-    /// What can still be given back.
+    fn disputes(&self, wanted: Option<DisputeOutcome>) -> i64 {
+        self.disputes
+            .values()
+            .filter(|dispute| dispute.outcome == wanted)
+            .fold(0, |sum, dispute| sum.saturating_add(dispute.amount))
+    }
+
+    /// What payers dispute and nobody has decided.
+    pub fn disputed(&self) -> i64 {
+        self.disputes(None)
+    }
+
+    /// What was lost to payers who disputed it. It was captured, and is not refunded: money that went a third way.
+    pub fn lost(&self) -> i64 {
+        self.disputes(Some(DisputeOutcome::Lost))
+    }
+
+    /// What can still be given back. What is disputed cannot: whoever loses the dispute too would pay twice.
     pub fn refundable(&self) -> i64 {
         self.captured()
             .saturating_sub(self.refunded())
             .saturating_sub(self.refund_pending())
+            .saturating_sub(self.disputed())
+            .saturating_sub(self.lost())
     }
 
-    /// What vouches for its order: taken, or held to be taken.
+    /// What vouches for its order: taken and not lost, or held to be taken.
     pub fn secured(&self) -> i64 {
-        self.captured().saturating_add(self.capturable())
+        self.captured()
+            .saturating_sub(self.lost())
+            .saturating_add(self.capturable())
     }
 
     /// Whether a capture that is, or may still be, the last one was asked for.
@@ -243,6 +291,9 @@ impl Payment {
 
     /// About how much memory it holds, for a cache that counts bytes.
     pub fn approximate_bytes(&self) -> usize {
-        size_of::<Self>() + 256 + (self.captures.len() + self.refunds.len()) * (size_of::<Operation>() + 32)
+        size_of::<Self>()
+            + 256
+            + (self.captures.len() + self.refunds.len()) * (size_of::<Operation>() + 32)
+            + self.disputes.len() * (size_of::<Dispute>() + 128)
     }
 }

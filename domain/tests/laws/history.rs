@@ -1,7 +1,7 @@
 //! Random histories: a case that has come some way, and random commands that are carried out or refused.
 
 use chrono::TimeDelta;
-use docket_domain::testing::seal;
+use docket_domain::testing::{after, seal};
 use docket_domain::{Case, Command, Context, Decision, OrderNumber, StreamEvent, decide};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ impl History {
         for (command, context) in commands {
             let command = seal(command);
             if let Ok(Decision::Events(events)) = decide(&case, &command, &context) {
-                case = events.iter().fold(case, |case, event| case.evolve(event));
+                case = after(case, &events, &context);
                 steps.push(Step {
                     command,
                     context,
@@ -57,17 +57,25 @@ pub fn repeatable(command: &Command) -> bool {
             | Command::InitiatePayment(_)
             | Command::CapturePayment(_)
             | Command::RefundPayment(_)
+            | Command::RequestReturn(_)
+            | Command::RemindAbandoned(_)
     )
 }
 
 /// A history that begins with none, some or all of a happy path and goes on at random: about everything, or only about the
-/// money, or only about the goods, because what goes wrong late is rarely reached by chance alone.
+/// money, the goods, the order, or what comes back, because what goes wrong late is rarely reached by chance alone.
 pub fn history() -> impl Strategy<Value = History> {
-    let money = prop_oneof![3 => payment_command(Just(1)), 4 => gateway_command(Just(1))];
+    let money = prop_oneof![
+        3 => payment_command(Just(1)),
+        4 => gateway_command(Just(1)),
+        2 => dispute_command(Just(1)),
+    ];
     prop_oneof![
         3 => from(happy_path(), any_command(), 60),
         2 => from(paid(), money, 40),
         2 => from(underway(), shipment_command(Just(1)), 40),
+        2 => from(happy_path(), after_command(), 40),
+        1 => from(underway(), order_command(), 40),
     ]
 }
 
@@ -128,6 +136,54 @@ fn scan_of_the_first() -> Command {
     scan(1, "delivered", 8)
 }
 
+/// What happens to goods and money once both have arrived.
+fn after_command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        4 => return_command(),
+        3 => (prop::option::of(amount()), prop::option::of(1u16..4)).prop_map(|(amount, back)| {
+            pay("refundPayment", json!({ "amount": amount, "reason": "x", "return": back }))
+        }),
+        2 => gateway_command(Just(1)),
+        3 => dispute_command(Just(1)),
+        1 => Just(command("completeOrder", json!({}))),
+    ]
+}
+
+fn return_command() -> impl Strategy<Value = Command> {
+    let said = |words: Vec<&'static str>, name: &'static str| {
+        let line = (1u16..4, 1u32..5, prop::sample::select(words)).prop_map(move |(line, quantity, word)| {
+            let mut pieces = json!({ "line": line, "quantity": quantity });
+            pieces[name] = word.into();
+            pieces
+        });
+        prop::collection::vec(line, 0..3).prop_map(Value::from)
+    };
+    prop_oneof![
+        said(vec!["damaged", "unwanted"], "reason")
+            .prop_map(|lines| command("requestReturn", json!({ "lines": lines }))),
+        (1u16..5, said(vec!["sellable", "used"], "condition"))
+            .prop_map(|(back, lines)| command("receiveReturn", json!({ "return": back, "lines": lines }))),
+    ]
+}
+
+fn dispute_command(number: impl Strategy<Value = u16> + Clone) -> impl Strategy<Value = Command> {
+    let name = || prop::sample::select(vec!["d-1", "d-2", "d-3"]);
+    let outcome = prop::sample::select(vec!["won", "lost", "withdrawn"]);
+    prop_oneof![
+        (number.clone(), name(), amount(), 0u32..60).prop_map(|(n, dispute, amount, m)| {
+            numbered(
+                "recordDispute",
+                n,
+                json!({ "dispute": dispute, "amount": amount, "at": at(m) }),
+            )
+        }),
+        (number, name(), outcome, 0u32..60).prop_map(|(n, dispute, outcome, m)| {
+            let fields = json!({ "dispute": dispute, "outcome": outcome, "at": at(m) });
+            numbered("recordDisputeOutcome", n, fields)
+        }),
+    ]
+}
+
 /// Two captures, one of them settled, and two refunds.
 fn paid() -> Vec<Command> {
     let amount = |name: &str, cents| pay(name, json!({ "amount": eur(cents) }));
@@ -146,11 +202,13 @@ fn paid() -> Vec<Command> {
 
 fn any_context() -> impl Strategy<Value = Context> {
     let context = prop_oneof![8 => Just(desk()), 2 => Just(operator()), 2 => Just(service())];
-    (context, 0i64..90, 1i64..1_000).prop_map(|(mut context, minutes, number)| {
-        context.now += TimeDelta::minutes(minutes);
-        context.order_number = Some(OrderNumber(number));
-        context
-    })
+    (context, prop_oneof![6 => 0i64..90, 1 => 0i64..6_000], 1i64..1_000).prop_map(
+        |(mut context, minutes, number)| {
+            context.now += TimeDelta::minutes(minutes);
+            context.order_number = Some(OrderNumber(number));
+            context
+        },
+    )
 }
 
 /// Mostly amounts that fit, some that no rule may let through.
@@ -187,6 +245,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         3 => payment_command(1u16..3),
         4 => gateway_command(1u16..3),
         4 => shipment_command(1u16..4),
+        1 => return_command(),
+        1 => dispute_command(1u16..3),
     ]
 }
 
@@ -200,6 +260,11 @@ fn order_command() -> impl Strategy<Value = Command> {
         "forgetPersonalData",
     ]);
     let street = prop::sample::select(vec!["Main 1", "Main 2"]);
+    let evidence = prop::collection::vec(prop::sample::select(vec!["e-1", "e-2"]), 0..3);
+    let signal = (
+        prop::sample::select(vec!["fraud_pattern", "high_value"]),
+        evidence,
+    );
     prop_oneof![
         Just(create()),
         (1u32..9, amount()).prop_map(|(quantity, price)| {
@@ -218,6 +283,10 @@ fn order_command() -> impl Strategy<Value = Command> {
         Just(command("cancelOrder", json!({ "reason": "x" }))),
         lines().prop_map(|lines| command("allocateFulfillment", json!({ "lines": lines }))),
         Just(command("allocateFulfillment", json!({}))),
+        Just(command("remindAbandoned", json!({}))),
+        signal.prop_map(|(signal, evidence)| {
+            command("flagOrder", json!({ "signal": signal, "evidence": evidence }))
+        }),
         (1u16..4).prop_map(|n| shipped("releaseFulfillment", n, json!({}))),
     ]
 }

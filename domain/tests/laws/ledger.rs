@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use docket_domain::order::OrderEvent;
-use docket_domain::payment::PaymentEvent;
+use docket_domain::payment::{DisputeOutcome, PaymentEvent};
 use docket_domain::quantity::LineQuantity;
 use docket_domain::shipment::ShipmentEvent;
 use docket_domain::{Event, LineId, StreamEvent};
@@ -26,6 +26,9 @@ pub struct Payment {
     pub closed: bool,
     captures: BTreeMap<u16, (i64, bool, Result)>,
     refunds: BTreeMap<u16, (i64, Result)>,
+    /// The return that a refund is for.
+    returns: BTreeMap<u16, u16>,
+    disputes: BTreeMap<String, (i64, Option<DisputeOutcome>)>,
 }
 
 impl Payment {
@@ -59,6 +62,32 @@ impl Payment {
 
     pub fn refund_pending(&self) -> i64 {
         self.refunds(Result::Pending)
+    }
+
+    /// Refunded or being refunded for a return.
+    pub fn refunds_of(&self, number: u16) -> i64 {
+        let refunds = self.returns.iter().filter(|(_, back)| **back == number);
+        refunds
+            .map(|(refund, _)| self.refunds[refund])
+            .filter(|(_, result)| *result != Result::Failed)
+            .map(|(amount, _)| amount)
+            .sum()
+    }
+
+    fn disputes(&self, wanted: Option<DisputeOutcome>) -> i64 {
+        self.disputes
+            .values()
+            .filter(|(_, outcome)| *outcome == wanted)
+            .map(|(amount, _)| amount)
+            .sum()
+    }
+
+    pub fn disputed(&self) -> i64 {
+        self.disputes(None)
+    }
+
+    pub fn lost(&self) -> i64 {
+        self.disputes(Some(DisputeOutcome::Lost))
     }
 
     /// Held, and neither taken nor let go.
@@ -109,6 +138,8 @@ impl Payment {
             }
             PaymentEvent::RefundRequested(e) => {
                 self.refunds.insert(e.refund.0, (e.amount, Result::Pending));
+                self.returns
+                    .extend(e.return_id.map(|number| (e.refund.0, number.0)));
             }
             PaymentEvent::Refunded(e) => {
                 self.refunds
@@ -119,6 +150,14 @@ impl Payment {
                 self.refunds
                     .entry(e.refund.0)
                     .and_modify(|refund| refund.1 = Result::Failed);
+            }
+            PaymentEvent::DisputeOpened(e) => {
+                self.disputes.insert(e.dispute.to_string(), (e.amount, None));
+            }
+            PaymentEvent::DisputeClosed(e) => {
+                self.disputes
+                    .entry(e.dispute.to_string())
+                    .and_modify(|dispute| dispute.1 = Some(e.outcome));
             }
             PaymentEvent::Initiated(_) | PaymentEvent::ActionRequired(_) => {}
         }
@@ -133,6 +172,8 @@ pub struct Line {
     allocated: BTreeMap<u16, u32>,
     shipped: BTreeMap<u16, u32>,
     delivered: BTreeMap<u16, u32>,
+    /// Announced, by return, and what came of it once it did.
+    returns: BTreeMap<u16, (u32, Option<u32>)>,
 }
 
 impl Line {
@@ -147,6 +188,21 @@ impl Line {
     pub fn delivered(&self) -> u32 {
         self.delivered.values().sum()
     }
+
+    pub fn returned(&self) -> u32 {
+        self.returns.values().filter_map(|(_, came)| *came).sum()
+    }
+
+    /// Announced, and not received.
+    pub fn announced(&self) -> u32 {
+        let open = self.returns.values().filter(|(_, came)| came.is_none());
+        open.map(|(announced, _)| announced).sum()
+    }
+
+    pub fn came_as_announced(&self) -> bool {
+        let mut returns = self.returns.values();
+        returns.all(|(announced, came)| came.is_none_or(|came| came <= *announced))
+    }
 }
 
 /// All sums of a case.
@@ -154,6 +210,8 @@ impl Line {
 pub struct Ledger {
     pub payments: BTreeMap<u16, Payment>,
     pub lines: BTreeMap<LineId, Line>,
+    /// What is due for the returns that were received.
+    pub received: BTreeMap<u16, i64>,
 }
 
 impl Ledger {
@@ -195,6 +253,25 @@ impl Ledger {
             OrderEvent::FulfillmentReleased(e) => self.each(&e.lines, |line, _| {
                 line.allocated.remove(&e.shipment);
             }),
+            OrderEvent::ReturnRequested(e) => {
+                for pieces in &e.lines {
+                    let line = self.lines.entry(pieces.line).or_default();
+                    line.returns.entry(e.return_id.0).or_default().0 += pieces.quantity.get();
+                }
+            }
+            OrderEvent::ReturnReceived(e) => {
+                self.received.insert(e.return_id.0, e.refund_due);
+                // What was announced and is not named did not come.
+                let returns = self.lines.values_mut().flat_map(|line| &mut line.returns);
+                for (_, (_, came)) in returns.filter(|(number, _)| **number == e.return_id.0) {
+                    *came = Some(0);
+                }
+                for pieces in &e.lines {
+                    let line = self.lines.entry(pieces.line).or_default();
+                    let (_, came) = line.returns.entry(e.return_id.0).or_default();
+                    *came = Some(came.unwrap_or(0) + pieces.quantity.get());
+                }
+            }
             _ => {}
         }
     }

@@ -10,10 +10,11 @@ mod fixtures;
 mod history;
 mod ledger;
 
+use chrono::TimeDelta;
 use docket_domain::order::OrderEvent;
 use docket_domain::payment::{OperationStatus, PaymentEvent};
 use docket_domain::shipment::{CarrierStatus, ShipmentEvent};
-use docket_domain::testing::{seal, staff};
+use docket_domain::testing::{NOW, after, seal, staff};
 use docket_domain::{CaptureId, Currency, Decision, Event, State, decide};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -49,6 +50,8 @@ fn amounts(event: &Event) -> Vec<(i64, Currency)> {
             PaymentEvent::RefundRequested(e) => vec![(e.amount, e.currency)],
             PaymentEvent::Refunded(e) => vec![(e.amount, e.currency)],
             PaymentEvent::RefundFailed(e) => vec![(e.amount, e.currency)],
+            PaymentEvent::DisputeOpened(e) => vec![(e.amount, e.currency)],
+            PaymentEvent::DisputeClosed(e) => vec![(e.amount, e.currency)],
             PaymentEvent::ActionRequired(_)
             | PaymentEvent::AuthorizationFailed(_)
             | PaymentEvent::AuthorizationExpired(_)
@@ -84,16 +87,31 @@ proptest! {
         })?;
     }
 
-    /// M3: refunded and being refunded is at most captured.
+    /// M3: refunded and being refunded is at most captured without what is disputed or lost.
     #[test]
     fn m3_refunds_stay_within_the_captures(history in history()) {
         after_every_event(&history, |ledger, event| {
             for payment in ledger.payments.values() {
                 let committed = payment.refunded() + payment.refund_pending();
-                prop_assert!(committed <= payment.captured(), "{payment:?} after {event:?}");
+                let kept = payment.captured() - payment.lost() - payment.disputed();
+                prop_assert!(committed <= kept, "{payment:?} after {event:?}");
             }
             Ok(())
         })?;
+    }
+
+    /// M3: what is asked back for a return is at most what is due for it, over all payments; and it was received.
+    #[test]
+    fn m3_refunds_of_a_return_stay_within_its_due(history in history()) {
+        let mut ledger = Ledger::default();
+        for event in history.events() {
+            ledger.add(event);
+            let Event::Payment(PaymentEvent::RefundRequested(refund)) = &event.event else { continue };
+            let Some(number) = refund.return_id else { continue };
+            let asked: i64 = ledger.payments.values().map(|payment| payment.refunds_of(number.0)).sum();
+            let due = ledger.received.get(&number.0);
+            prop_assert!(due.is_some_and(|due| asked <= *due), "{asked} of {due:?}: {event:?}");
+        }
     }
 
     /// M4: a void takes exactly the uncaptured rest, and nothing is asked for after a void, an expiry or a final capture.
@@ -140,7 +158,7 @@ proptest! {
             let nothing = decide(&case, &seal(result(is_done, unknown)), &staff());
             prop_assert_eq!(nothing, Ok(Decision::NothingToDo));
             if let Decision::Events(events) = decide(&case, &seal(result(is_done, 1)), &staff()).unwrap() {
-                case = events.iter().fold(case, |case, event| case.evolve(event));
+                case = after(case, &events, &staff());
             }
         }
         let status = case.payment(1).unwrap().captures[&CaptureId(1)].status;
@@ -166,10 +184,15 @@ proptest! {
             prop_assert_eq!(parts.iter().sum::<i64>(), sums.authorized);
             prop_assert_eq!((state.captured(), state.refunded()), (sums.captured(), sums.refunded()));
             prop_assert_eq!(state.voided + state.expired, sums.released);
-            paid += sums.captured() - sums.refunded();
+            prop_assert_eq!((state.disputed(), state.lost()), (sums.disputed(), sums.lost()));
+            // What was captured is kept, given back or lost, or may still be either.
+            let kept = [state.refundable(), state.refund_pending(), state.disputed()];
+            prop_assert!(kept.iter().all(|part| *part >= 0));
+            prop_assert_eq!(kept.iter().sum::<i64>() + state.refunded() + state.lost(), state.captured());
+            paid += sums.captured() - sums.refunded() - sums.lost();
         }
         let states = history.case.payments.values();
-        prop_assert_eq!(paid, states.map(|p| p.captured() - p.refunded()).sum::<i64>());
+        prop_assert_eq!(paid, states.map(|p| p.captured() - p.refunded() - p.lost()).sum::<i64>());
     }
 
     /// Q1: of every line, cancelled and allocated is at most ordered.
@@ -194,6 +217,67 @@ proptest! {
             }
             Ok(())
         })?;
+    }
+
+    /// Q2: of every line, returned and announced is at most delivered, and nothing comes back that was not announced.
+    #[test]
+    fn q2_nothing_comes_back_that_was_not_delivered(history in history()) {
+        after_every_event(&history, |ledger, event| {
+            for line in ledger.lines.values() {
+                prop_assert!(line.returned() + line.announced() <= line.delivered(), "{line:?} after {event:?}");
+                prop_assert!(line.came_as_announced(), "{line:?} after {event:?}");
+            }
+            Ok(())
+        })?;
+    }
+
+    /// Whatever is cancelled and returned of an order, in whatever parts, is worth together what the same pieces are worth
+    /// at once, and never more than the order.
+    #[test]
+    fn what_is_cancelled_and_returned_adds_up(history in history()) {
+        let mut ledger = Ledger::default();
+        let (mut value, mut worth) = (0, 0);
+        for event in history.events() {
+            ledger.add(event);
+            match &event.event {
+                Event::Order(OrderEvent::LinesCancelled(e)) => value += e.value,
+                Event::Order(OrderEvent::ReturnReceived(e)) => value += e.refund_due,
+                _ => {}
+            }
+        }
+        for line in &history.case.order.lines {
+            let sums = &ledger.lines[&line.line.id];
+            let (total, back) = (line.line.total().unwrap(), line.line.quantity.get() - sums.returned());
+            worth += line.line.value_of(sums.cancelled).unwrap() + total - line.line.value_of(back).unwrap();
+        }
+        prop_assert_eq!(value, worth);
+        prop_assert!(value <= history.case.order.totals_now().unwrap().grand);
+    }
+
+    /// A draft is reminded at most twice, never within an hour of work on it, and a day apart.
+    #[test]
+    fn a_draft_is_reminded_twice_at_most(history in history()) {
+        let (mut worked, mut reminded) = (None, Vec::new());
+        for step in &history.steps {
+            for event in &step.events {
+                match &event.event {
+                    Event::Order(
+                        OrderEvent::Drafted(_) | OrderEvent::LineAdded(_)
+                        | OrderEvent::LineQuantityChanged(_) | OrderEvent::DetailsSet(_),
+                    ) => worked = worked.max(Some(step.context.now)),
+                    Event::Order(OrderEvent::Abandoned(e)) => {
+                        prop_assert_eq!(Some(e.last_activity), worked);
+                        prop_assert!(step.context.now - e.last_activity >= TimeDelta::hours(1));
+                        reminded.push(step.context.now);
+                        prop_assert_eq!(usize::from(e.reminder), reminded.len());
+                    }
+                    Event::Order(OrderEvent::Placed(_)) => prop_assert!(history.case.order.idle.is_none()),
+                    _ => {}
+                }
+            }
+        }
+        prop_assert!(reminded.len() <= 2);
+        prop_assert!(reminded.windows(2).all(|pair| pair[1] - pair[0] >= TimeDelta::hours(24)));
     }
 
     /// Q3: once an order is placed, its lines are not edited.
@@ -272,7 +356,7 @@ proptest! {
             let other = (seed.rotate_left(at as u32) as usize) % len;
             events.swap(at, other);
         }
-        let case = events.iter().chain(&events).fold(Default::default(), |case: docket_domain::Case, e| case.evolve(e));
+        let case = events.iter().chain(&events).fold(Default::default(), |case: docket_domain::Case, e| case.evolve(e, NOW));
         prop_assert!(case.payments.values().all(|payment| payment.approximate_bytes() > 0));
     }
 }

@@ -468,6 +468,7 @@ fn a_late_result_does_not_break_a_law() {
         captured: 0,
         refunded: 0,
         pending: 1,
+        disputed: 0,
         requested: 0,
     };
     captured()
@@ -527,6 +528,7 @@ fn refund_counts_what_is_pending() {
         captured: 600,
         refunded: 0,
         pending: 500,
+        disputed: 0,
         requested: 101,
     };
     let given = captured()
@@ -581,6 +583,7 @@ fn of_two_results_of_a_refund_the_newer_counts() {
         captured: 600,
         refunded: 0,
         pending: 1,
+        disputed: 0,
         requested: 600,
     };
     given.and(refund(1)).when(done(8)).then_refused(exceeds);

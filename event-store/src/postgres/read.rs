@@ -7,6 +7,7 @@ use crate::{
     envelope::{CommandEnvelope, Origin, RecordedEvent},
     position::Position,
 };
+use chrono::{DateTime, Utc};
 use docket_domain::{CommandId, DecodeError, Event, OrderId, StreamId, Version};
 use sqlx::{AssertSqlSafe, PgExecutor, Row, postgres::PgRow};
 use std::{borrow::Cow, sync::Arc};
@@ -26,7 +27,7 @@ select "offset", occurred_at, recorded_at, event_id, order_id, command_id, versi
 
 /// What a fold needs of a stream, and no more: a stream is folded far more often than it is shown.
 const FACTS: &str = r#"
-select version, schema_version, event_type, payload::text
+select version, schema_version, event_type, payload::text, occurred_at
   from events
  where order_id = $1 and stream_kind = $2 and stream_number = $3 and version > $4
  order by version limit $5"#;
@@ -66,8 +67,8 @@ pub(crate) async fn stream(
     )
 }
 
-/// A fact of a stream at its version, or why it cannot be decoded.
-pub(super) type VersionedFact = (Version, Result<Event, DecodeError>);
+/// A fact of a stream at its version and business time, or why it cannot be decoded.
+pub(super) type VersionedFact = (Version, DateTime<Utc>, Result<Event, DecodeError>);
 
 /// Up to `limit` facts of a stream after a version, in order.
 pub(super) async fn facts(
@@ -81,7 +82,7 @@ pub(super) async fn facts(
     let fact = |row: &PgRow| {
         let schema_version = row.try_get::<i16, _>(1)? as u16;
         let event = Event::from_payload(row.try_get(2)?, schema_version, row.try_get(3)?);
-        Ok((Version(row.try_get(0)?), event))
+        Ok((Version(row.try_get(0)?), row.try_get(4)?, event))
     };
     rows.iter().map(fact).collect()
 }

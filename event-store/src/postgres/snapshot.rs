@@ -5,8 +5,9 @@ use crate::{cache::Folded, limits};
 use docket_domain::{DecodeError, State, StreamId, Version};
 use sqlx::{PgConnection, PgPool, Row};
 
-/// Raised whenever a state's fields change their meaning: older snapshots are then passed over.
-const STATE_FORMAT: i16 = 1;
+/// Raised whenever a state's fields change their meaning: older snapshots are then passed over. 2: a draft knows when
+/// somebody worked on it last, which the events before a snapshot of format 1 would not tell any more.
+const STATE_FORMAT: i16 = 2;
 
 const LOAD_SNAPSHOT: &str = r#"
 select version, state::text from snapshots
@@ -67,7 +68,7 @@ pub(crate) async fn catch_up(
                 continue;
             }
         }
-        for (version, fact) in page {
+        for (version, at, fact) in page {
             if until.is_some_and(|until| version > until) {
                 return Ok(folded);
             }
@@ -76,7 +77,7 @@ pub(crate) async fn catch_up(
                 version,
                 source,
             })?;
-            folded.state = folded.state.evolve(&fact);
+            folded.state = folded.state.evolve(&fact, at);
             folded.version = version;
         }
         if !full {

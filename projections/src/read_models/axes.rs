@@ -89,6 +89,8 @@ words! {
         PartiallyDelivered = "partially_delivered",
         /// All did.
         Delivered = "delivered",
+        /// All did, and the customer sent some back.
+        PartiallyReturned = "partially_returned",
         /// All that was shipped comes back.
         Returned = "returned",
     }
@@ -99,7 +101,8 @@ words! {
 pub struct Sums {
     /// What gateways hold or held, captured or not.
     pub authorized: i64,
-    /// What they took.
+    /// What they took, which is what the order calls paid. What was refunded or lost to disputes was paid before, and
+    /// has its own sums.
     pub captured: i64,
     /// What they gave back.
     pub refunded: i64,
@@ -184,7 +187,8 @@ pub struct LineProgress {
     pub shipped: u64,
     /// Arrived.
     pub delivered: u64,
-    /// On their way back, or back.
+    /// On their way back with a carrier that could not hand them over, or sent back by the customer and received.
+    /// Those were delivered before, and are counted there too.
     pub returned: u64,
 }
 
@@ -209,11 +213,13 @@ pub fn line_progress<'a>(
         }
     }
     let of = |line: &docket_domain::order::OrderLine| {
+        let moved = moved.get(&line.line.id).copied().unwrap_or_default();
         let progress = LineProgress {
             ordered: u64::from(line.line.quantity.get()),
             cancelled: u64::from(line.cancelled),
             allocated: u64::from(line.allocated),
-            ..moved.get(&line.line.id).copied().unwrap_or_default()
+            returned: moved.returned.saturating_add(u64::from(line.returned)),
+            ..moved
         };
         (line.line.id, progress)
     };
@@ -222,7 +228,7 @@ pub fn line_progress<'a>(
 
 /// How far the shipments have come together. Lines that need no shipping do not count.
 pub fn fulfillment_status(order: &Order, progress: &[(LineId, LineProgress)]) -> FulfillmentStatus {
-    let mut sum = LineProgress::default();
+    let (mut sum, mut sent_back) = (LineProgress::default(), false);
     for (line, (_, progress)) in order.lines.iter().zip(progress) {
         if line.line.requires_shipping {
             sum.ordered = sum.ordered.saturating_add(progress.ordered);
@@ -231,6 +237,7 @@ pub fn fulfillment_status(order: &Order, progress: &[(LineId, LineProgress)]) ->
             sum.shipped = sum.shipped.saturating_add(progress.shipped);
             sum.delivered = sum.delivered.saturating_add(progress.delivered);
             sum.returned = sum.returned.saturating_add(progress.returned);
+            sent_back |= line.returned > 0;
         }
     }
     let needed = sum.ordered.saturating_sub(sum.cancelled);
@@ -240,7 +247,10 @@ pub fn fulfillment_status(order: &Order, progress: &[(LineId, LineProgress)]) ->
         FulfillmentStatus::Returned
     } else if sum.delivered > 0 {
         let all = sum.delivered >= needed;
-        if all {
+        // While pieces are still to come, that is what matters.
+        if all && sent_back {
+            FulfillmentStatus::PartiallyReturned
+        } else if all {
             FulfillmentStatus::Delivered
         } else {
             FulfillmentStatus::PartiallyDelivered

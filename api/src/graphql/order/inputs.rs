@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::graphql::{
     command::asks,
-    order::parts::HoldReason,
+    order::parts::{HoldReason, Signal},
     scalars::{CountryScalar, CurrencyScalar, MoneyInput},
 };
 
@@ -26,6 +26,8 @@ asks! {
     CancelOrderInput => domain::CancelOrder, "CancelOrderPayload", optional;
     ExpireOrderInput => domain::ExpireOrder, "ExpireOrderPayload", optional;
     CompleteOrderInput => domain::CompleteOrder, "CompleteOrderPayload", optional;
+    FlagOrderInput => domain::FlagOrder, "FlagOrderPayload", optional;
+    RemindAbandonedInput => domain::RemindAbandoned, "RemindAbandonedPayload", optional;
 }
 
 /// Begins an order.
@@ -398,6 +400,39 @@ pub struct ExpireOrderInput {
 #[serde(rename_all = "camelCase")]
 pub struct CompleteOrderInput {
     /// This order.
+    pub order: ID,
+    /// The version that the order's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Notes what a detector noticed.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlagOrderInput {
+    /// About this order.
+    pub order: ID,
+    /// What.
+    pub signal: Signal,
+    /// What shows it: at most 10 references or counts, nothing personal. Their order says nothing.
+    #[graphql(default)]
+    pub evidence: Vec<String>,
+    /// The version that the order's stream must have.
+    #[serde(skip)]
+    pub expected_version: Option<i32>,
+    /// Your name for this request, at most 255 bytes: the same again is answered, not done again.
+    #[serde(skip)]
+    pub idempotency_key: Option<String>,
+}
+
+/// Reminds the customer of a draft that nobody works on any more.
+#[derive(Debug, InputObject, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemindAbandonedInput {
+    /// Of this order.
     pub order: ID,
     /// The version that the order's stream must have.
     #[serde(skip)]

@@ -8,6 +8,7 @@ pub(super) mod load;
 pub(super) mod mutations;
 pub(super) mod parts;
 pub(super) mod queries;
+pub(super) mod returns;
 pub(super) mod source;
 pub(super) mod subscriptions;
 mod types;

@@ -4,12 +4,14 @@ use async_graphql::{Context, Object, Result};
 
 use super::inputs::{
     AddLineInput, AllocateFulfillmentInput, CancelLinesInput, CancelOrderInput, CompleteOrderInput,
-    ConfirmOrderInput, CorrectAddressInput, CreateOrderInput, ExpireOrderInput, PlaceHoldInput,
-    PlaceOrderInput, ReleaseFulfillmentInput, ReleaseHoldInput, SetDetailsInput, SetLineQuantityInput,
+    ConfirmOrderInput, CorrectAddressInput, CreateOrderInput, ExpireOrderInput, FlagOrderInput,
+    PlaceHoldInput, PlaceOrderInput, ReleaseFulfillmentInput, ReleaseHoldInput, RemindAbandonedInput,
+    SetDetailsInput, SetLineQuantityInput,
 };
+use super::returns::{ReceiveReturnInput, RequestReturnInput};
 use crate::graphql::{
     command::run,
-    payload::{OrderPayload, ShipmentPayload},
+    payload::{OrderPayload, ReturnPayload, ShipmentPayload},
 };
 
 /// Mutations of an order.
@@ -116,6 +118,39 @@ impl OrderMutations {
         ctx: &Context<'_>,
         input: CompleteOrderInput,
     ) -> Answered<CompleteOrderInput> {
+        Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Asks to send back pieces that were delivered: at most as many as arrived and are not back or announced.
+    async fn request_return(
+        &self,
+        ctx: &Context<'_>,
+        input: RequestReturnInput,
+    ) -> Result<Option<ReturnPayload<RequestReturnInput>>> {
+        Ok(Some(ReturnPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records what came back of a return, and what the customer is to get for it. It closes the return; received once
+    /// more with the same pieces, nothing is done.
+    async fn receive_return(
+        &self,
+        ctx: &Context<'_>,
+        input: ReceiveReturnInput,
+    ) -> Result<Option<ReturnPayload<ReceiveReturnInput>>> {
+        Ok(Some(ReturnPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Notes what a detector noticed. It stops nothing; `placeHold` does.
+    async fn flag_order(&self, ctx: &Context<'_>, input: FlagOrderInput) -> Answered<FlagOrderInput> {
+        Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Reminds the customer of a draft that nobody has worked on for an hour; once more a day later, and not again.
+    async fn remind_abandoned(
+        &self,
+        ctx: &Context<'_>,
+        input: RemindAbandonedInput,
+    ) -> Answered<RemindAbandonedInput> {
         Ok(Some(OrderPayload::new(run(ctx, &input).await?)))
     }
 }

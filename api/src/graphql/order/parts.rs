@@ -1,6 +1,7 @@
 //! The parts of an order as they are shown.
 
 use async_graphql::{Enum, ID, SimpleObject};
+use chrono::{DateTime, Utc};
 use docket_domain::{Currency, address, order as domain, text::Name};
 use docket_projections::read_models::axes::LineProgress;
 use serde::Serialize;
@@ -101,6 +102,8 @@ pub enum FulfillmentStatus {
     PartiallyDelivered,
     /// All did.
     Delivered,
+    /// All did, and the customer sent some back.
+    PartiallyReturned,
     /// All that was shipped comes back.
     Returned,
 }
@@ -120,6 +123,28 @@ pub enum HoldReason {
     Stock,
     /// Somebody wants to look at it.
     Manual,
+}
+
+/// What a detector noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, Serialize)]
+#[graphql(remote = "docket_domain::order::Signal")]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// Payments that look like fraud.
+    FraudPattern,
+    /// A value above the shop's threshold.
+    HighValue,
+}
+
+/// What a detector noticed, and what shows it.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct OrderFlag {
+    /// What.
+    pub signal: Signal,
+    /// What shows it.
+    pub evidence: Vec<String>,
+    /// When.
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// What an order adds up to.
@@ -183,8 +208,10 @@ pub struct OrderLine {
     pub shipped: i32,
     /// Pieces that arrived.
     pub delivered: i32,
-    /// Pieces on their way back, or back.
+    /// Pieces on their way back with a carrier that could not hand them over, or sent back by the customer and received.
     pub returned: i32,
+    /// Pieces that the customer announced to send back and that have not come.
+    pub return_pending: i32,
 }
 
 /// Pieces of a line are at most a million; what did not fit would be shown as the largest number that does.
@@ -193,7 +220,12 @@ pub(in crate::graphql) fn count(number: impl TryInto<i32>) -> i32 {
 }
 
 impl OrderLine {
-    pub(super) fn of(line: &domain::OrderLine, progress: &LineProgress, currency: Currency) -> Self {
+    pub(super) fn of(
+        order: &domain::Order,
+        line: &domain::OrderLine,
+        progress: &LineProgress,
+        currency: Currency,
+    ) -> Self {
         let sold = &line.line;
         let money = |amount| MoneyValue::new(amount, currency);
         Self {
@@ -213,6 +245,7 @@ impl OrderLine {
             shipped: count(progress.shipped),
             delivered: count(progress.delivered),
             returned: count(progress.returned),
+            return_pending: count(order.return_pending(sold.id)),
         }
     }
 }

@@ -7,9 +7,10 @@ use docket_event_store::Origin;
 
 use super::{
     parts::{
-        Address, Allocation, FulfillmentStatus, HoldReason, LineQuantity, OrderLine, OrderPaymentStatus,
-        OrderStatus, OrderTotals, ShippingMethod,
+        Address, Allocation, FulfillmentStatus, HoldReason, LineQuantity, OrderFlag, OrderLine,
+        OrderPaymentStatus, OrderStatus, OrderTotals, ShippingMethod,
     },
+    returns::OrderReturn,
     source::{Order, Source},
 };
 use crate::graphql::{
@@ -124,13 +125,30 @@ impl Order {
         self.money_of().map(|currency| MoneyValue::new(value, currency))
     }
 
-    /// What its payments took.
+    /// What its payments took. What was given back, or lost in a dispute, was paid all the same: see `lost` and each
+    /// payment's `refunded`.
     async fn paid(&self) -> Option<MoneyValue> {
         let paid = match &self.0 {
             Source::Detail(view) => view.detail.sums().captured,
             Source::Summary(row) => row.sums.captured,
         };
         self.money_of().map(|currency| MoneyValue::new(paid, currency))
+    }
+
+    /// What payers dispute and nobody has decided.
+    async fn disputed(&self, ctx: &Context<'_>) -> Result<Option<MoneyValue>> {
+        let view = self.view(ctx).await?;
+        Ok(self
+            .money_of()
+            .map(|currency| MoneyValue::new(view.detail.disputed(), currency)))
+    }
+
+    /// What was lost to payers who disputed it; it is part of `paid`.
+    async fn lost(&self, ctx: &Context<'_>) -> Result<Option<MoneyValue>> {
+        let view = self.view(ctx).await?;
+        Ok(self
+            .money_of()
+            .map(|currency| MoneyValue::new(view.detail.lost(), currency)))
     }
 
     /// It was brought in from elsewhere.
@@ -296,7 +314,7 @@ impl Order {
             let (lines, currency) = (order.lines.iter().zip(&progress), order.currency?);
             Some(
                 lines
-                    .map(|(line, (_, progress))| OrderLine::of(line, progress, currency))
+                    .map(|(line, (_, progress))| OrderLine::of(order, line, progress, currency))
                     .collect(),
             )
         })
@@ -313,6 +331,37 @@ impl Order {
                 released: allocation.released,
             };
             Some(order.allocations.iter().map(allocation).collect())
+        })
+        .await
+    }
+
+    /// What the customer sends back, by number.
+    async fn returns(&self, ctx: &Context<'_>) -> Result<Option<Vec<OrderReturn>>> {
+        self.state(ctx, |view, order| {
+            let numbers = order.returns.keys();
+            Some(
+                numbers
+                    .filter_map(|number| OrderReturn::of(&view.detail, *number))
+                    .collect(),
+            )
+        })
+        .await
+    }
+
+    /// What detectors noticed, in the order of time.
+    async fn flags(&self, ctx: &Context<'_>) -> Result<Option<Vec<OrderFlag>>> {
+        self.state(ctx, |view, order| {
+            let times = view.detail.document.flagged_at.iter().copied().map(Some);
+            let flags = order.flags.iter().zip(times.chain(std::iter::repeat(None)));
+            Some(
+                flags
+                    .map(|(flag, at)| OrderFlag {
+                        signal: flag.signal.into(),
+                        evidence: flag.evidence.iter().map(ToString::to_string).collect(),
+                        at,
+                    })
+                    .collect(),
+            )
         })
         .await
     }

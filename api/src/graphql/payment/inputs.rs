@@ -289,6 +289,11 @@ pub struct RefundPaymentInput {
     pub amount: Option<MoneyInput>,
     /// Why.
     pub reason: String,
+    /// For this return of the order, by its number: it must have been received, and all its refunds together are at most
+    /// what is due for it.
+    #[graphql(name = "return")]
+    #[serde(rename = "return", skip_serializing_if = "Option::is_none")]
+    pub return_number: Option<i32>,
     /// For these pieces.
     #[graphql(default)]
     pub lines: Vec<LineQuantityInput>,

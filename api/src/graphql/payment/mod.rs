@@ -1,5 +1,6 @@
 //! Payments.
 
+pub(super) mod disputes;
 pub(super) mod inputs;
 pub(super) mod mutations;
 mod parts;

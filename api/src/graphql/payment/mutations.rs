@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, Object, Result};
 
+use super::disputes::{RecordDisputeInput, RecordDisputeOutcomeInput};
 use super::inputs::{
     AdjustAuthorizationInput, CapturePaymentInput, ExpireAuthorizationInput, InitiatePaymentInput,
     RecordAuthorizationFailureInput, RecordAuthorizationInput, RecordCaptureFailureInput, RecordCaptureInput,
@@ -127,6 +128,24 @@ impl PaymentMutations {
         ctx: &Context<'_>,
         input: RecordRefundFailureInput,
     ) -> Answered<RecordRefundFailureInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records that the payer disputes money that was taken. While it is open, what is disputed cannot be refunded.
+    async fn record_dispute(
+        &self,
+        ctx: &Context<'_>,
+        input: RecordDisputeInput,
+    ) -> Answered<RecordDisputeInput> {
+        Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
+    }
+
+    /// Records who keeps disputed money.
+    async fn record_dispute_outcome(
+        &self,
+        ctx: &Context<'_>,
+        input: RecordDisputeOutcomeInput,
+    ) -> Answered<RecordDisputeOutcomeInput> {
         Ok(Some(PaymentPayload::new(run(ctx, &input).await?)))
     }
 }

@@ -172,6 +172,9 @@ pub struct Refund {
     pub status: OperationStatus,
     /// Why it was asked for.
     pub reason: Option<String>,
+    /// For this return of the order, by its number.
+    #[graphql(name = "return")]
+    pub return_number: Option<i32>,
     /// For these pieces.
     pub lines: Vec<LineQuantity>,
     /// When it was asked for.
@@ -200,6 +203,7 @@ impl Refund {
             reason: more
                 .and_then(|more| more.reason.as_ref())
                 .map(ToString::to_string),
+            return_number: state.return_id.map(|number| i32::from(number.0)),
             lines: more
                 .map(|more| more.lines.iter().map(LineQuantity::from).collect())
                 .unwrap_or_default(),

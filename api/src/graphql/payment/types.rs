@@ -8,6 +8,7 @@ use docket_domain::{Currency, PaymentId, payment as domain};
 use docket_projections::read_models::order_detail::PaymentDetail;
 
 use super::{
+    disputes::Dispute,
     inputs::CaptureMethod,
     parts::{Capture, PaymentAction, PaymentFailure, PaymentMethod, PaymentStatus, Refund},
 };
@@ -150,7 +151,17 @@ impl Payment {
         self.money(domain::Payment::refund_pending)
     }
 
-    /// What can still be given back.
+    /// What the payer disputes and nobody has decided.
+    async fn disputed(&self) -> Option<MoneyValue> {
+        self.money(domain::Payment::disputed)
+    }
+
+    /// What was lost to a payer who disputed it. It was captured, and is not refunded.
+    async fn lost(&self) -> Option<MoneyValue> {
+        self.money(domain::Payment::lost)
+    }
+
+    /// What can still be given back: captured, and neither refunded, being refunded, disputed nor lost.
     async fn refundable(&self) -> Option<MoneyValue> {
         self.money(domain::Payment::refundable)
     }
@@ -213,6 +224,14 @@ impl Payment {
         let id = self.payment_id();
         refunds
             .map(|(number, state)| Refund::of(id, *number, state, detail.refunds.get(number), self.currency))
+            .collect()
+    }
+
+    /// Its disputes, by the gateway's names for them.
+    async fn disputes(&self) -> Vec<Dispute> {
+        let disputes = self.state().into_iter().flat_map(|state| &state.disputes);
+        disputes
+            .map(|(dispute, state)| Dispute::of(dispute, state, self.currency))
             .collect()
     }
 

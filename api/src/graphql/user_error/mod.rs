@@ -24,6 +24,10 @@ pub enum UserErrorCode {
     CaptureExceedsAuthorized,
     /// More would be refunded than is captured.
     RefundExceedsCaptured,
+    /// More would be refunded for a return than is due for it.
+    RefundExceedsReturn,
+    /// More would be disputed than is left of what was captured.
+    DisputeExceedsCaptured,
     /// The gateway cannot hold more than was asked for.
     AuthorizationExceedsAmount,
     /// The authorization cannot fall below what is captured.
@@ -60,6 +64,16 @@ pub enum UserErrorCode {
     ExceedsAllocated,
     /// Not everything has arrived.
     NotDelivered,
+    /// More pieces would come back than were delivered.
+    ReturnExceedsDelivered,
+    /// More pieces came back than were announced.
+    ReceivedExceedsRequested,
+    /// There is no such return.
+    UnknownReturn,
+    /// Nothing came back yet.
+    ReturnNotReceived,
+    /// It came back already, with other content.
+    ReturnReceived,
     /// A number above its limit.
     LimitExceeded,
     /// There is no such line.
@@ -166,8 +180,62 @@ user_errors! {
         refunded: BigInt,
         /// What is being refunded.
         pending: BigInt,
+        /// What is disputed, or was lost to a dispute.
+        disputed: BigInt,
         /// What was asked for.
         requested: BigInt,
+    }
+    /// More would be disputed than is left of what was captured. Amounts are minor units of the payment's currency.
+    DisputeExceedsCaptured {
+        /// What was captured.
+        captured: BigInt,
+        /// What was refunded of it.
+        refunded: BigInt,
+        /// What is being refunded.
+        pending: BigInt,
+        /// What other disputes are about, or was lost to them.
+        disputed: BigInt,
+        /// What this dispute is about.
+        requested: BigInt,
+    }
+    /// More would be refunded for a return than is due for it. Amounts are minor units of the order's currency.
+    RefundExceedsReturn {
+        /// Which return, by its number.
+        #[graphql(name = "return")]
+        return_number: i32,
+        /// What is due for it.
+        refund_due: BigInt,
+        /// What was refunded for it, by whichever payment.
+        refunded: BigInt,
+        /// What is being refunded for it.
+        pending: BigInt,
+        /// What was asked for.
+        requested: BigInt,
+    }
+    /// More pieces of a line would come back than were delivered.
+    ReturnExceedsDelivered {
+        /// Which line.
+        line: i32,
+        /// How many were delivered.
+        delivered: i32,
+        /// How many of them came back.
+        returned: i32,
+        /// How many of them are announced and have not come.
+        pending: i32,
+        /// How many were asked for.
+        requested: i32,
+    }
+    /// More pieces of a line came back than the return is about.
+    ReceivedExceedsRequested {
+        /// Which return, by its number.
+        #[graphql(name = "return")]
+        return_number: i32,
+        /// Which line.
+        line: i32,
+        /// How many were announced.
+        requested: i32,
+        /// How many came.
+        received: i32,
     }
     /// An authorization above what was asked for or below what is spoken for. Amounts are minor units.
     AuthorizationOutOfBounds {

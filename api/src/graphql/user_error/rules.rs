@@ -5,8 +5,9 @@ use docket_domain::{Currency, LineId, MoneyError, OrderError, PaymentError, Ship
 
 use super::{
     AlreadyCovered, AlreadyDispatched, AlreadyExists, AmountPending, AuthorizationOutOfBounds,
-    CaptureExceedsAuthorized, IllegalTransition, InvalidAmount, LimitExceeded, NotCovered, NotDelivered,
-    NotDue, NotSettled, OnHold, QuantityExceedsAllocated, QuantityExceedsOpen, RefundExceedsCaptured,
+    CaptureExceedsAuthorized, DisputeExceedsCaptured, IllegalTransition, InvalidAmount, LimitExceeded,
+    NotCovered, NotDelivered, NotDue, NotSettled, OnHold, QuantityExceedsAllocated, QuantityExceedsOpen,
+    ReceivedExceedsRequested, RefundExceedsCaptured, RefundExceedsReturn, ReturnExceedsDelivered,
     RuleViolated, UnknownReference, UserError, UserErrorCode as Code,
 };
 use crate::graphql::{
@@ -29,6 +30,7 @@ const NOWHERE: &[&str] = &[];
 const AMOUNT: &[&str] = &["input", "amount"];
 const LINES: &[&str] = &["input", "lines"];
 const LINE: &[&str] = &["input", "line"];
+const RETURN: &[&str] = &["input", "return"];
 const PARCELS: &[&str] = &["input", "parcels"];
 
 fn line(id: LineId) -> i32 {
@@ -219,6 +221,48 @@ impl From<OrderError> for UserError {
                     currency: CurrencyScalar(currency),
                 })
             }
+            E::ReturnExceedsDelivered {
+                line: id,
+                delivered,
+                returned,
+                pending,
+                requested,
+            } => {
+                refuse!(ReturnExceedsDelivered, text, Code::ReturnExceedsDelivered, LINES, {
+                    line: line(id),
+                    delivered: count(delivered),
+                    returned: count(returned),
+                    pending: count(pending),
+                    requested: count(requested),
+                })
+            }
+            E::ReceivedExceedsRequested {
+                return_id,
+                line: id,
+                requested,
+                received,
+            } => {
+                refuse!(ReceivedExceedsRequested, text, Code::ReceivedExceedsRequested, LINES, {
+                    return_number: i32::from(return_id.0),
+                    line: line(id),
+                    requested: count(requested),
+                    received: count(received),
+                })
+            }
+            E::UnknownReturn { return_id } => unknown(text, Code::UnknownReturn, RETURN, &return_id),
+            E::ReturnReceived { .. } => rule(text, Code::ReturnReceived, RETURN, None),
+            E::TooManyReturns { limit: most } => limit(text, NOWHERE, "returns", number(most), None),
+            E::TooManyFlags { limit: most } => limit(text, NOWHERE, "flags", number(most), None),
+            E::TooMuchEvidence { count, limit: most } => limit(
+                text,
+                &["input", "evidence"],
+                "evidence",
+                number(most),
+                Some(number(count)),
+            ),
+            E::ReminderNotDue { due_at } => {
+                refuse!(NotDue, text, Code::NotDue, NOWHERE, { at: Some(due_at) })
+            }
             E::Forgotten { .. } => rule(text, Code::Forgotten, NOWHERE, None),
         }
     }
@@ -276,15 +320,50 @@ impl From<PaymentError> for UserError {
                 captured,
                 refunded,
                 pending,
+                disputed,
                 requested,
             } => {
                 refuse!(RefundExceedsCaptured, text, Code::RefundExceedsCaptured, AMOUNT, {
                     captured: BigInt(captured),
                     refunded: BigInt(refunded),
                     pending: BigInt(pending),
+                    disputed: BigInt(disputed),
                     requested: BigInt(requested),
                 })
             }
+            E::DisputeExceedsCaptured {
+                captured,
+                refunded,
+                pending,
+                disputed,
+                requested,
+            } => {
+                refuse!(DisputeExceedsCaptured, text, Code::DisputeExceedsCaptured, NOWHERE, {
+                    captured: BigInt(captured),
+                    refunded: BigInt(refunded),
+                    pending: BigInt(pending),
+                    disputed: BigInt(disputed),
+                    requested: BigInt(requested),
+                })
+            }
+            E::RefundExceedsReturn {
+                return_id,
+                refund_due,
+                refunded,
+                pending,
+                requested,
+            } => {
+                refuse!(RefundExceedsReturn, text, Code::RefundExceedsReturn, AMOUNT, {
+                    return_number: i32::from(return_id.0),
+                    refund_due: BigInt(refund_due),
+                    refunded: BigInt(refunded),
+                    pending: BigInt(pending),
+                    requested: BigInt(requested),
+                })
+            }
+            E::UnknownReturn { return_id } => unknown(text, Code::UnknownReturn, RETURN, &return_id),
+            E::ReturnNotReceived { .. } => rule(text, Code::ReturnNotReceived, RETURN, None),
+            E::TooManyDisputes { limit: most } => limit(text, NOWHERE, "disputes", number(most), None),
             E::NotDue { capture_before } => {
                 refuse!(NotDue, text, Code::NotDue, NOWHERE, { at: capture_before })
             }

@@ -1,6 +1,6 @@
 //! A draft: lines and details until it is placed (Q3: afterwards lines are only cancelled).
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{currency, require, require_remembered};
 use crate::context::Context;
@@ -11,8 +11,9 @@ use crate::money::{Currency, Money, MoneyError, proportion};
 use crate::order::command::{AddLine, CreateOrder, LineInput, SetDetails, SetLineQuantity};
 use crate::order::error::OrderError;
 use crate::order::event::{
-    DetailsSet, Drafted, LineAdded, LineQuantityChanged, OrderEvent, Placed, ShippingMethod,
+    Abandoned, DetailsSet, Drafted, LineAdded, LineQuantityChanged, OrderEvent, Placed, ShippingMethod,
 };
+use crate::order::evolve;
 use crate::order::line::{Line, Totals, gross};
 use crate::order::state::{Order, OrderLine, OrderStatus};
 use crate::refusal::{InvalidError, Refusal};
@@ -162,7 +163,7 @@ pub(crate) fn set_line_quantity(order: &Order, command: &SetLineQuantity) -> Dec
         discount,
         tax,
     };
-    let after = crate::order::evolve(order.clone(), &OrderEvent::LineQuantityChanged(event.clone()));
+    let after = evolve::apply(order.clone(), &OrderEvent::LineQuantityChanged(event.clone()));
     after.totals_now()?;
     Ok(Decision::one(OrderEvent::LineQuantityChanged(event)))
 }
@@ -240,6 +241,35 @@ pub(crate) fn set_details(order: &Order, command: &SetDetails) -> Decided {
         Totals::of(order.lines.iter().map(|line| &line.line), method.price)?;
     }
     Ok(Decision::one(OrderEvent::DetailsSet(Box::new(set))))
+}
+
+/// A timer's command: it may ring early, or after the customer came back.
+pub(crate) fn remind(order: &Order, context: &Context) -> Decided {
+    require(order, "be abandoned", &[OrderStatus::Draft])?;
+    // A draft has it from its first event on.
+    let Some(idle) = order.idle else {
+        return Ok(Decision::NothingToDo);
+    };
+    if idle.reminders >= limits::ABANDONED_REMINDERS {
+        return Ok(Decision::NothingToDo);
+    }
+    let rested = later(idle.since, TimeDelta::minutes(limits::ABANDONED_IDLE_MINUTES));
+    let again = idle
+        .reminded_at
+        .map(|at| later(at, TimeDelta::hours(limits::ABANDONED_AGAIN_HOURS)));
+    let due_at = again.map_or(rested, |again| again.max(rested));
+    if context.now < due_at {
+        return Err(OrderError::ReminderNotDue { due_at });
+    }
+    Ok(Decision::one(OrderEvent::Abandoned(Abandoned {
+        last_activity: idle.since,
+        reminder: idle.reminders.saturating_add(1),
+    })))
+}
+
+/// At the end of time, when the calendar ends first.
+fn later(time: DateTime<Utc>, by: TimeDelta) -> DateTime<Utc> {
+    time.checked_add_signed(by).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 /// Places the order. Placed again it stays as it is: it keeps the number that it got first.

@@ -1,12 +1,16 @@
-//! What an order decides: while it is a draft, as a sale, and about its goods.
+//! What an order decides: while it is a draft, as a sale, and about its goods, there and back.
 
 mod draft;
 mod fulfillment;
+mod returns;
 mod sale;
 
-pub(crate) use draft::{add_line, create, place, set_details, set_line_quantity};
+pub(crate) use draft::{add_line, create, place, remind, set_details, set_line_quantity};
 pub(crate) use fulfillment::{allocate, cancel_lines, release};
-pub(crate) use sale::{cancel, complete, confirm, correct_address, expire, forget, place_hold, release_hold};
+pub(crate) use returns::{receive_return, request_return};
+pub(crate) use sale::{
+    cancel, complete, confirm, correct_address, expire, flag, forget, place_hold, release_hold,
+};
 
 use super::error::OrderError;
 use super::state::{Order, OrderStatus};

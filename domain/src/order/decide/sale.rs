@@ -6,11 +6,12 @@ use crate::case::Case;
 use crate::context::Context;
 use crate::decide::Decision;
 use crate::ids::{OrderId, ShipmentId};
-use crate::order::command::{CancelOrder, ConfirmOrder, CorrectAddress, PlaceHold, ReleaseHold};
+use crate::limits;
+use crate::order::command::{CancelOrder, ConfirmOrder, CorrectAddress, FlagOrder, PlaceHold, ReleaseHold};
 use crate::order::error::OrderError;
 use crate::order::event::{
-    AddressCorrected, AddressKind, Cancelled, Completed, ConfirmMode, Confirmed, Expired, HoldPlaced,
-    HoldReleased, OrderEvent, PersonalDataForgotten,
+    AddressCorrected, AddressKind, Cancelled, Completed, ConfirmMode, Confirmed, Expired, Flagged,
+    HoldPlaced, HoldReleased, OrderEvent, PersonalDataForgotten,
 };
 use crate::order::state::{Order, OrderLine, OrderStatus};
 use crate::quantity::LineQuantity;
@@ -107,6 +108,27 @@ pub(crate) fn release_hold(order: &Order, command: &ReleaseHold) -> Decided {
     })))
 }
 
+/// Whatever the status: what a detector notices late is still worth knowing.
+pub(crate) fn flag(order: &Order, command: &FlagOrder) -> Decided {
+    let (count, limit) = (command.evidence.len(), limits::FLAG_EVIDENCE);
+    if count > limit {
+        return Err(OrderError::TooMuchEvidence { count, limit });
+    }
+    let flagged = Flagged {
+        signal: command.signal,
+        evidence: command.evidence.iter().cloned().collect(),
+    };
+    if order.flags.contains(&flagged) {
+        return Ok(Decision::NothingToDo);
+    }
+    if order.flags.len() >= limits::ORDER_FLAGS {
+        return Err(OrderError::TooManyFlags {
+            limit: limits::ORDER_FLAGS,
+        });
+    }
+    Ok(Decision::one(OrderEvent::Flagged(flagged)))
+}
+
 pub(crate) fn cancel(case: &Case, command: &CancelOrder) -> Decided {
     let order = &case.order;
     if order.status == OrderStatus::Cancelled {
@@ -145,6 +167,9 @@ pub(crate) fn expire(case: &Case, context: &Context) -> Decided {
     Ok(Decision::one(OrderEvent::Expired(Expired { due_at })))
 }
 
+/// The end of the sale, not of the order: returns and disputes may follow it. A return that was asked for does not hold
+/// it up, because one may be asked for a day later as well; a refund under way and a dispute that is open do. What a lost
+/// dispute took was captured before, so it is settled, at the shop's expense.
 pub(crate) fn complete(case: &Case, context: &Context) -> Decided {
     let order = &case.order;
     if order.status == OrderStatus::Completed {
@@ -156,7 +181,10 @@ pub(crate) fn complete(case: &Case, context: &Context) -> Decided {
     goods.try_for_each(|line| require_arrived(case, line))?;
     let captured = total(case, |payment| payment.captured());
     let open = total(case, |payment| {
-        payment.capturable().saturating_add(payment.refund_pending())
+        payment
+            .capturable()
+            .saturating_add(payment.refund_pending())
+            .saturating_add(payment.disputed())
     });
     let due = order.due();
     if captured < due || open > 0 {

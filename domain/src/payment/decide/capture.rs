@@ -105,6 +105,7 @@ pub(crate) fn record_capture_failure(
             captured: payment.captured().saturating_sub(operation.amount),
             refunded: payment.refunded(),
             pending: payment.refund_pending(),
+            disputed: payment.disputed().saturating_add(payment.lost()),
             requested: 0,
         });
     }

@@ -1,13 +1,15 @@
-//! What a payment decides: about its authorization, its captures and its refunds.
+//! What a payment decides: about its authorization, its captures, its refunds and its disputes.
 
 mod authorization;
 mod capture;
+mod dispute;
 mod refund;
 
 pub(crate) use authorization::{
     adjust, expire, initiate, record_authorization, record_authorization_failure, require_action, void,
 };
 pub(crate) use capture::{capture, record_capture, record_capture_failure};
+pub(crate) use dispute::{record_dispute, record_dispute_outcome};
 pub(crate) use refund::{record_refund, record_refund_failure, refund};
 
 use chrono::{DateTime, Utc};

@@ -188,6 +188,8 @@ fn begin(event: &RecordedEvent, at: DateTime<Utc>) -> OrderDetail {
             },
             cancel_reason: None,
             order: Order::default(),
+            returns: BTreeMap::new(),
+            flagged_at: Vec::new(),
             payments: BTreeMap::new(),
             shipments: BTreeMap::new(),
         },
@@ -195,7 +197,9 @@ fn begin(event: &RecordedEvent, at: DateTime<Utc>) -> OrderDetail {
 }
 
 fn apply_order(document: &mut Document, fact: &OrderEvent, at: DateTime<Utc>) {
-    document.order = order::evolve(std::mem::take(&mut document.order), fact);
+    document.order = order::evolve(std::mem::take(&mut document.order), fact, at);
+    // Only decisions need it; the times have when something happened last.
+    document.order.idle = None;
     let times = &mut document.times;
     match fact {
         OrderEvent::Placed(_) => times.placed_at = Some(at),
@@ -206,6 +210,13 @@ fn apply_order(document: &mut Document, fact: &OrderEvent, at: DateTime<Utc>) {
             times.cancelled_at = Some(at);
             document.cancel_reason = Some(fact.reason.clone());
         }
+        OrderEvent::ReturnRequested(fact) => {
+            document.returns.entry(fact.return_id).or_default().requested_at = at;
+        }
+        OrderEvent::ReturnReceived(fact) => {
+            document.returns.entry(fact.return_id).or_default().received_at = Some(at);
+        }
+        OrderEvent::Flagged(_) => document.flagged_at.push(at),
         _ => {}
     }
 }
@@ -248,7 +259,9 @@ fn apply_payment(payment: &mut PaymentDetail, fact: &PaymentEvent, at: DateTime<
         }
         PaymentEvent::ActionRequired(_)
         | PaymentEvent::AuthorizationAdjusted(_)
-        | PaymentEvent::AuthorizationExpired(_) => {}
+        | PaymentEvent::AuthorizationExpired(_)
+        | PaymentEvent::DisputeOpened(_)
+        | PaymentEvent::DisputeClosed(_) => {}
     }
 }
 

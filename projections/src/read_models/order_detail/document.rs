@@ -8,9 +8,9 @@ use crate::read_models::axes::{
 };
 use chrono::{DateTime, Utc};
 use docket_domain::{
-    CaptureId, Currency, LineId, OrderId, ParcelNumber, Personal, RefundId, Version,
+    CaptureId, Currency, LineId, OrderId, ParcelNumber, Personal, RefundId, ReturnId, Version,
     order::{Order, Totals},
-    payment::{Failure, Payment},
+    payment::{Failure, OperationStatus, Payment},
     shipment::{CarrierStatus, Shipment},
     text::{Name, Reason, Reference},
 };
@@ -66,14 +66,31 @@ pub struct Document {
     /// Why it was called off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<Reason>,
-    /// The order's own state.
+    /// The order's own state, but for how long a draft has lain idle: only decisions need it, and
+    /// [`Times::updated_at`] is what people read.
     pub order: Order,
+    /// When its returns were asked for and received.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub returns: BTreeMap<ReturnId, ReturnTimes>,
+    /// When its flags were raised, one for each of [`Order::flags`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flagged_at: Vec<DateTime<Utc>>,
     /// By number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub payments: BTreeMap<u16, PaymentDetail>,
     /// By number.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub shipments: BTreeMap<u16, ShipmentDetail>,
+}
+
+/// What a return has beside its state in [`Order::returns`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnTimes {
+    /// When it was asked for.
+    pub requested_at: DateTime<Utc>,
+    /// When it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<DateTime<Utc>>,
 }
 
 /// A payment.
@@ -204,6 +221,26 @@ impl OrderDetail {
     pub fn sums(&self) -> Sums {
         // The fold refused sums that do not fit.
         Sums::of(self.payments()).unwrap_or_default()
+    }
+
+    /// What payers dispute of its payments and nobody has decided.
+    pub fn disputed(&self) -> i64 {
+        self.payments()
+            .fold(0, |sum, payment| sum.saturating_add(payment.disputed()))
+    }
+
+    /// What its payments lost to payers who disputed them. It was captured before, so it is part of what was paid.
+    pub fn lost(&self) -> i64 {
+        self.payments()
+            .fold(0, |sum, payment| sum.saturating_add(payment.lost()))
+    }
+
+    /// What was given back for a return, or, as `Pending`, is being given back.
+    pub fn refunds_of(&self, return_id: ReturnId, status: OperationStatus) -> i64 {
+        let refunds = self.payments().flat_map(|payment| payment.refunds.values());
+        refunds
+            .filter(|refund| refund.return_id == Some(return_id) && refund.status == status)
+            .fold(0, |sum, refund| sum.saturating_add(refund.amount))
     }
 
     /// How far its payments have come.

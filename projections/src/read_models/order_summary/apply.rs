@@ -150,10 +150,10 @@ fn begin(event: &RecordedEvent, drafted: &Drafted) -> Entity {
 
 /// Folds the domain's states, and drops what the row does not follow from: it would only make the row larger.
 fn evolve(facts: &mut Facts, event: &RecordedEvent, fact: &Event) {
-    let number = event.stream.number;
+    let (number, at) = (event.stream.number, event.command.occurred_at);
     match fact {
         Event::Order(event) => {
-            let order = order::evolve(std::mem::take(&mut facts.order), event);
+            let order = order::evolve(std::mem::take(&mut facts.order), event, at);
             facts.order = Order {
                 name: None,
                 email: None,
@@ -161,6 +161,8 @@ fn evolve(facts: &mut Facts, event: &RecordedEvent, fact: &Event) {
                 note: None,
                 shipping_address: None,
                 billing_address: None,
+                flags: Vec::new(),
+                idle: None,
                 ..order
             };
         }
