@@ -189,6 +189,36 @@ const promises = {
     await close(page);
   },
 
+  async "GraphiQL completes, runs, formats and follows, with the page's token and without anybody else's server"() {
+    const page = await open();
+    await rows(page).first().waitFor();
+    page.on("request", (request) => request.url().startsWith(server.url) || page.complaints.push(request.url()));
+    await page.getByRole("link", { name: "GraphiQL" }).click();
+    const result = page.locator(".result-window");
+    const run = async (name) => {
+      await page.locator(".graphiql-execute-button").click();
+      await page.getByRole("menuitem", { name }).click();
+    };
+    await run("Orders");
+    await result.getByText("paymentStatus").first().waitFor();
+    await run("Changes");
+    await result.getByText('"cursor"').waitFor();
+    await draft("followed", "EUR", 0);
+    await result.getByText("order.drafted").waitFor();
+    await page.locator(".graphiql-execute-button").click();
+    const editor = page.locator(".graphiql-query-editor .monaco-editor").first();
+    await editor.click();
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("{ orde", { delay: 20 });
+    await page.locator(".suggest-widget").getByText("orders", { exact: true }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("{orders{nodes{id", { delay: 20 });
+    await page.getByRole("button", { name: /prettify/i }).click();
+    await eventually(() => editor.locator(".view-line").count(), 8);
+    await close(page);
+  },
+
   async "a phone shows one part at a time, and nothing sideways"() {
     const page = await open(undefined, { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true });
     await row(page, "many-51").tap();

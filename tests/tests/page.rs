@@ -18,6 +18,23 @@ const PAGE: [(&str, &str); 11] = [
     ("/page/text.js", "text/javascript"),
 ];
 
+/// What GraphiQL is made of, and whether it is kept compressed.
+const GRAPHIQL: [(&str, &str, bool); 7] = [
+    ("/graphiql", "text/html", false),
+    ("/graphiql/frame.css", "text/css", false),
+    ("/graphiql/graphiql.css", "text/css", true),
+    ("/graphiql/graphiql.js", "text/javascript", true),
+    ("/graphiql/worker.js", "text/javascript", true),
+    ("/graphiql/codicon.ttf", "font/ttf", true),
+    ("/graphiql/licenses.txt", "text/plain", true),
+];
+
+/// Every path.
+fn paths() -> impl Iterator<Item = &'static str> {
+    let graphiql = GRAPHIQL.iter().map(|(path, _, _)| *path);
+    PAGE.iter().map(|(path, _)| *path).chain(graphiql)
+}
+
 /// A server of this mode, for one caller without a token.
 async fn server(mode: &str) -> (Server, Client, impl Sized) {
     let db = database().await;
@@ -83,10 +100,57 @@ async fn a_development_server_shows_the_page_to_its_own_hosts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn graphiql_has_rules_of_its_own_and_goes_compressed_to_who_can_read_that() {
+    let (_server, client, _db) = server("development").await;
+    for (path, media_type, packed) in GRAPHIQL {
+        let reply = client
+            .ask(Ask::new("GET", path).header("accept-encoding", "br, gzip"))
+            .await;
+        assert_eq!(reply.status, 200, "{path}");
+        assert!(
+            header(&reply, "content-type").unwrap().starts_with(media_type),
+            "{path}"
+        );
+        assert_eq!(
+            header(&reply, "content-encoding"),
+            packed.then_some("gzip"),
+            "{path}"
+        );
+        assert_eq!(
+            header(&reply, "vary"),
+            packed.then_some("accept-encoding"),
+            "{path}"
+        );
+        assert_eq!(
+            header(&reply, "x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        let policy = header(&reply, "content-security-policy").unwrap();
+        for rule in [
+            "default-src 'none'",
+            "script-src 'self'",
+            "connect-src 'self'",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(policy.split("; ").any(|known| known == rule), "{path}: {rule}");
+        }
+        assert!(
+            !policy.contains("unsafe-eval") && !policy.contains("http"),
+            "{path}: {policy}"
+        );
+        let plain = client.ask(Ask::new("GET", path)).await;
+        assert_eq!(plain.status, if packed { 406 } else { 200 }, "{path}");
+        assert_eq!(header(&plain, "content-encoding"), None, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_has_a_file_is_not_sent_it_again() {
     let (_server, client, _db) = server("development").await;
-    for (path, _) in PAGE {
-        let whole = client.ask(Ask::new("GET", path)).await;
+    for path in paths() {
+        let ask = |method| Ask::new(method, path).header("accept-encoding", "gzip");
+        let whole = client.ask(ask("GET")).await;
         let tag = header(&whole, "etag").unwrap();
         let again = client
             .ask(Ask::new("GET", path).header("if-none-match", tag))
@@ -94,10 +158,10 @@ async fn a_browser_that_has_a_file_is_not_sent_it_again() {
         assert_eq!((again.status, again.body.as_str()), (304, ""), "{path}");
         assert_eq!(header(&again, "etag"), Some(tag), "{path}");
         let other = client
-            .ask(Ask::new("GET", path).header("if-none-match", "\"another\""))
+            .ask(ask("GET").header("if-none-match", "\"another\""))
             .await;
         assert_eq!((other.status, &other.body), (200, &whole.body), "{path}");
-        let head = client.ask(Ask::new("HEAD", path)).await;
+        let head = client.ask(ask("HEAD")).await;
         assert_eq!((head.status, head.body.as_str()), (200, ""), "{path}");
         assert_eq!(
             header(&head, "content-length"),
@@ -111,7 +175,7 @@ async fn a_browser_that_has_a_file_is_not_sent_it_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_but_reading_known_files_is_possible() {
     let (_server, client, _db) = server("development").await;
-    for (path, _) in PAGE {
+    for path in paths() {
         for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"] {
             let reply = client.ask(Ask::new(method, path)).await;
             assert_eq!(reply.status, 405, "{method} {path}");
@@ -122,6 +186,9 @@ async fn nothing_but_reading_known_files_is_possible() {
         "/page",
         "/page/",
         "/page/mod.rs",
+        "/graphiql/",
+        "/graphiql/built/graphiql.js.gz",
+        "/graphiql/package.json",
         "/page/page.html",
         "/page/../page/app.js",
         "/page/%2e%2e/app.js",
@@ -140,7 +207,7 @@ async fn nothing_but_reading_known_files_is_possible() {
 #[tokio::test(flavor = "multi_thread")]
 async fn production_serves_no_page() {
     let (_server, client, _db) = server("production").await;
-    for (path, _) in PAGE {
+    for path in paths() {
         for method in ["GET", "HEAD", "POST"] {
             let reply = client.ask(Ask::new(method, path)).await;
             assert_eq!((reply.status, reply.body.as_str()), (404, ""), "{method} {path}");
