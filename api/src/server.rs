@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::{
     auth::Tokens,
-    graphql::Api,
+    graphql::{Api, Introspection, Rates},
     http::{self, Drain, HostPolicy, HttpLimits, guarded},
     page,
 };
@@ -39,9 +39,11 @@ pub struct Parts {
     pub projections: Projections,
     /// What the transports allow.
     pub limits: HttpLimits,
+    /// What each caller may spend.
+    pub rates: Rates,
     /// Which hosts and origins are ours.
     pub policy: HostPolicy,
-    /// Whether the page and GraphiQL are served: they are for developers.
+    /// Whether the page and GraphiQL are served, and the schema to everybody: they are for developers.
     pub development: bool,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
@@ -55,13 +57,19 @@ pub fn app(parts: Parts) -> Router {
         store,
         projections,
         limits,
+        rates,
         policy,
         development,
         stop,
         drain,
     } = parts;
     let tokens = Tokens::new(store.pool().clone());
-    let api = Api::new(store.clone(), projections.clone());
+    let introspection = if development {
+        Introspection::Everybody
+    } else {
+        Introspection::Desk
+    };
+    let api = Api::limited(store.clone(), projections.clone(), rates, introspection);
     let ready = readiness::Watch::new(store, projections, stop);
     let readyz = Router::new()
         .route("/readyz", get(readiness::answer))

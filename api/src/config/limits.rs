@@ -1,5 +1,6 @@
 //! What the door allows, where an operator may want another number than ours.
 
+use crate::graphql::Rates;
 use crate::server::listen::{ListenLimits, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_ADDRESS};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -12,6 +13,8 @@ pub struct LimitSettings {
     pub connections: u32,
     /// Connections of one address at once; proxies are not counted.
     pub connections_per_address: u32,
+    /// What each caller may spend.
+    pub rates: Rates,
 }
 
 impl Default for LimitSettings {
@@ -19,6 +22,7 @@ impl Default for LimitSettings {
         Self {
             connections: MAX_CONNECTIONS as u32,
             connections_per_address: MAX_CONNECTIONS_PER_ADDRESS as u32,
+            rates: Rates::default(),
         }
     }
 }

@@ -20,6 +20,9 @@ pub use self::limits::LimitSettings;
 /// The settings file with every default; a test keeps it true.
 pub const DEFAULT_FILE: &str = include_str!("../../../docs/docket.toml");
 
+/// The most points of a bucket, and in a second: enough never to be reached.
+const MAX_POINTS: u64 = 1_000_000_000_000;
+
 /// Everything that a process can be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +154,18 @@ pub enum ConfigError {
         /// The most.
         most: u64,
     },
+    /// A rate out of range.
+    #[error("limits.rates.{role}.{what} is {value}; it must be from {least} to {MAX_POINTS}")]
+    Rate {
+        /// Whose.
+        role: &'static str,
+        /// Which of its numbers.
+        what: &'static str,
+        /// What it is.
+        value: u64,
+        /// The least: what one operation may cost, or one a second.
+        least: u64,
+    },
     /// Two settings of which only one is there.
     #[error("{given} is set and {missing} is not")]
     Half {
@@ -224,6 +239,20 @@ impl Settings {
                 });
             }
             (true, true) | (false, false) => {}
+        }
+        let least = crate::graphql::limits::MAX_COST;
+        for (role, rate) in self.limits.rates.by_name() {
+            let per_second = (rate.points_per_second, 1, "points_per_second");
+            for (value, least, what) in [(rate.points, least, "points"), per_second] {
+                if !(least..=MAX_POINTS).contains(&value) {
+                    return Err(ConfigError::Rate {
+                        role,
+                        what,
+                        value,
+                        least,
+                    });
+                }
+            }
         }
         let log = &self.log;
         let most_partitions = u64::from(docket_event_store::partition::MAX_PARTITIONS);

@@ -27,6 +27,24 @@ const TYPE_SYSTEM: &str = "__Type";
 /// The lists of the type system that can be nested without end.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 
+/// Who may ask for the schema. `__typename` is no part of it: clients ask for it everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Introspection {
+    /// Whoever comes.
+    Everybody,
+    /// Staff and operators.
+    Desk,
+}
+
+impl Introspection {
+    fn admits(self, role: Option<Role>) -> bool {
+        match self {
+            Introspection::Everybody => true,
+            Introspection::Desk => matches!(role, Some(Role::Staff | Role::Operator)),
+        }
+    }
+}
+
 /// What an operation asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measure {
@@ -76,9 +94,8 @@ impl Measure {
             ),
         ] {
             if asked > limit {
-                return Err(Refused::bad_input(format!(
-                    "The document has {asked} {what}; {limit} are allowed."
-                )));
+                let message = format!("The document has {asked} {what}; {limit} are allowed.");
+                return Err(Refused::bad_input(message).over(what, limit, asked));
             }
         }
         if self.cost > limits::MAX_COST {
@@ -95,6 +112,7 @@ pub(super) fn check(
     operation: Option<&str>,
     variables: &Variables,
     role: Option<Role>,
+    introspection: Introspection,
 ) -> Result<Option<Measure>, Refused> {
     shape::check(document)?;
     let Some(operation) = chosen(document, operation) else {
@@ -106,6 +124,7 @@ pub(super) fn check(
         operation,
         variables,
         role,
+        introspection,
         fragments: HashMap::new(),
     };
     check.root().map(Some)
@@ -134,6 +153,7 @@ struct Check<'a> {
     operation: &'a OperationDefinition,
     variables: &'a Variables,
     role: Option<Role>,
+    introspection: Introspection,
     /// `None` while it is being measured: a spread of it within itself is a cycle.
     fragments: HashMap<&'a Name, Option<Measure>>,
 }
@@ -153,9 +173,8 @@ impl<'a> Check<'a> {
         let roots = self.root_fields(set, 0)?;
         if roots > limits::MAX_ROOT_FIELDS {
             let limit = limits::MAX_ROOT_FIELDS;
-            return Err(Refused::bad_input(format!(
-                "The operation begins with more than {limit} fields."
-            )));
+            let refused = Refused::bad_input(format!("The operation begins with more than {limit} fields."));
+            return Err(refused.over("root fields", u64::from(limit), u64::from(roots)));
         }
         let mut measure = self.set(parent, set)?;
         measure.directives = measure
@@ -264,7 +283,10 @@ impl<'a> Check<'a> {
         if name == "__typename" {
             return Ok(own);
         }
-        // The type system is public; all that counts there is how deep somebody goes.
+        if name.starts_with("__") && !self.introspection.admits(self.role) {
+            return Err(Refused::denied(self.role, parent, name).at(at));
+        }
+        // All that counts in the type system is how deep somebody goes.
         if parent.starts_with("__") || name.starts_with("__") {
             let below = self.set(TYPE_SYSTEM, &asked.selection_set.node)?;
             let lists = u32::from(INTROSPECTION_LISTS.contains(&name));

@@ -72,7 +72,7 @@ impl Refused {
         );
         Refused::new(code::COST_LIMIT_EXCEEDED, message)
             .with("cost", cost)
-            .with("limit", limit)
+            .over("cost", limit, cost)
     }
 
     /// Nobody, or somebody whose role does not have this field.
@@ -126,6 +126,13 @@ impl Refused {
     /// Where in the document.
     pub(super) fn at(self, at: Pos) -> Refused {
         Refused { at: Some(at), ..self }
+    }
+
+    /// Of what there is too much: the limit, and how much there is or, where counting stopped, one more than allowed.
+    pub(super) fn over(self, what: &'static str, limit: u64, actual: u64) -> Refused {
+        self.with("what", what)
+            .with("limit", limit)
+            .with("actual", actual)
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Refused {

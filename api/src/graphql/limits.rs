@@ -25,6 +25,10 @@ pub const MAX_INTROSPECTION_LISTS: u32 = 2;
 /// What one operation may cost. Everything that there is to know of an order costs about 2,300, and a page of 20 such
 /// orders fits; so does a list of 100 with everything that a row on a screen shows.
 pub const MAX_COST: u64 = 50_000;
+/// What a document that is refused takes from its caller's bucket: about as much work as that many values.
+pub const REFUSED_COST: u64 = 10;
+/// Callers whose buckets are remembered while they are not full: about 150 bytes each, 10 MiB.
+pub const MAX_BUDGETS: usize = 65_536;
 /// How many items a list without a size in its arguments is taken to have when its cost is estimated.
 pub const ESTIMATED_ITEMS: u64 = 5;
 

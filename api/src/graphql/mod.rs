@@ -6,6 +6,7 @@
 //!
 //! A folder for each concept: types, queries, mutations, subscriptions.
 
+mod budget;
 mod command;
 mod cursor;
 mod document;
@@ -24,11 +25,11 @@ mod shape;
 mod shipment;
 mod user_error;
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
 
 use async_graphql::{
-    Context, Data, Executor, MergedObject, MergedSubscription, OutputType, PathSegment, Request, Response,
-    SDLExportOptions, Schema, ServerError, SubscriptionType, Value, registry::Registry,
+    Context, Data, Executor, MergedObject, MergedSubscription, Name, OutputType, PathSegment, Request,
+    Response, SDLExportOptions, Schema, ServerError, SubscriptionType, Value, registry::Registry,
 };
 use docket_domain::Actor;
 use docket_event_store::Store;
@@ -37,6 +38,7 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::{
+    budget::{Budgets, Counted, Standing},
     document::Measure,
     error::{Causes, Refused},
     event::queries::EventQueries,
@@ -50,9 +52,13 @@ use self::{
     sequence::Sequence,
     shipment::mutations::ShipmentMutations,
 };
+pub use self::{
+    budget::{Rate, Rates},
+    document::Introspection,
+};
 use crate::{
     auth::Caller,
-    http::{Trace, code},
+    http::{Peer, Trace, code},
 };
 
 /// What can be read.
@@ -142,11 +148,23 @@ pub fn guards() -> Guards {
 pub struct Api {
     schema: DocketSchema,
     guards: Arc<Guards>,
+    budgets: Arc<Budgets>,
+    introspection: Introspection,
 }
 
 impl Api {
-    /// Over a log and its read models.
+    /// Over a log and its read models, with the usual rates and a schema that everybody may see.
     pub fn new(store: Store, projections: Projections) -> Api {
+        Api::limited(store, projections, Rates::default(), Introspection::Everybody)
+    }
+
+    /// Over a log and its read models.
+    pub fn limited(
+        store: Store,
+        projections: Projections,
+        rates: Rates,
+        introspection: Introspection,
+    ) -> Api {
         let services = Services {
             facts: OrderFacts::new(store.clone()),
             folds: Semaphore::new(limits::MAX_FOLDS_AT_ONCE),
@@ -156,65 +174,130 @@ impl Api {
         Api {
             schema: builder().data(Arc::new(services)).finish(),
             guards: Arc::new(guards()),
+            budgets: Arc::new(Budgets::new(rates)),
+            introspection,
         }
     }
 
-    /// Who asks, for what, and how much of it: refused here, or measured. `None` where no operation is named that the
-    /// engine could run.
-    fn admit(&self, request: &mut Request, caller: Option<&Caller>) -> Result<Option<Admitted>, ServerError> {
-        let role = caller.and_then(Caller::role);
+    /// Who asks, for what, and how much of it: refused here, or measured and paid. `None` where no operation is named
+    /// that the engine could run.
+    fn admit(&self, request: &mut Request, asker: &Asker) -> Result<Option<Admitted>, Turned> {
+        let now = Instant::now();
+        let spend = |cost| self.budgets.spend(asker.caller.as_ref(), asker.peer, cost, now);
+        match self.measure(request, asker) {
+            Ok(None) => Ok(None),
+            Ok(Some((measure, sequence))) => {
+                let (standing, paid) = spend(measure.cost);
+                let cost = cost(measure, standing);
+                match paid {
+                    Ok(()) => Ok(Some(Admitted { sequence, cost })),
+                    Err(refused) => Err(Turned {
+                        error: Box::new(refused.into_server_error()),
+                        cost: Some(cost),
+                    }),
+                }
+            }
+            Err(error) => {
+                // Looking at it was work, whatever the bucket says.
+                let _ = spend(limits::REFUSED_COST);
+                Err(Turned {
+                    error: Box::new(error),
+                    cost: None,
+                })
+            }
+        }
+    }
+
+    fn measure(
+        &self,
+        request: &mut Request,
+        asker: &Asker,
+    ) -> Result<Option<(Measure, Sequence)>, ServerError> {
+        let role = asker.caller.as_ref().and_then(Caller::role);
         let (operation, variables) = (request.operation_name.clone(), request.variables.clone());
         let document = request.parsed_query()?;
-        let measured = document::check(&self.guards, document, operation.as_deref(), &variables, role);
+        let measured = document::check(
+            &self.guards,
+            document,
+            operation.as_deref(),
+            &variables,
+            role,
+            self.introspection,
+        );
         let measured = measured.map_err(Refused::into_server_error)?;
-        let admitted = measured.and_then(|measure| {
+        Ok(measured.and_then(|measure| {
             let operation = document::chosen(document, operation.as_deref())?;
-            let sequence = Sequence::of(document, operation);
-            Some(Admitted { measure, sequence })
-        });
-        Ok(admitted)
+            Some((measure, Sequence::of(document, operation)))
+        }))
     }
 }
 
 /// What is known of an operation before it runs.
 struct Admitted {
-    measure: Measure,
     sequence: Sequence,
+    cost: Value,
 }
 
-/// The caller in a request's data.
-fn caller(data: &Data) -> Option<&Caller> {
-    data.get(&std::any::TypeId::of::<Caller>())
-        .and_then(|caller| caller.downcast_ref())
+/// An operation that does not run.
+struct Turned {
+    error: Box<ServerError>,
+    cost: Option<Value>,
 }
 
-/// The trace in a request's data.
-fn trace(data: &Data) -> Option<Trace> {
-    let trace = data.get(&std::any::TypeId::of::<Trace>());
-    trace.and_then(|trace| trace.downcast_ref()).cloned()
+impl Turned {
+    fn response(self) -> Response {
+        let response = Response::from_errors(vec![*self.error]);
+        match self.cost {
+            Some(cost) => response.extension("cost", cost),
+            None => response,
+        }
+    }
+}
+
+/// Who asks, from a request's data.
+struct Asker {
+    caller: Option<Caller>,
+    peer: Option<IpAddr>,
+    trace: Option<Trace>,
+}
+
+impl Asker {
+    fn of(data: &Data, session: Option<&Data>) -> Asker {
+        Asker {
+            caller: datum(data).or_else(|| datum(session?)).cloned(),
+            peer: datum(data).map(|Peer(address)| *address),
+            trace: datum(data).cloned(),
+        }
+    }
+}
+
+/// A value of a request's data.
+fn datum<T: 'static>(data: &Data) -> Option<&T> {
+    data.get(&std::any::TypeId::of::<T>())
+        .and_then(|value| value.downcast_ref())
 }
 
 impl Executor for Api {
     fn execute(&self, mut request: Request) -> impl Future<Output = Response> + Send {
-        let (caller, trace) = (caller(&request.data).cloned(), trace(&request.data));
-        let admitted = self.admit(&mut request, caller.as_ref());
+        let asker = Asker::of(&request.data, None);
+        let admitted = self.admit(&mut request, &asker);
         async move {
             let began = Instant::now();
             let response = match admitted {
                 Ok(admitted) => {
                     let mut response = self.schema.execute(request).await;
                     match admitted {
-                        Some(Admitted { measure, sequence }) => {
+                        Some(Admitted { sequence, cost }) => {
                             sequence.put(&mut response);
-                            with_cost(response, measure)
+                            response.extension("cost", cost)
                         }
                         None => response,
                     }
                 }
-                Err(error) => Response::from_errors(vec![error]),
+                Err(turned) => turned.response(),
             };
             metrics::histogram!("docket_graphql_seconds").record(began.elapsed());
-            report_errors(&response, trace.as_ref());
+            report_errors(&response, asker.trace.as_ref());
             response
         }
     }
@@ -224,11 +307,21 @@ impl Executor for Api {
         mut request: Request,
         session: Option<Arc<Data>>,
     ) -> BoxStream<'static, Response> {
-        let (session, trace) = (session.unwrap_or_default(), trace(&request.data));
-        let caller = caller(&request.data).or_else(|| caller(&session)).cloned();
-        match self.admit(&mut request, caller.as_ref()) {
-            Ok(admitted) => {
-                let open = Open::new(trace);
+        let session = session.unwrap_or_default();
+        let asker = Asker::of(&request.data, Some(&session));
+        let admitted = self.admit(&mut request, &asker).and_then(|admitted| {
+            let counted = self
+                .budgets
+                .subscribe(asker.caller.as_ref(), asker.peer, Instant::now());
+            let counted = counted.map_err(|refused| Turned {
+                error: Box::new(refused.into_server_error()),
+                cost: None,
+            })?;
+            Ok((admitted, counted))
+        });
+        match admitted {
+            Ok((admitted, counted)) => {
+                let open = Open::new(asker.trace, counted);
                 let stream = self.schema.execute_stream_with_session_data(request, session);
                 let in_sequence = move |mut response| {
                     if let Some(Admitted { sequence, .. }) = &admitted {
@@ -239,9 +332,9 @@ impl Executor for Api {
                 };
                 stream.map(in_sequence).boxed()
             }
-            Err(error) => {
-                let response = Response::from_errors(vec![error]);
-                report_errors(&response, trace.as_ref());
+            Err(turned) => {
+                let response = turned.response();
+                report_errors(&response, asker.trace.as_ref());
                 stream::iter([response]).boxed()
             }
         }
@@ -249,17 +342,23 @@ impl Executor for Api {
 }
 
 /// A subscription, counted as long as it lives.
-struct Open(Option<Trace>);
+struct Open {
+    trace: Option<Trace>,
+    _counted: Counted,
+}
 
 impl Open {
-    fn new(trace: Option<Trace>) -> Open {
+    fn new(trace: Option<Trace>, counted: Counted) -> Open {
         metrics::gauge!("docket_graphql_subscriptions").increment(1);
-        Open(trace)
+        Open {
+            trace,
+            _counted: counted,
+        }
     }
 
     fn sent(&self, response: &Response) {
         metrics::counter!("docket_graphql_messages_total").increment(1);
-        report_errors(response, self.0.as_ref());
+        report_errors(response, self.trace.as_ref());
     }
 }
 
@@ -295,11 +394,13 @@ fn report_errors(response: &Response, trace: Option<&Trace>) {
     }
 }
 
-/// Tells what an operation cost, of what it may cost.
-fn with_cost(response: Response, measure: Measure) -> Response {
-    let cost = [("requested", measure.cost), ("limit", limits::MAX_COST)];
-    let cost = cost
-        .into_iter()
-        .map(|(name, number)| (async_graphql::Name::new(name), Value::from(number)));
-    response.extension("cost", Value::Object(cost.collect()))
+/// What an operation costs, what one may cost, and what its caller has left.
+fn cost(measure: Measure, standing: Standing) -> Value {
+    let cost = [
+        ("requested", Value::from(measure.cost)),
+        ("limit", Value::from(limits::MAX_COST)),
+        ("throttleStatus", standing.value()),
+    ];
+    let named = cost.into_iter().map(|(name, value)| (Name::new(name), value));
+    Value::Object(named.collect())
 }

@@ -47,7 +47,7 @@ impl<'a> Walk<'a> {
     /// Measures a set that stands `level` deep on the way that led here.
     fn set(&mut self, set: &'a SelectionSet, level: u32) -> Result<Shape, Refused> {
         if level > limits::MAX_NESTED_SETS {
-            return Err(too_deep());
+            return Err(too_deep(level));
         }
         let mut shape = Shape::default();
         for item in &set.items {
@@ -71,13 +71,13 @@ impl<'a> Walk<'a> {
         shape.levels += 1;
         // The way here may have been short because fragments that were measured before are not walked again.
         if shape.levels > limits::MAX_NESTED_SETS {
-            return Err(too_deep());
+            return Err(too_deep(shape.levels));
         }
         if shape.selections > limits::MAX_SELECTIONS {
             let limit = limits::MAX_SELECTIONS;
-            return Err(Refused::bad_input(format!(
-                "The document has more than {limit} selections once its fragments are spread."
-            )));
+            let message =
+                format!("The document has more than {limit} selections once its fragments are spread.");
+            return Err(Refused::bad_input(message).over("selections", limit, shape.selections));
         }
         Ok(shape)
     }
@@ -99,11 +99,12 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn too_deep() -> Refused {
+fn too_deep(levels: u32) -> Refused {
     let limit = limits::MAX_NESTED_SETS;
     Refused::bad_input(format!(
         "The document nests selections more than {limit} deep once its fragments are spread."
     ))
+    .over("nested selections", u64::from(limit), u64::from(levels))
 }
 
 #[cfg(test)]

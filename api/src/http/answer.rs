@@ -82,6 +82,15 @@ impl Answer {
         first.and_then(error_code)
     }
 
+    /// After how many seconds a caller that is out of points is to try again.
+    pub(super) fn retry_after(&self) -> Option<u64> {
+        let first = self.errors.first().filter(|_| self.data.is_none())?;
+        match first.extensions.as_ref()?.get(code::RETRY_AFTER)? {
+            Value::Number(seconds) => seconds.as_u64(),
+            _ => None,
+        }
+    }
+
     /// Compact JSON.
     pub(super) fn json(&self) -> String {
         to_json(self)
@@ -101,6 +110,14 @@ pub(super) fn to_json(value: &impl Serialize) -> String {
 pub(super) fn coded(code: &str, message: impl Into<String>) -> ServerError {
     let mut error = ServerError::new(message, None);
     set_extension(&mut error, "code", code);
+    error
+}
+
+/// The same error with what there is too much of: the limit, and how much there is.
+pub(super) fn over(mut error: ServerError, what: &str, limit: u64, actual: u64) -> ServerError {
+    set_extension(&mut error, "what", what);
+    set_extension(&mut error, "limit", limit);
+    set_extension(&mut error, "actual", actual);
     error
 }
 
@@ -161,7 +178,7 @@ fn error_code(error: &ServerError) -> Option<&str> {
     }
 }
 
-fn set_extension(error: &mut ServerError, name: &str, value: &str) {
+fn set_extension(error: &mut ServerError, name: &str, value: impl Into<Value>) {
     error
         .extensions
         .get_or_insert_with(ErrorExtensionValues::default)
@@ -201,6 +218,14 @@ impl Refusal {
     pub(super) fn overloaded(message: impl Into<String>) -> Refusal {
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, code::OVERLOADED, message)
             .with(header::RETRY_AFTER, "1")
+    }
+
+    /// Says what there is too much of.
+    pub(super) fn over(self, what: &str, limit: u64, actual: u64) -> Refusal {
+        Refusal {
+            error: Box::new(over(*self.error, what, limit, actual)),
+            ..self
+        }
     }
 
     pub(super) fn with(self, name: HeaderName, value: &'static str) -> Refusal {

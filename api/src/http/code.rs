@@ -15,6 +15,8 @@ pub const BAD_USER_INPUT: &str = "BAD_USER_INPUT";
 pub const OVERLOADED: &str = "OVERLOADED";
 /// The caller spends more than its rate.
 pub const RATE_LIMITED: &str = "RATE_LIMITED";
+/// Beside [`RATE_LIMITED`]: after how many seconds to try again, as in HTTP's `Retry-After`.
+pub const RETRY_AFTER: &str = "retryAfter";
 /// The operation costs more than one may.
 pub const COST_LIMIT_EXCEEDED: &str = "COST_LIMIT_EXCEEDED";
 /// Nothing was done; try again.

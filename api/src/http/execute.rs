@@ -9,7 +9,7 @@ use async_graphql::{Executor, Request, Response, ServerError, Value};
 use futures::{FutureExt, StreamExt, stream, stream::BoxStream};
 
 use super::{
-    answer::{Answer, coded, internal},
+    answer::{Answer, coded, internal, over},
     code,
     request::{Kind, Operation},
     trace::Trace,
@@ -49,7 +49,7 @@ pub(super) async fn run<E: Executor>(
 }
 
 fn too_long(kind: Kind, limit: Duration) -> ServerError {
-    match kind {
+    let error = match kind {
         Kind::Mutation => coded(
             code::OUTCOME_UNKNOWN,
             format!(
@@ -60,7 +60,9 @@ fn too_long(kind: Kind, limit: Duration) -> ServerError {
             code::UNAVAILABLE,
             format!("No answer within {limit:?}; nothing was done."),
         ),
-    }
+    };
+    let limit = limit.as_millis() as u64;
+    over(error, "milliseconds", limit, limit)
 }
 
 /// Runs any operation as a stream of events. Nothing happens until it is polled, and dropping it cancels.

@@ -2,9 +2,10 @@
 //!
 //! Guarantees: GET never changes anything; a POST needs `application/json`, which a browser sends across origins
 //! only after a preflight that is always refused; a body is bounded in bytes and time before it is looked at; every
-//! refusal is a typed JSON error. Statuses are those of the GraphQL over HTTP specification. Two are ours where it
+//! refusal is a typed JSON error. Statuses are those of the GraphQL over HTTP specification. Three are ours where it
 //! leaves the choice: an operation that gave no result because of us (a panic, the time limit) is 5xx for both media
-//! types, so that proxies and monitors see it, and a token that does not hold is 401.
+//! types, so that proxies and monitors see it; a token that does not hold is 401, and a caller out of points 429 with
+//! `Retry-After`.
 
 use async_graphql::Executor;
 use axum::{
@@ -17,7 +18,7 @@ use futures::StreamExt;
 use std::sync::Arc;
 
 use super::{
-    Transport,
+    Peer, Transport,
     accept::{Format, negotiate},
     answer::{Answer, JSON, Refusal, json_response},
     auth::{self, AuthError, Authenticate, Session},
@@ -26,6 +27,7 @@ use super::{
     request::{Kind, Operation, Params, prepare},
     sse,
     trace::Trace,
+    with_data,
 };
 
 const GRAPHQL_RESPONSE: &str = "application/graphql-response+json; charset=utf-8";
@@ -80,7 +82,8 @@ async fn respond<E: Executor, A: Authenticate>(
         );
         return Err(refusal.with(header::ALLOW, "POST"));
     }
-    let request = request.data(session.caller).data(trace.clone());
+    let peer = Peer::of(&parts.extensions);
+    let request = with_data(request, session.caller, peer, trace.clone());
     let operation = Operation { request, kind };
     if format == Format::EventStream {
         return sse::stream(&transport, operation, trace, bearer, session.valid_for);
@@ -122,11 +125,9 @@ async fn params(parts: &Parts, body: Body, limits: &HttpLimits) -> Result<Params
         .await
         .unwrap_or_else(|_| {
             let message = format!("The body did not arrive within {:?}.", limits.body_timeout);
-            Err(Refusal::new(
-                StatusCode::REQUEST_TIMEOUT,
-                code::BAD_USER_INPUT,
-                message,
-            ))
+            let limit = limits.body_timeout.as_millis() as u64;
+            let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, code::BAD_USER_INPUT, message);
+            Err(refusal.over("milliseconds for the body", limit, limit))
         })?;
     Params::from_json(&body)
 }
@@ -154,16 +155,21 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// an answer before the client has finished writing is commonly lost in a reset; a client that asked first with
 /// `Expect` has written nothing yet and is answered at once.
 async fn read_body(headers: &HeaderMap, body: Body, limits: &HttpLimits) -> Result<Bytes, Refusal> {
-    let too_large = || {
+    let too_large = |bytes: u64| {
         let message = format!("The body is larger than {} bytes.", limits.max_body_bytes);
-        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, code::BAD_USER_INPUT, message)
+        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, code::BAD_USER_INPUT, message).over(
+            "bytes of the body",
+            limits.max_body_bytes as u64,
+            bytes,
+        )
     };
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let announced_too_much = announced.is_some_and(|length| length > limits.max_body_bytes as u64);
-    if announced_too_much && headers.contains_key(header::EXPECT) {
-        return Err(too_large());
+    if let Some(announced) = announced.filter(|_| announced_too_much && headers.contains_key(header::EXPECT))
+    {
+        return Err(too_large(announced));
     }
     let (mut kept, mut seen) = (Vec::new(), 0_usize);
     let mut chunks = body.into_data_stream();
@@ -180,7 +186,7 @@ async fn read_body(headers: &HeaderMap, body: Body, limits: &HttpLimits) -> Resu
         kept.extend_from_slice(&chunk);
     }
     if seen > limits.max_body_bytes {
-        Err(too_large())
+        Err(too_large(announced.unwrap_or(0).max(seen as u64)))
     } else {
         Ok(kept.into())
     }
@@ -220,11 +226,14 @@ fn write(answer: Answer, format: Format) -> Response {
     let status = answer.refusal_code().map_or(StatusCode::OK, code::status);
     let (status, media_type) = match format {
         Format::GraphqlResponse => (status, GRAPHQL_RESPONSE),
-        // A request that was understood is 200 in this type, unless the failure is ours.
-        _ if status.is_server_error() => (status, JSON),
+        // A request that was understood is 200 in this type, unless the failure is ours or the caller is to wait.
+        _ if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => (status, JSON),
         _ => (StatusCode::OK, JSON),
     };
     let mut response = json_response(status, media_type, answer.json());
+    if let Some(seconds) = answer.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
     response.headers_mut().extend(answer.headers);
     response
 }

@@ -25,6 +25,10 @@ pub const MAX_QUERY_TOKENS: usize = 10_000;
 /// a body; it allows 64 nested selections itself, and the rest is for values within them.
 pub const MAX_QUERY_NESTING: usize = 96;
 
+/// The most values in an operation's variables, lists and objects counted with what they hold: 50,000. An order of 1,000
+/// lines has about 15,000; 1 MiB of `[0,0,...]` has half a million, each far larger in memory than in JSON.
+pub const MAX_VARIABLE_VALUES: usize = 50_000;
+
 /// How long one query or mutation may run: 30 s, above the slowest legal wait (a `minPosition` wait is 2 s) and
 /// below the 60 s after which common proxies give up and the client learns nothing.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -82,6 +86,8 @@ pub struct HttpLimits {
     pub max_query_tokens: usize,
     /// See [`MAX_QUERY_NESTING`].
     pub max_query_nesting: usize,
+    /// See [`MAX_VARIABLE_VALUES`].
+    pub max_variable_values: usize,
     /// See [`REQUEST_TIMEOUT`].
     pub request_timeout: Duration,
     /// See [`MAX_IN_FLIGHT`].
@@ -116,6 +122,7 @@ impl Default for HttpLimits {
             body_timeout: BODY_TIMEOUT,
             max_query_tokens: MAX_QUERY_TOKENS,
             max_query_nesting: MAX_QUERY_NESTING,
+            max_variable_values: MAX_VARIABLE_VALUES,
             request_timeout: REQUEST_TIMEOUT,
             max_in_flight: MAX_IN_FLIGHT,
             max_live_connections: MAX_LIVE_CONNECTIONS,

@@ -32,12 +32,18 @@ mod sse;
 mod trace;
 mod websocket;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
 
 use async_graphql::Executor;
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
+    http::Extensions,
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -83,6 +89,32 @@ pub fn router<E: Executor, A: Authenticate>(
             .with_state(transport),
         policy,
     )
+}
+
+/// The address at the other end of a request's connection, in the request's data. Behind a proxy it is the proxy's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
+impl Peer {
+    /// Where the listener said it.
+    fn of(extensions: &Extensions) -> Option<Peer> {
+        let ConnectInfo(address) = extensions.get::<ConnectInfo<SocketAddr>>()?;
+        Some(Peer(address.ip()))
+    }
+}
+
+/// A request with everything that resolvers and the door find in its data.
+fn with_data(
+    request: async_graphql::Request,
+    caller: impl Any + Send + Sync,
+    peer: Option<Peer>,
+    trace: Trace,
+) -> async_graphql::Request {
+    let request = request.data(caller).data(trace);
+    match peer {
+        Some(peer) => request.data(peer),
+        None => request,
+    }
 }
 
 /// What every request of a router shares.

@@ -10,10 +10,10 @@ use async_graphql::{
     Request, ServerError, Value, Variables,
     parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
-    answer::{Refusal, coded, internal},
+    answer::{Refusal, coded, internal, over},
     code,
     limits::HttpLimits,
     trace::Trace,
@@ -49,9 +49,7 @@ impl Params {
             None => Err(Refusal::bad_request(
                 "The body is empty; expected a JSON object with \"query\".",
             )),
-            Some(b'[') => Err(Refusal::bad_request(
-                "Batches are not supported; send one request.",
-            )),
+            Some(b'[') => Err(batch(body)),
             Some(_) => serde_json::from_slice(body).map_err(|error| {
                 Refusal::bad_request(format!("The body is not a GraphQL request: {error}."))
             }),
@@ -70,6 +68,15 @@ impl Params {
             variables: from_text("variables", raw.variables)?,
             extensions: from_text("extensions", raw.extensions)?,
         })
+    }
+}
+
+/// A list of requests: how many, where it is JSON at all.
+fn batch(body: &[u8]) -> Refusal {
+    let refusal = Refusal::bad_request("Batches are not supported; send one request.");
+    match serde_json::from_slice::<Vec<IgnoredAny>>(body) {
+        Ok(requests) => refusal.over("requests in a body", 1, requests.len() as u64),
+        Err(_) => refusal,
     }
 }
 
@@ -106,6 +113,7 @@ pub(super) struct Operation {
 /// the fields before it have run. A request that cannot be carried out as a whole must not begin.
 pub(super) fn prepare(params: Params, limits: &HttpLimits, trace: &Trace) -> Result<Operation, ServerError> {
     measure(&params.query, limits)?;
+    check_variables(&params.variables, limits)?;
     let mut request = Request::new(params.query).variables(params.variables);
     request.operation_name = params.operation_name;
     request.extensions = params.extensions;
@@ -168,7 +176,7 @@ fn required_variables(operation: &OperationDefinition, variables: &Variables) ->
 /// less, and what follows is a syntax error anyway.
 fn measure(document: &str, limits: &HttpLimits) -> Result<(), ServerError> {
     let bytes = document.as_bytes();
-    let (mut at, mut tokens, mut depth) = (0, 0, 0_usize);
+    let (mut at, mut tokens, mut depth, mut deepest) = (0, 0, 0_usize, 0_usize);
     while let Some(byte) = bytes.get(at) {
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' | b',' | 0xEF | 0xBB | 0xBF => {
@@ -195,19 +203,40 @@ fn measure(document: &str, limits: &HttpLimits) -> Result<(), ServerError> {
             _ => at += 1,
         }
         tokens += 1;
-        if tokens > limits.max_query_tokens {
-            let message = format!("The document has more than {} tokens.", limits.max_query_tokens);
-            return Err(coded(code::BAD_USER_INPUT, message));
-        }
-        if depth > limits.max_query_nesting {
-            let message = format!(
-                "The document is nested more than {} deep.",
-                limits.max_query_nesting
-            );
-            return Err(coded(code::BAD_USER_INPUT, message));
+        deepest = deepest.max(depth);
+    }
+    for (what, actual, limit) in [
+        ("tokens", tokens, limits.max_query_tokens),
+        ("levels of brackets", deepest, limits.max_query_nesting),
+    ] {
+        if actual > limit {
+            let message = format!("The document has {actual} {what}; {limit} are allowed.");
+            let error = coded(code::BAD_USER_INPUT, message);
+            return Err(over(error, what, limit as u64, actual as u64));
         }
     }
     Ok(())
+}
+
+/// Refuses variables of too many values. How deep they are nested is bounded by the reader of JSON, at 128.
+fn check_variables(variables: &Variables, limits: &HttpLimits) -> Result<(), ServerError> {
+    fn count(value: &Value) -> usize {
+        match value {
+            Value::List(items) => 1 + items.iter().map(count).sum::<usize>(),
+            Value::Object(fields) => 1 + fields.values().map(count).sum::<usize>(),
+            _ => 1,
+        }
+    }
+    let (actual, limit) = (
+        variables.values().map(count).sum::<usize>(),
+        limits.max_variable_values,
+    );
+    if actual <= limit {
+        return Ok(());
+    }
+    let message = format!("The variables have {actual} values; {limit} are allowed.");
+    let error = coded(code::BAD_USER_INPUT, message);
+    Err(over(error, "values in variables", limit as u64, actual as u64))
 }
 
 /// A letter, digit or sign within a name or number.

@@ -115,6 +115,7 @@ async fn serve(
         store: store.clone(),
         projections: projections.clone(),
         limits: HttpLimits::default(),
+        rates: config.settings.limits.rates.clone(),
         policy: HostPolicy {
             hosts: settings.hosts.clone(),
             origins: settings.origins.clone(),

@@ -2,7 +2,9 @@
 
 mod callers;
 mod documents;
+mod floods;
 mod ids;
+mod limits;
 mod shop;
 mod transport;
 mod values;

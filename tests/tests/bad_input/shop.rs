@@ -1,7 +1,7 @@
 //! A server with a shop in it, and the questions that every attack ends with.
 
 use docket_domain::Role;
-use docket_tests::server::{Client, Reply, Server, token};
+use docket_tests::server::{Client, Reply, Server, on, token};
 use docket_tests::{TestDatabase, database};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -14,8 +14,13 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open() -> Shop {
+        Shop::with(&[]).await
+    }
+
+    /// With settings of its own.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Shop {
         let db = database().await;
-        let server = Server::start(&db).await;
+        let server = Server::launch(on(&db).envs(settings.iter().copied())).await;
         let staff = server.client(token(&db, Role::Staff, "s-1").await);
         Shop { db, server, staff }
     }

@@ -2,6 +2,7 @@
 
 use docket::{
     auth::create_token,
+    graphql::Rates,
     http::{Drain, HostPolicy, HttpLimits},
     server::{Parts, app},
 };
@@ -46,6 +47,7 @@ impl Server {
             store,
             projections,
             limits,
+            rates: Rates::default(),
             policy,
             development: true,
             stop: stop.clone(),

@@ -35,14 +35,15 @@ use super::{
     message::{FromClient, FromServer},
 };
 use crate::http::{
-    Transport,
-    answer::{Answer, coded},
+    Peer, Transport,
+    answer::{Answer, coded, over},
     auth::{self, AuthError, Authenticate},
     code,
     execute::{self, Event},
     queue::{Bytes, Room},
     request::{Params, prepare},
     trace::Trace,
+    with_data,
 };
 
 /// A message of an operation, on its way to the socket.
@@ -96,6 +97,7 @@ pub(super) struct Connection<E, A: Authenticate> {
     socket: WebSocket,
     /// The `Authorization` of the upgrade.
     upgrade: HeaderMap,
+    peer: Option<Peer>,
     phase: Phase<A::Caller>,
     token_ends: Pin<Box<dyn Future<Output = ()> + Send>>,
     operations: HashMap<String, Running>,
@@ -109,7 +111,12 @@ pub(super) struct Connection<E, A: Authenticate> {
 }
 
 impl<E: Executor, A: Authenticate> Connection<E, A> {
-    pub(super) fn new(transport: Arc<Transport<E, A>>, socket: WebSocket, upgrade: HeaderMap) -> Self {
+    pub(super) fn new(
+        transport: Arc<Transport<E, A>>,
+        socket: WebSocket,
+        upgrade: HeaderMap,
+        peer: Option<Peer>,
+    ) -> Self {
         let limits = &transport.limits;
         let (queue, queued) = mpsc::channel(limits.max_queued_messages);
         let mut ticks = interval_at(Instant::now() + limits.keep_alive, limits.keep_alive);
@@ -122,6 +129,7 @@ impl<E: Executor, A: Authenticate> Connection<E, A> {
             transport,
             socket,
             upgrade,
+            peer,
             phase,
             token_ends,
             operations,
@@ -273,7 +281,9 @@ impl<E: Executor, A: Authenticate> Connection<E, A> {
             Entry::Vacant(free) if full => {
                 let limit = self.transport.limits.max_operations;
                 let message = format!("A connection may run {limit} operations at once.");
-                let errors = [coded(code::OVERLOADED, message)];
+                let (limit, actual) = (limit as u64, limit as u64 + 1);
+                let error = coded(code::OVERLOADED, message);
+                let errors = [over(error, "operations of a connection", limit, actual)];
                 let text = FromServer::Error {
                     id: free.key(),
                     payload: &errors,
@@ -290,7 +300,7 @@ impl<E: Executor, A: Authenticate> Connection<E, A> {
                     queue,
                     bytes: self.bytes.clone(),
                 };
-                let task = tokio::spawn(operate(transport, caller, params, outbox));
+                let task = tokio::spawn(operate(transport, caller, self.peer, params, outbox));
                 free.insert(Running {
                     number: self.started,
                     _task: AbortOnDropHandle::new(task),
@@ -389,6 +399,7 @@ impl Outbox {
 async fn operate<E: Executor, A: Authenticate>(
     transport: Arc<Transport<E, A>>,
     caller: A::Caller,
+    peer: Option<Peer>,
     params: Params,
     outbox: Outbox,
 ) {
@@ -397,7 +408,7 @@ async fn operate<E: Executor, A: Authenticate>(
         Ok(operation) => operation,
         Err(error) => return outbox.fail(&[error]).await,
     };
-    operation.request = operation.request.data(caller).data(trace.clone());
+    operation.request = with_data(operation.request, caller, peer, trace.clone());
     let executor = transport.executor.clone();
     let mut events = execute::events(executor, operation, trace, limits.request_timeout);
     while let Some(event) = events.next().await {

@@ -18,7 +18,7 @@ use axum::{
 };
 
 use self::connection::Connection;
-use super::{Transport, answer::Refusal, auth::Authenticate};
+use super::{Peer, Transport, answer::Refusal, auth::Authenticate};
 
 /// The subprotocol that is spoken here.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -59,10 +59,12 @@ pub(super) async fn upgrade<E: Executor, A: Authenticate>(
             .into_iter()
             .for_each(|name| upgrade.set_selected_protocol(name));
     }
-    let headers = authorization(&parts.headers);
+    let (headers, peer) = (authorization(&parts.headers), Peer::of(&parts.extensions));
     upgrade.on_upgrade(move |socket| async move {
         let (_live, _tracked) = (live, tracked);
-        Connection::new(transport, socket, headers).serve(spoken).await;
+        Connection::new(transport, socket, headers, peer)
+            .serve(spoken)
+            .await;
     })
 }
 
