@@ -185,6 +185,57 @@ async fn a_bad_line_is_told_by_number_and_reason_and_the_rest_goes_on() {
     assert!(refusals[bad.len()].1.contains("UTF-8"), "{refusals:?}");
 }
 
+/// What came after the example: the parcel arrived, its customer sent a tea back and was refunded, disputed the rest and
+/// lost; a detector had something to say; and a draft that nobody came back to.
+#[tokio::test]
+async fn returns_disputes_flags_and_reminders_are_history_too() {
+    let db = database().await;
+    let (payment, shipment) = (format!("{ORDER}-p1"), format!("{ORDER}-s1"));
+    let draft = "0e5f7c1a-5b0e-5f0a-9a63-3c1d2b7f4e18";
+    let at = |hour: u32| format!("2019-03-07T{hour:02}:00:00Z");
+    let eur = |cents: i64| json!({"amountMinor": cents, "currency": "EUR"});
+    let later = [
+        json!({"command": "recordTracking", "shipment": shipment, "parcel": 1, "status": "delivered",
+               "carrierEventId": "e-1", "at": at(1)}),
+        json!({"command": "requestReturn", "order": ORDER, "lines": [{"line": 1, "quantity": 2, "reason": "unwanted"}]}),
+        json!({"command": "receiveReturn", "order": ORDER, "return": 1,
+               "lines": [{"line": 1, "quantity": 1, "condition": "sellable"}]}),
+        json!({"command": "refundPayment", "payment": payment, "reason": "sent back", "return": 1}),
+        json!({"command": "recordRefund", "payment": payment, "refund": 1, "reference": "r-1", "at": at(5)}),
+        json!({"command": "recordDispute", "payment": payment, "dispute": "dp-1", "amount": eur(1_000), "at": at(6),
+               "reason": "fraudulent", "respondBy": "2019-04-01T00:00:00Z"}),
+        json!({"command": "recordDisputeOutcome", "payment": payment, "dispute": "dp-1", "outcome": "won", "at": at(7)}),
+        json!({"command": "flagOrder", "order": ORDER, "signal": "fraud_pattern", "evidence": ["dp-1"]}),
+        json!({"command": "createOrder", "order": draft, "channel": "web", "currency": "EUR", "locale": "de"}),
+        json!({"command": "remindAbandoned", "order": draft}),
+    ];
+    let lines = (1..).zip(later).map(|(hour, mut line)| {
+        line["key"] = format!("later-{hour}").into();
+        line["occurredAt"] = at(hour).into();
+        line.to_string()
+    });
+    let lines: Vec<_> = EXAMPLE.lines().map(ToOwned::to_owned).chain(lines).collect();
+    let (ok, report) = import(&db, lines.join("\n").as_bytes(), &[]);
+    assert!(ok, "{report:?}");
+    assert_eq!(counts(&report), [lines.len() as u64, 0, 0, 0]);
+    let types: Vec<String> = sqlx::query_scalar("select distinct event_type from events order by 1")
+        .fetch_all(db.admin())
+        .await
+        .expect("the log can be read");
+    for expected in [
+        "order.abandoned",
+        "order.flagged",
+        "order.return_received",
+        "order.return_requested",
+        "payment.dispute_closed",
+        "payment.dispute_opened",
+    ] {
+        assert!(types.iter().any(|found| found == expected), "{types:?}");
+    }
+    let verified = docket(&db, &["verify", "--json"]).output().expect("verify runs");
+    assert!(verified.status.success(), "{verified:?}");
+}
+
 #[tokio::test]
 async fn strict_does_what_stands_before_the_first_bad_line_and_does_not_wait_for_more() {
     let db = database().await;

@@ -74,7 +74,7 @@ pub fn history() -> impl Strategy<Value = History> {
         3 => from(happy_path(), any_command(), 60),
         2 => from(paid(), money, 40),
         2 => from(underway(), shipment_command(Just(1)), 40),
-        2 => from(happy_path(), after_command(), 40),
+        2 => from(sent_back(), after_command(), 40),
         1 => from(underway(), order_command(), 40),
     ]
 }
@@ -132,6 +132,24 @@ fn happy_path() -> Vec<Command> {
     path
 }
 
+/// The happy path, and two pieces of its first line back.
+fn sent_back() -> Vec<Command> {
+    let pieces = |said: &str, word: &str| {
+        let mut line = json!({ "line": 1, "quantity": 2 });
+        line[said] = word.into();
+        json!([line])
+    };
+    let mut path = happy_path();
+    path.extend([
+        command("requestReturn", json!({ "lines": pieces("reason", "unwanted") })),
+        command(
+            "receiveReturn",
+            json!({ "return": 1, "lines": pieces("condition", "sellable") }),
+        ),
+    ]);
+    path
+}
+
 fn scan_of_the_first() -> Command {
     scan(1, "delivered", 8)
 }
@@ -140,8 +158,8 @@ fn scan_of_the_first() -> Command {
 fn after_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         4 => return_command(),
-        3 => (prop::option::of(amount()), prop::option::of(1u16..4)).prop_map(|(amount, back)| {
-            pay("refundPayment", json!({ "amount": amount, "reason": "x", "return": back }))
+        4 => (1i64..3_000, prop::option::of(1u16..4)).prop_map(|(cents, back)| {
+            pay("refundPayment", json!({ "amount": eur(cents), "reason": "x", "return": back }))
         }),
         2 => gateway_command(Just(1)),
         3 => dispute_command(Just(1)),

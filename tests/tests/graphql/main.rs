@@ -2,7 +2,9 @@
 
 mod counts;
 mod cursors;
+mod delivery;
 mod desk;
+mod disputes;
 mod exceptions;
 mod guards;
 mod happy_path;
@@ -11,9 +13,12 @@ mod limits;
 mod lists;
 mod node;
 mod refusals;
+mod returns;
 mod schema;
 mod sequence;
 mod server;
 mod subscriptions;
 mod time_travel;
 mod tokens;
+mod watch;
+mod whole_path;
