@@ -27,7 +27,7 @@ pub use self::{
 use crate::{
     auth::Tokens,
     graphql::{Api, Introspection, Rates},
-    http::{self, Drain, HostPolicy, HttpLimits, guarded},
+    http::{self, Drain, HostPolicy, HttpLimits, Trusted, guarded},
     page,
 };
 
@@ -41,6 +41,8 @@ pub struct Parts {
     pub limits: HttpLimits,
     /// What each caller may spend.
     pub rates: Rates,
+    /// Which documents are run.
+    pub trusted: Trusted,
     /// Which hosts and origins are ours.
     pub policy: HostPolicy,
     /// Whether the page and GraphiQL are served, and the schema to everybody: they are for developers.
@@ -58,6 +60,7 @@ pub fn app(parts: Parts) -> Router {
         projections,
         limits,
         rates,
+        trusted,
         policy,
         development,
         stop,
@@ -81,7 +84,7 @@ pub fn app(parts: Parts) -> Router {
     } else {
         Router::new()
     };
-    http::router(api, tokens, limits, policy.clone(), drain)
+    http::router(api, tokens, limits, policy.clone(), trusted, drain)
         .merge(guarded(readyz.merge(page), policy))
         .merge(Router::new().route("/healthz", get(alive)))
 }

@@ -12,7 +12,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 pub use self::limits::LimitSettings;
@@ -31,6 +31,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// What the door allows.
     pub limits: LimitSettings,
+    /// Trusted documents.
+    pub documents: DocumentSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -72,6 +74,37 @@ impl TlsSettings {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
         })
+    }
+}
+
+/// Trusted documents; a manifest of them where one is named.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DocumentSettings {
+    /// The manifest, in Relay's form or Apollo's.
+    pub manifest: PathBuf,
+    /// Whether nothing else is run.
+    pub only: bool,
+}
+
+impl DocumentSettings {
+    /// The manifest's file; `None` where none is named.
+    pub fn file(&self) -> Option<&Path> {
+        (!self.manifest.as_os_str().is_empty()).then_some(self.manifest.as_path())
+    }
+
+    /// Checks the settings with what the command line says of them.
+    ///
+    /// # Errors
+    /// When only documents of a manifest are to run and there is none.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.only && self.file().is_none() {
+            return Err(ConfigError::Half {
+                given: "documents.only",
+                missing: "documents.manifest",
+            });
+        }
+        Ok(())
     }
 }
 
@@ -124,6 +157,7 @@ impl Default for Settings {
                 tls: TlsSettings::default(),
             },
             limits: LimitSettings::default(),
+            documents: DocumentSettings::default(),
             log: LogSettings {
                 partitions: 0,
                 lanes: log_limits::DEFAULT_LANES,

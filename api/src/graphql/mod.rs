@@ -24,6 +24,7 @@ mod sequence;
 mod shape;
 mod shipment;
 mod user_error;
+mod validate;
 
 use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
 
@@ -55,6 +56,7 @@ use self::{
 pub use self::{
     budget::{Rate, Rates},
     document::Introspection,
+    validate::Validator,
 };
 use crate::{
     auth::Caller,

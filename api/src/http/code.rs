@@ -19,6 +19,12 @@ pub const RATE_LIMITED: &str = "RATE_LIMITED";
 pub const RETRY_AFTER: &str = "retryAfter";
 /// The operation costs more than one may.
 pub const COST_LIMIT_EXCEEDED: &str = "COST_LIMIT_EXCEEDED";
+/// Only documents of the manifest are run, and the request names none.
+pub const PERSISTED_QUERY_ID_REQUIRED: &str = "PERSISTED_QUERY_ID_REQUIRED";
+/// The manifest has no document of this id. With the message it is what Apollo Client and urql understand.
+pub const PERSISTED_QUERY_NOT_FOUND: &str = "PERSISTED_QUERY_NOT_FOUND";
+/// There is no manifest, so an id stands for nothing.
+pub const PERSISTED_QUERY_NOT_SUPPORTED: &str = "PERSISTED_QUERY_NOT_SUPPORTED";
 /// Nothing was done; try again.
 pub const UNAVAILABLE: &str = "UNAVAILABLE";
 /// It may have been done; repeat with the same idempotency key.

@@ -24,7 +24,7 @@ use super::{
     auth::{self, AuthError, Authenticate, Session},
     code, execute,
     limits::HttpLimits,
-    request::{Kind, Operation, Params, prepare},
+    request::{Kind, Operation, Params},
     sse,
     trace::Trace,
     with_data,
@@ -69,7 +69,7 @@ async fn respond<E: Executor, A: Authenticate>(
         .try_acquire()
         .map_err(|_| Refusal::overloaded("Too many requests at once; try again."))?;
     let (session, bearer) = session(&transport, &parts.headers).await?;
-    let Operation { request, kind } = match prepare(params, &transport.limits, &trace) {
+    let Operation { request, kind } = match transport.prepare(params, &trace) {
         Ok(operation) => operation,
         Err(error) if format == Format::EventStream => return Ok(sse::refused(error)),
         Err(error) => return Ok(write(Answer::refused(error), format)),

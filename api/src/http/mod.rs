@@ -10,6 +10,7 @@
 //! (here)     WebSocket or not                            -> websocket/
 //! graphql    method, accept, body                        -> 405, 406, 415, 413, 408, 400
 //! auth       whose token is it                           -> 401
+//! trusted    which document is meant                     -> 400
 //! request    measure and parse the document              -> 400
 //! execute    run it: time limit, panics caught
 //! answer     code every error, hide ours, write          (sse: as events)
@@ -30,6 +31,7 @@ mod queue;
 mod request;
 mod sse;
 mod trace;
+pub mod trusted;
 mod websocket;
 
 use std::{
@@ -39,7 +41,7 @@ use std::{
     sync::Arc,
 };
 
-use async_graphql::Executor;
+use async_graphql::{Executor, ServerError};
 use axum::{
     Router,
     extract::{ConnectInfo, Request, State},
@@ -51,12 +53,14 @@ use futures::FutureExt;
 use tokio::sync::Semaphore;
 
 pub(crate) use self::answer::show_null;
+use self::request::{Operation, Params};
 pub use self::{
     auth::{AuthError, Authenticate, Session},
     drain::Drain,
     guard::{HostPolicy, guarded, network_of},
     limits::HttpLimits,
     trace::Trace,
+    trusted::Trusted,
 };
 
 /// Where all three transports listen.
@@ -71,6 +75,7 @@ pub fn router<E: Executor, A: Authenticate>(
     authenticator: A,
     limits: HttpLimits,
     policy: HostPolicy,
+    trusted: Trusted,
     drain: Drain,
 ) -> Router {
     let live = Arc::new(Semaphore::new(limits.max_live_connections));
@@ -79,6 +84,7 @@ pub fn router<E: Executor, A: Authenticate>(
         executor,
         authenticator,
         limits,
+        trusted,
         drain,
         live,
         in_flight,
@@ -122,11 +128,19 @@ struct Transport<E, A> {
     executor: E,
     authenticator: A,
     limits: HttpLimits,
+    trusted: Trusted,
     drain: Drain,
     /// One permit for each WebSocket and event stream.
     live: Arc<Semaphore>,
     /// One permit for each plain request.
     in_flight: Semaphore,
+}
+
+impl<E, A> Transport<E, A> {
+    /// The operation that parameters stand for.
+    fn prepare(&self, params: Params, trace: &Trace) -> Result<Operation, ServerError> {
+        request::prepare(self.trusted.resolve(params)?, &self.limits, trace)
+    }
 }
 
 async fn handle<E: Executor, A: Authenticate>(

@@ -20,10 +20,26 @@ use super::{
 };
 
 /// The parameters of a GraphQL request, as the body of a POST and the payload of `subscribe` carry them.
+///
+/// The text is there or a document is named, or both.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "Written")]
 pub(super) struct Params {
-    query: String,
+    /// Empty where only an id is given.
+    pub(super) query: String,
+    pub(super) document_id: Option<String>,
+    operation_name: Option<String>,
+    variables: Variables,
+    pub(super) extensions: async_graphql::Extensions,
+}
+
+/// Parameters as they are written in JSON.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    query: Option<String>,
+    #[serde(alias = "doc_id")]
+    document_id: Option<String>,
     #[serde(default)]
     operation_name: Option<String>,
     #[serde(default)]
@@ -32,11 +48,36 @@ pub(super) struct Params {
     extensions: async_graphql::Extensions,
 }
 
+/// A request without a document.
+#[derive(Debug, thiserror::Error)]
+#[error("there is neither a query nor the id of a document")]
+struct NoDocument;
+
+impl TryFrom<Written> for Params {
+    type Error = NoDocument;
+
+    fn try_from(written: Written) -> Result<Params, NoDocument> {
+        let params = Params {
+            query: written.query.clone().unwrap_or_default(),
+            document_id: written.document_id,
+            operation_name: written.operation_name,
+            variables: written.variables,
+            extensions: written.extensions,
+        };
+        if written.query.is_none() && params.document_id().is_none() {
+            return Err(NoDocument);
+        }
+        Ok(params)
+    }
+}
+
 /// The same in a query string, where maps are JSON text.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct QueryParams {
-    query: String,
+    query: Option<String>,
+    #[serde(alias = "doc_id")]
+    document_id: Option<String>,
     operation_name: Option<String>,
     variables: Option<String>,
     extensions: Option<String>,
@@ -62,11 +103,15 @@ impl Params {
             axum::extract::Query::<QueryParams>::try_from_uri(uri).map_err(|error| {
                 Refusal::bad_request(format!("The query string is not a GraphQL request: {error}."))
             })?;
-        Ok(Params {
+        let written = Written {
             query: raw.query,
+            document_id: raw.document_id,
             operation_name: raw.operation_name.filter(|name| !name.is_empty()),
             variables: from_text("variables", raw.variables)?,
             extensions: from_text("extensions", raw.extensions)?,
+        };
+        written.try_into().map_err(|error: NoDocument| {
+            Refusal::bad_request(format!("The query string is not a GraphQL request: {error}."))
         })
     }
 }
@@ -174,7 +219,7 @@ fn required_variables(operation: &OperationDefinition, variables: &Variables) ->
 ///
 /// Where the scanner and the grammar could disagree (a string that does not end) the scanner counts more, never
 /// less, and what follows is a syntax error anyway.
-fn measure(document: &str, limits: &HttpLimits) -> Result<(), ServerError> {
+pub(super) fn measure(document: &str, limits: &HttpLimits) -> Result<(), ServerError> {
     let bytes = document.as_bytes();
     let (mut at, mut tokens, mut depth, mut deepest) = (0, 0, 0_usize, 0_usize);
     while let Some(byte) = bytes.get(at) {

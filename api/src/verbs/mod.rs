@@ -8,4 +8,5 @@ pub mod import;
 pub mod migrate;
 pub mod serve;
 pub mod token;
+mod trusted;
 pub mod verify;

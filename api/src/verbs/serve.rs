@@ -1,11 +1,11 @@
 //! `docket serve`: starts everything in order, and stops it in the opposite one.
 
-use super::demo;
+use super::{demo, trusted};
 use crate::{
     app::Database,
     auth,
-    config::{Config, Mode, ServerSettings},
-    http::{Drain, HostPolicy, HttpLimits},
+    config::{Config, Mode, Settings},
+    http::{Drain, HostPolicy, HttpLimits, Trusted},
     server::{
         self,
         listen::{listen, tls::Tls},
@@ -20,6 +20,7 @@ use std::{
     error::Error,
     io::{self, Write as _},
     net::SocketAddr,
+    path::PathBuf,
     time::Duration,
 };
 use tokio::{
@@ -46,6 +47,12 @@ pub struct ServeArgs {
     /// Show strangers nothing: no page at /, no GraphiQL, no introspection [default: on a loopback address they are shown].
     #[arg(long)]
     production: bool,
+    /// Run documents of the manifest alone.
+    #[arg(long)]
+    persisted_only: bool,
+    /// A manifest of trusted documents, as the Relay compiler or Apollo's generator writes it.
+    #[arg(long, value_name = "FILE")]
+    manifest: Option<PathBuf>,
     /// Begin with a few orders, and print a token and a first query.
     #[arg(long)]
     demo: bool,
@@ -53,7 +60,13 @@ pub struct ServeArgs {
 
 impl ServeArgs {
     /// The settings with what the command line says of them.
-    fn over(&self, settings: &mut ServerSettings) {
+    fn over(&self, all: &mut Settings) {
+        let documents = &mut all.documents;
+        documents.only |= self.persisted_only;
+        if let Some(manifest) = &self.manifest {
+            documents.manifest.clone_from(manifest);
+        }
+        let settings = &mut all.server;
         settings.listen = self.listen.unwrap_or(settings.listen);
         settings.metrics_listen = self.metrics_listen.unwrap_or(settings.metrics_listen);
         if self.production {
@@ -63,7 +76,8 @@ impl ServeArgs {
 }
 
 pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Result<(), Box<dyn Error>> {
-    args.over(&mut config.settings.server);
+    args.over(&mut config.settings);
+    config.settings.documents.check()?;
     // Asked for first: a signal that comes while things start still stops them in order.
     let stop = stop_on_signal()?;
     let settings = &config.settings.server;
@@ -77,7 +91,12 @@ pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Resu
             "tokens and personal data go over the network in clear text: set server.tls, or put a proxy in front that speaks TLS"
         );
     }
-    let door = Door { listener, tls };
+    let trusted = trusted::open(&config.settings.documents)?;
+    let door = Door {
+        listener,
+        tls,
+        trusted,
+    };
 
     let database = Database::open(&config).await?;
     // A server that does not answer may keep this waiting for long.
@@ -107,7 +126,11 @@ async fn serve(
     metrics: impl Future<Output = io::Result<()>> + Send + 'static,
 ) -> Result<(), Box<dyn Error>> {
     let projections = Projections::start(store.clone(), ProjectionsConfig::default()).await?;
-    let Door { listener, tls } = door;
+    let Door {
+        listener,
+        tls,
+        trusted,
+    } = door;
     let base = base_url(listener.local_addr()?, tls.is_some());
     let drain = Drain::new(stop.clone());
     let settings = &config.settings.server;
@@ -115,6 +138,7 @@ async fn serve(
         store: store.clone(),
         projections: projections.clone(),
         limits: HttpLimits::default(),
+        trusted: trusted.clone(),
         rates: config.settings.limits.rates.clone(),
         policy: HostPolicy {
             hosts: settings.hosts.clone(),
@@ -130,6 +154,11 @@ async fn serve(
         let watching = tls.watch(async move || {
             told.recv().await;
         });
+        tokio::spawn(stop.clone().run_until_cancelled_owned(watching));
+    }
+    if let Some(file) = config.settings.documents.file() {
+        let told = signal(SignalKind::hangup())?;
+        let watching = trusted::watch(trusted, file.to_owned(), told);
         tokio::spawn(stop.clone().run_until_cancelled_owned(watching));
     }
     let limits = config.settings.limits.listen(&settings.proxies);
@@ -178,6 +207,7 @@ fn stop_on_signal() -> io::Result<CancellationToken> {
 struct Door {
     listener: TcpListener,
     tls: Option<Tls>,
+    trusted: Trusted,
 }
 
 fn base_url(address: SocketAddr, tls: bool) -> String {

@@ -10,7 +10,7 @@ use std::{
 
 use async_graphql::{Context, Error, ErrorExtensions, Object, Result, Schema, Subscription};
 use axum::Router;
-use docket::http::{AuthError, Authenticate, Drain, HostPolicy, HttpLimits, Session, router};
+use docket::http::{AuthError, Authenticate, Drain, HostPolicy, HttpLimits, Session, Trusted, router};
 use futures::{Stream, StreamExt, stream};
 use tokio::sync::watch;
 
@@ -205,5 +205,5 @@ pub fn toy(world: World, limits: HttpLimits, policy: HostPolicy, drain: Drain) -
     let schema = Schema::build(Query, Mutation, Subscriptions)
         .data(world.clone())
         .finish();
-    router(schema, Tokens(world), limits, policy, drain)
+    router(schema, Tokens(world), limits, policy, Trusted::default(), drain)
 }

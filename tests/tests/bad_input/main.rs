@@ -7,4 +7,5 @@ mod ids;
 mod limits;
 mod shop;
 mod transport;
+mod trusted;
 mod values;

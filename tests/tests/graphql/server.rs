@@ -3,7 +3,7 @@
 use docket::{
     auth::create_token,
     graphql::Rates,
-    http::{Drain, HostPolicy, HttpLimits},
+    http::{Drain, HostPolicy, HttpLimits, Trusted},
     server::{Parts, app},
 };
 use docket_domain::Role;
@@ -48,6 +48,7 @@ impl Server {
             projections,
             limits,
             rates: Rates::default(),
+            trusted: Trusted::default(),
             policy,
             development: true,
             stop: stop.clone(),

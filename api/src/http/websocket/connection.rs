@@ -41,7 +41,7 @@ use crate::http::{
     code,
     execute::{self, Event},
     queue::{Bytes, Room},
-    request::{Params, prepare},
+    request::Params,
     trace::Trace,
     with_data,
 };
@@ -404,7 +404,7 @@ async fn operate<E: Executor, A: Authenticate>(
     outbox: Outbox,
 ) {
     let (trace, limits) = (Trace::fresh(), &transport.limits);
-    let mut operation = match prepare(params, limits, &trace) {
+    let mut operation = match transport.prepare(params, &trace) {
         Ok(operation) => operation,
         Err(error) => return outbox.fail(&[error]).await,
     };
