@@ -17,6 +17,7 @@ mod interleaving;
 mod lag;
 mod lease;
 pub mod limits;
+mod owner;
 pub mod projector;
 pub mod read_models;
 mod start;

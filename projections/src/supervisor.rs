@@ -12,8 +12,9 @@ use crate::{
     commit::Statements,
     fold::chain,
     lag, lease, limits,
+    owner::{self, Assignment, End},
     projector::{Generation, Projector},
-    worker::{Assignment, End, Worker},
+    worker::Worker,
 };
 use docket_event_store::{Connections, Store};
 use futures::future::BoxFuture;
@@ -112,7 +113,7 @@ impl<P: Projector> Fed for FedBy<P> {
 
     fn own(&self, start: Assignment) -> BoxFuture<'static, End> {
         let worker = Worker::new(Arc::clone(&self.projector), Arc::clone(&self.statements), start);
-        Box::pin(worker.run())
+        Box::pin(owner::own(worker))
     }
 }
 
