@@ -23,6 +23,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How a process opens a log.
@@ -80,6 +81,7 @@ pub(crate) struct Inner {
     lanes: Lanes,
     refusals: Refusals,
     feed: Feed,
+    hints: Hints,
     vault: Arc<Vault>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -156,7 +158,12 @@ impl Store {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let lanes = Lanes::start(lanes, &context, &tasks, &stop);
         tasks.spawn(wakeup::send_hints(pool.clone(), hints.clone(), stop.clone()));
-        tasks.spawn(wakeup::follow(pool.clone(), feed.clone(), hints, stop.clone()));
+        tasks.spawn(wakeup::follow(
+            pool.clone(),
+            feed.clone(),
+            hints.clone(),
+            stop.clone(),
+        ));
         let readers = Arc::new(Connections::new(pool.clone(), limits::READERS));
         let queries = Arc::new(Connections::new(pool.clone(), limits::QUERIES));
         for kept in [&readers, &queries] {
@@ -172,6 +179,7 @@ impl Store {
             lanes,
             refusals: context.refusals,
             feed,
+            hints,
             vault,
             stop,
             tasks,
@@ -206,6 +214,17 @@ impl Store {
         self.0.partitions
     }
 
+    /// Tells whoever follows effects, here and in other processes, that there are new ones. A hint and no more: it may be
+    /// lost, so whoever follows polls as well.
+    pub fn tell_of_effects(&self) {
+        self.0.hints.raise_effects();
+    }
+
+    /// Changes when effects were told of, by this process or another.
+    pub fn effects(&self) -> watch::Receiver<u64> {
+        self.0.hints.effects()
+    }
+
     /// Commands that wait in the lanes' queues.
     pub fn queued(&self) -> usize {
         self.0.lanes.queued()
@@ -224,6 +243,23 @@ impl Store {
         let partition = self.0.partitions.of(stream.order);
         let limit = limit.min(limits::PAGE_EVENTS);
         read::stream(&self.0.pool, partition, stream, after, limit)
+            .await
+            .map_err(FeedError::Read)
+    }
+
+    /// Shows every event of some orders of one partition up to an offset, each order's in their order, with no more than
+    /// one in memory at a time.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn each_event_of(
+        &self,
+        partition: u16,
+        orders: &[OrderId],
+        until: i64,
+        each: impl FnMut(RecordedEvent),
+    ) -> Result<(), FeedError> {
+        read::orders(&self.0.pool, partition, orders, until, each)
             .await
             .map_err(FeedError::Read)
     }

@@ -9,6 +9,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use docket_domain::{CommandId, DecodeError, Event, OrderId, StreamId, Version};
+use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgExecutor, Row, postgres::PgRow};
 use std::{borrow::Cow, sync::Arc};
 use uuid::Uuid;
@@ -24,6 +25,11 @@ select "offset", occurred_at, recorded_at, event_id, order_id, command_id, versi
   from events
  where order_id = $1 and stream_kind = $2 and stream_number = $3 and version > $4
  order by version limit $5"#;
+
+const ORDERS: &str = r#"
+select "offset", occurred_at, recorded_at, event_id, order_id, command_id, version, stream_number, schema_version,
+       stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text
+  from events where order_id = any ($1) and "offset" <= $2 order by order_id, "offset""#;
 
 /// What a fold needs of a stream, and no more: a stream is folded far more often than it is shown.
 const FACTS: &str = r#"
@@ -65,6 +71,24 @@ pub(crate) async fn stream(
         partition,
         rows_of(STREAM, executor, partition, stream, after, limit).await?,
     )
+}
+
+/// The events of some orders up to an offset, order by order, one at a time.
+pub(crate) async fn orders(
+    executor: impl PgExecutor<'_>,
+    partition: u16,
+    orders: &[OrderId],
+    until: i64,
+    mut each: impl FnMut(RecordedEvent),
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+    let query = sqlx::query(in_partition(ORDERS, partition)).bind(ids).bind(until);
+    let mut rows = query.fetch(executor);
+    while let Some(row) = rows.try_next().await? {
+        let command = envelope(&row, CommandId(row.try_get(5)?))?;
+        each(event(partition, &row, Arc::new(command))?);
+    }
+    Ok(())
 }
 
 /// A fact of a stream at its version and business time, or why it cannot be decoded.
