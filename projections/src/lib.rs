@@ -19,6 +19,8 @@ mod lease;
 pub mod limits;
 mod owner;
 pub mod projector;
+pub mod reactor;
+pub mod reactors;
 pub mod read_models;
 mod start;
 mod supervisor;

@@ -22,6 +22,12 @@ pub const TICK: Duration = Duration::from_secs(1);
 pub const IDLE_POLL: Duration = Duration::from_secs(5);
 /// How often the checkpoints of other processes are read while somebody waits for one.
 pub const FOREIGN_POLL: Duration = Duration::from_millis(50);
+/// How long a reactor's checkpoint may stand behind events that had no effects: what a crash makes it ask its rules again.
+pub const QUIET_SAVE: Duration = Duration::from_secs(1);
+/// Events without effects after which a reactor's checkpoint follows at once: eight full batches.
+pub const QUIET_EVENTS: i64 = 4_096;
+/// How long an owner that ends may take to save a checkpoint that it need not have saved.
+pub const FINISH: Duration = Duration::from_secs(1);
 /// The first pause after the database did not answer; doubled each time.
 pub const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// The longest pause after the database did not answer.
@@ -58,3 +64,15 @@ pub const VERIFY_ORDERS: i64 = 500;
 /// Keys of rows that many orders share which verification folds at a time, at 200 bytes each 4 MB; where a partition has
 /// more, its log is read once for each so many.
 pub const VERIFY_KEYS: usize = 20_000;
+
+/// Notifications that wait for one follower; one that misses some reads them from the ledger.
+pub const FOLLOWER_QUEUE: usize = 8;
+/// Notifications that a follower who is behind reads at once.
+pub const FOLLOWER_PAGE: usize = 100;
+/// Notifications of one partition that a process's reader takes at once, about 200 bytes each; more than one event can
+/// have.
+pub const TAIL_PAGE: usize = 64;
+/// How often a process looks for new notifications though it heard of none, while anybody follows.
+pub const TAIL_POLL: Duration = Duration::from_secs(1);
+/// The shortest time between two such looks: as often as processes tell each other.
+pub const TAIL_INTERVAL: Duration = Duration::from_millis(10);

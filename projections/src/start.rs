@@ -7,6 +7,11 @@ use crate::{
     lag::{self, PartitionStatus},
     limits,
     projector::{Generation, Projector},
+    reactor::{
+        Reactor,
+        owner::{FedReactor, is_registered},
+    },
+    reactors::notifications::Notifications,
     read_models::{self, ReadModel},
     supervisor::{Fed, Health, Shared, Supervisor},
     wait::{self, WaitError},
@@ -84,6 +89,19 @@ pub enum StartError {
         /// Of this program.
         ours: i32,
     },
+    /// The rules in the database are those of another version.
+    #[error(
+        "the rules of {reactor} in the database are of version {stored} and this program's are of version {ours}: it would \
+         pass over what another rule has effects for; run the program that fits"
+    )]
+    OtherRules {
+        /// The reactor.
+        reactor: &'static str,
+        /// In the database.
+        stored: i32,
+        /// Of this program.
+        ours: i32,
+    },
     /// The rows know more than the log.
     #[error(
         "{projection} has folded partition {partition} up to offset {offset}, yet the log ends at {head} there: \
@@ -141,7 +159,9 @@ impl Projections {
     /// # Errors
     /// When the rows do not belong to this log or to this program, or the database does not answer.
     pub async fn start(store: Store, config: ProjectionsConfig) -> Result<Self, StartError> {
-        Self::start_with(store, config, read_models::all()).await
+        let models = read_models::all().into_iter().map(Part::read_model);
+        let parts = models.chain([Part::reactor(Notifications)]).collect();
+        Self::start_with(store, config, parts).await
     }
 
     /// The same with one read model of the caller's, whose tables and checkpoints must be there.
@@ -153,21 +173,33 @@ impl Projections {
         config: ProjectionsConfig,
         projector: P,
     ) -> Result<Self, StartError> {
-        Self::start_with(store, config, vec![Arc::new(projector)]).await
+        Self::start_with(store, config, vec![Part::read_model(Arc::new(projector))]).await
+    }
+
+    /// The same with one reactor of the caller's, whose ledger, checkpoints and rules must be there.
+    ///
+    /// # Errors
+    /// As [`Projections::start`].
+    pub async fn start_only_reactor<R: Reactor>(
+        store: Store,
+        config: ProjectionsConfig,
+        reactor: R,
+    ) -> Result<Self, StartError> {
+        Self::start_with(store, config, vec![Part::reactor(reactor)]).await
     }
 
     async fn start_with(
         store: Store,
         config: ProjectionsConfig,
-        models: Vec<Arc<dyn ReadModel>>,
+        parts: Vec<Part>,
     ) -> Result<Self, StartError> {
-        let names: Vec<&'static str> = models.iter().map(|model| model.name()).collect();
-        let shares: u64 = models.iter().map(|model| u64::from(model.cache_share())).sum();
+        let names: Vec<&'static str> = parts.iter().map(|part| part.name).collect();
+        let shares: u64 = parts.iter().map(|part| u64::from(part.cache_share)).sum();
         let generations = generations(&store).await?;
-        let fed = models
-            .into_iter()
-            .map(|model| fed(model, &generations))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut fed = Vec::with_capacity(parts.len());
+        for part in parts {
+            fed.push(part.fed(&store, &generations).await?);
+        }
         refuse_foreign(&store, &names).await?;
         let partitions = store.partitions().count();
         let shared = Arc::new(Shared {
@@ -273,20 +305,64 @@ async fn generations(store: &Store) -> Result<Generations, StartError> {
         .map_err(StartError::Read)
 }
 
-fn fed(model: Arc<dyn ReadModel>, generations: &Generations) -> Result<Arc<dyn Fed>, StartError> {
-    let projection = model.name();
-    let (stored, generation) = *generations
-        .get(projection)
-        .ok_or(StartError::NotMigrated(projection))?;
-    let ours = model.version();
-    if stored != ours {
-        return Err(StartError::OtherVersion {
-            projection,
-            stored,
-            ours,
-        });
+/// Something that is fed from the log.
+struct Part {
+    name: &'static str,
+    version: i32,
+    cache_share: u32,
+    /// Of a reactor: all of them must be registered.
+    rules: &'static [&'static str],
+    feed: Box<dyn FnOnce(Generation) -> Arc<dyn Fed> + Send>,
+}
+
+impl Part {
+    fn read_model(model: Arc<dyn ReadModel>) -> Self {
+        Self {
+            name: model.name(),
+            version: model.version(),
+            cache_share: model.cache_share(),
+            rules: &[],
+            feed: Box::new(|generation| model.fed(generation)),
+        }
     }
-    Ok(model.fed(generation))
+
+    fn reactor<R: Reactor>(reactor: R) -> Self {
+        Self {
+            name: reactor.name(),
+            version: reactor.version(),
+            cache_share: R::CACHE_SHARE,
+            rules: reactor.rules(),
+            feed: Box::new(|generation| Arc::new(FedReactor::new(Arc::new(reactor), generation))),
+        }
+    }
+
+    async fn fed(self, store: &Store, generations: &Generations) -> Result<Arc<dyn Fed>, StartError> {
+        let projection = self.name;
+        let (stored, generation) = *generations
+            .get(projection)
+            .ok_or(StartError::NotMigrated(projection))?;
+        let ours = self.version;
+        if stored != ours && !self.rules.is_empty() {
+            return Err(StartError::OtherRules {
+                reactor: projection,
+                stored,
+                ours,
+            });
+        }
+        if stored != ours {
+            return Err(StartError::OtherVersion {
+                projection,
+                stored,
+                ours,
+            });
+        }
+        let partitions = store.partitions().count();
+        let registered = is_registered(store.pool(), projection, self.rules, partitions);
+        if !registered.await.map_err(StartError::Read)? {
+            return Err(StartError::NotMigrated(projection));
+        }
+        Ok((self.feed)(generation))
+    }
 }
 
 async fn refuse_foreign(store: &Store, names: &[&'static str]) -> Result<(), StartError> {

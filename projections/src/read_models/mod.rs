@@ -3,7 +3,7 @@
 pub mod axes;
 pub mod order_detail;
 pub mod order_summary;
-mod stored;
+pub(crate) mod stored;
 
 use crate::{
     projector::{Generation, Projector},

@@ -10,7 +10,7 @@ fn owned(projections: &Projections) -> usize {
     projections
         .status()
         .iter()
-        .filter(|status| status.owner == Owner::This)
+        .filter(|status| BOTH.contains(&status.projection) && status.owner == Owner::This)
         .count()
 }
 
