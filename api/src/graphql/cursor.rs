@@ -1,6 +1,6 @@
 //! Cursors: opaque to callers, checked to the last byte when they come back.
 //!
-//! A *page cursor* is a place in a sorted list. A *log cursor* is a vector of offsets with, for each, the id of the event
+//! A *page cursor* is a place in a sorted list; a *ledger cursor* one in what somebody was told. A *log cursor* is a vector of offsets with, for each, the id of the event
 //! there: the proof that it stands for this log's history and not for one that a restore has replaced. Both are
 //! base64url of a version byte, a kind byte and their content. Nothing in them is secret and nothing in them is believed:
 //! whoever forges one reaches no more than a list or a stream that is theirs anyway.
@@ -8,8 +8,13 @@
 use std::fmt::Display;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use docket_domain::Subject;
 use docket_event_store::{Feed, Position};
-use docket_projections::read_models::order_summary::{Keyset, SortField};
+use docket_projections::{
+    reactors::notifications::{self, Notification},
+    read_models::order_summary::{Keyset, SortField},
+};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::{error::Refused, limits};
@@ -19,6 +24,7 @@ const VERSION: u8 = 1;
 const PAGE: u8 = b'p';
 const LOG: u8 = b'l';
 const EVENTS: u8 = b'e';
+const LEDGER: u8 = b'n';
 
 fn encode(kind: u8, content: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(content.len() + 2);
@@ -119,6 +125,67 @@ pub(super) fn to_event(text: &str) -> Result<i64, Refused> {
         (last >= 0).then_some(last)
     };
     read().ok_or_else(|| bad("`after`"))
+}
+
+/// A place among the notifications of one recipient: a number, and, as the proof, the event that it follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct LedgerCursor {
+    /// 0 before the first.
+    pub(super) number: i64,
+    /// Nil at number 0.
+    event_id: Uuid,
+}
+
+impl LedgerCursor {
+    pub(super) fn new(number: i64, event_id: Uuid) -> LedgerCursor {
+        LedgerCursor { number, event_id }
+    }
+
+    pub(super) fn of(row: &Notification) -> LedgerCursor {
+        LedgerCursor::new(row.number, row.event_id)
+    }
+
+    pub(super) fn encode(self) -> String {
+        let mut content = self.number.to_be_bytes().to_vec();
+        content.extend(self.event_id.as_bytes());
+        encode(LEDGER, &content)
+    }
+
+    /// The place that a caller names.
+    pub(super) fn read(text: &str) -> Result<LedgerCursor, Refused> {
+        let read = || {
+            let content = decode(LEDGER, text)?;
+            let mut reader = Reader(&content);
+            let number = i64::from_be_bytes(reader.take()?);
+            let event_id = Uuid::from_bytes(reader.take()?);
+            let whole = number >= 0 && (number == 0) == event_id.is_nil();
+            (whole && reader.0.is_empty()).then_some(LedgerCursor { number, event_id })
+        };
+        read().ok_or_else(|| bad("`after`"))
+    }
+
+    /// Checks that this recipient was told it, and that a stream need not go back too far.
+    pub(super) async fn check(self, pool: &PgPool, recipient: &Subject) -> Result<(), Refused> {
+        let LedgerCursor { number, event_id } = self;
+        if number > 0 && notifications::at(pool, recipient, number).await? != Some(event_id) {
+            return Err(restored(format!(
+                "The ledger holds something else, or nothing, as number {number} of this recipient"
+            )));
+        }
+        let behind = notifications::newest(pool, recipient)
+            .await?
+            .saturating_sub(number);
+        let limit = limits::MAX_REPLAYED_NOTIFICATIONS;
+        if behind > limit {
+            return Err(Refused::bad_input(format!(
+                "The cursor is {behind} notifications old; a stream goes back {limit} at most. Page through the \
+                 notifications and go on after the newest."
+            ))
+            .with("behind", behind)
+            .with("limit", limit));
+        }
+        Ok(())
+    }
 }
 
 /// How far a stream has come in one partition.
@@ -293,6 +360,12 @@ mod tests {
             }
         }
         assert_eq!(to_event(&of_event(5)).ok(), Some(5));
+        for cursor in [
+            LedgerCursor::new(0, Uuid::nil()),
+            LedgerCursor::new(i64::MAX, Uuid::from_u128(7)),
+        ] {
+            assert_eq!(LedgerCursor::read(&cursor.encode()).ok(), Some(cursor));
+        }
     }
 
     #[test]
@@ -321,6 +394,14 @@ mod tests {
             ..mark(0, 5)
         };
         assert_eq!(LogCursor::decode(&LogCursor(vec![unproved]).encode()), None);
+        for wrong in [
+            log.clone(),
+            LedgerCursor::new(-1, Uuid::from_u128(7)).encode(),
+            LedgerCursor::new(1, Uuid::nil()).encode(),
+            LedgerCursor::new(0, Uuid::from_u128(7)).encode(),
+        ] {
+            assert!(LedgerCursor::read(&wrong).is_err(), "{wrong}");
+        }
         assert!(to_keyset(&log, "after").is_err());
         assert!(to_event(&log).is_err());
         assert!(to_event(&of_event(-1)).is_err());

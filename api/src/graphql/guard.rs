@@ -65,6 +65,7 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("node", KNOWN),
             ("nodes", KNOWN),
             ("events", DESK),
+            ("notifications", READERS),
         ],
     ),
     (
@@ -114,7 +115,11 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
     ),
     (
         "Subscription",
-        &[("orderUpdated", READERS), ("ordersChanged", READERS)],
+        &[
+            ("orderUpdated", READERS),
+            ("ordersChanged", READERS),
+            ("notifications", READERS),
+        ],
     ),
 ];
 
@@ -139,6 +144,12 @@ const TYPES: &[(Roles, &[&str])] = &[
             "Tracking",
             "OrderMessage",
             "EventSummary",
+            "Notification",
+            "NotificationConnection",
+            "NotificationEdge",
+            "NotificationMessage",
+            "OrderPaid",
+            "OrderShipped",
             "PageInfo",
             "CreateOrderPayload",
             "AddLinePayload",

@@ -61,6 +61,8 @@ pub const COUNT_COST: u64 = 500;
 /// How far back a subscription may resume, in events over all its partitions: at the measured rate of a catching-up
 /// reader about two seconds of work. Who was away for longer asks anew.
 pub const MAX_REPLAYED_EVENTS: i64 = 100_000;
+/// How far back a subscription to notifications may resume: ten pages of the ledger, years of an eager customer's orders.
+pub const MAX_REPLAYED_NOTIFICATIONS: i64 = 1_000;
 /// How often a stream with nothing to say repeats its cursor: as often as a connection gives a sign of life.
 pub const IDLE_CURSOR: Duration = Duration::from_secs(15);
 /// How long a cursor above this process's head may wait for what another process appended: four polls of the feed.

@@ -15,6 +15,7 @@ mod event;
 pub mod guard;
 pub mod limits;
 mod node;
+mod notification;
 mod order;
 mod payload;
 mod payment;
@@ -34,7 +35,7 @@ use async_graphql::{
 };
 use docket_domain::Actor;
 use docket_event_store::Store;
-use docket_projections::Projections;
+use docket_projections::{Projections, reactors::notifications::Live};
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -45,6 +46,7 @@ use self::{
     event::queries::EventQueries,
     guard::Guards,
     node::NodeQueries,
+    notification::{queries::NotificationQueries, subscriptions::NotificationSubscriptions},
     order::{
         facts::OrderFacts, mutations::OrderMutations, queries::OrderQueries,
         subscriptions::OrderSubscriptions,
@@ -65,7 +67,7 @@ use crate::{
 
 /// What can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(OrderQueries, NodeQueries, EventQueries);
+pub struct Query(OrderQueries, NodeQueries, EventQueries, NotificationQueries);
 
 /// What can be changed. Each mutation is one command: it is done once, whole, or not at all.
 #[derive(MergedObject, Default)]
@@ -73,7 +75,7 @@ pub struct Mutation(OrderMutations, PaymentMutations, ShipmentMutations);
 
 /// What can be followed. A stream begins with its cursor; `after` goes on from one without a gap and without a repetition.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(OrderSubscriptions);
+pub struct Subscription(OrderSubscriptions, NotificationSubscriptions);
 
 type DocketSchema = Schema<Query, Mutation, Subscription>;
 
@@ -82,6 +84,7 @@ pub(crate) struct Services {
     store: Store,
     projections: Projections,
     facts: OrderFacts,
+    notifications: Live,
     /// Whoever folds an order for time travel holds one.
     folds: Semaphore,
 }
@@ -169,6 +172,7 @@ impl Api {
     ) -> Api {
         let services = Services {
             facts: OrderFacts::new(store.clone()),
+            notifications: Live::start(store.clone()),
             folds: Semaphore::new(limits::MAX_FOLDS_AT_ONCE),
             store,
             projections,

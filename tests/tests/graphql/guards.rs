@@ -59,8 +59,10 @@ Mutation voidPayment -SOV-
 Query events -SO--
 Query node CSOVG
 Query nodes CSOVG
+Query notifications CSOV-
 Query order CSOV-
 Query orders CSOV-
+Subscription notifications CSOV-
 Subscription orderUpdated CSOV-
 Subscription ordersChanged CSOV-
 ";

@@ -12,6 +12,7 @@ mod idempotency;
 mod limits;
 mod lists;
 mod node;
+mod notifications;
 mod refusals;
 mod returns;
 mod schema;
