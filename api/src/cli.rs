@@ -5,7 +5,8 @@ use crate::{
     config::Config,
     telemetry,
     verbs::{
-        self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, serve::ServeArgs, token::TokenArgs,
+        self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, seed::SeedArgs, serve::ServeArgs,
+        token::TokenArgs,
     },
 };
 use clap::{Args, Parser, Subcommand};
@@ -64,6 +65,8 @@ pub enum Verb {
     Token(TokenArgs),
     /// Bring commands in from a file of newline-delimited JSON.
     Import(ImportArgs),
+    /// Fill the log with a shop's history that was made up.
+    Seed(SeedArgs),
     /// Check the log, its streams, and every read model against the fold.
     Verify,
     /// Print the log.
@@ -97,6 +100,7 @@ async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Bo
         Verb::Schema => print!("{}", crate::graphql::sdl()),
         Verb::Token(args) => verbs::token::run(&config, &args, json).await?,
         Verb::Import(args) => return verbs::import::run(&config, &args, json).await,
+        Verb::Seed(args) => return verbs::seed::run(&config, &args, json).await,
         Verb::Verify => return verbs::verify::run(&config, json).await,
         Verb::Events(args) => verbs::events::run(&config, &args, json).await?,
         Verb::Forget(args) => return verbs::forget::run(&config, &args, json).await,

@@ -26,7 +26,7 @@ quietly() { "$@" >"$folder/output" 2>&1 || { cat "$folder/output" >&2; return 1;
 (cd clients/relay && quietly ../../node_modules/.bin/relay-compiler relay.config.json)
 (cd clients/codegen && quietly ../../node_modules/.bin/graphql-codegen --config codegen.json)
 node_modules/.bin/tsc -p clients/codegen
-env -u DATABASE_URL "$docket" serve --demo --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --data-dir "$folder/data" \
+env -u DATABASE_URL "$docket" serve --demo --simulate 0 --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --data-dir "$folder/data" \
     </dev/null >"$folder/output" 2>&1 &
 server=$!
 for ((tenth = 0; tenth < 600; tenth++)); do

@@ -1,6 +1,10 @@
 //! `docket serve`: starts everything in order, and stops it in the opposite one.
 
-use super::{demo, trusted};
+use super::{
+    demo,
+    simulate::{Rate, Simulation},
+    trusted,
+};
 use crate::{
     app::Database,
     auth,
@@ -53,12 +57,21 @@ pub struct ServeArgs {
     /// A manifest of trusted documents, as the Relay compiler or Apollo's generator writes it.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// Begin with a few orders, and print a token and a first query.
+    /// Begin with a few orders, let more come, and print a token and a first query.
     #[arg(long)]
     demo: bool,
+    /// Let a made-up shop live: so many orders a second, 0.01 to 50 [default: 0, none; with --demo 0.5].
+    #[arg(long, value_name = "RATE")]
+    simulate: Option<Rate>,
 }
 
 impl ServeArgs {
+    /// How many orders come by themselves.
+    fn rate(&self) -> Rate {
+        let unsaid = if self.demo { Rate::GENTLE } else { Rate::NONE };
+        self.simulate.unwrap_or(unsaid)
+    }
+
     /// The settings with what the command line says of them.
     fn over(&self, all: &mut Settings) {
         let documents = &mut all.documents;
@@ -102,7 +115,7 @@ pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Resu
     // A server that does not answer may keep this waiting for long.
     let served = match stop.run_until_cancelled(database.store(&config)).await {
         Some(Ok(store)) => {
-            let served = serve(&config, &store, door, args.demo, json, &stop, async move {
+            let served = serve(&config, &store, door, args, json, &stop, async move {
                 axum::serve(metrics_listener, server::metrics_app(metrics)).await
             });
             let served = served.await;
@@ -120,7 +133,7 @@ async fn serve(
     config: &Config,
     store: &Store,
     door: Door,
-    with_demo: bool,
+    args: ServeArgs,
     json: bool,
     stop: &CancellationToken,
     metrics: impl Future<Output = io::Result<()>> + Send + 'static,
@@ -164,7 +177,7 @@ async fn serve(
     let limits = config.settings.limits.listen(&settings.proxies);
     let server = tokio::spawn(listen(listener, app, tls, limits, stop.clone()));
 
-    let greeted = if with_demo {
+    let greeted = if args.demo {
         greet_demo(store, &projections, &base, settings.is_development()).await
     } else {
         greet(&base, json)
@@ -172,8 +185,13 @@ async fn serve(
     if greeted.is_err() {
         stop.cancel();
     }
+    let simulation = Simulation::start(store, args.rate(), stop);
     stop.cancelled().await;
     tracing::info!("stopping: answering what is in flight");
+    if let Some(simulation) = simulation {
+        // Within a bound of its own.
+        simulation.stop().await;
+    }
     if timeout(MAX_STOP, server).await.is_err() {
         tracing::warn!("some requests did not end in time");
     }
@@ -233,7 +251,7 @@ async fn greet_demo(
     base: &str,
     with_page: bool,
 ) -> Result<(), Box<dyn Error>> {
-    let order = demo::seed(store).await?;
+    demo::seed(store).await?;
     projections.caught_up().await?;
     let token = auth::create_token(store.pool(), Role::Staff, "demo", "demo", DEMO_TOKEN)
         .await?
@@ -253,11 +271,11 @@ async fn greet_demo(
         out,
         "  {curl} -d '{{\"query\":\"{{ orders(first: 5) {{ nodes {{ id number status paymentStatus fulfillmentStatus }} }} }}\"}}'\n"
     )?;
-    writeln!(out, "Watch one order live, in another terminal:\n")?;
+    writeln!(out, "Watch what happens, live, in another terminal:\n")?;
     writeln!(
         out,
-        "  {curl} -N -H 'Accept: text/event-stream' -d '{{\"query\":\"subscription {{ orderUpdated(id: \\\"{order}\\\") \
-         {{ cursor event {{ type }} order {{ status }} }} }}\"}}'\n"
+        "  {curl} -N -H 'Accept: text/event-stream' -d '{{\"query\":\"subscription {{ ordersChanged \
+         {{ cursor event {{ type }} order {{ id number status }} }} }}\"}}'\n"
     )?;
     writeln!(out, "Ctrl-C stops it; the orders are there again the next time.")?;
     Ok(out.flush()?)

@@ -7,20 +7,13 @@ use super::{
     schedule::{Schedule, Task},
     source::Numbered,
 };
+use crate::verbs::patience::{self, Answer};
 use docket_domain::Actor;
-use docket_event_store::{
-    AppendError, ExecuteError, FeedError, LoadError, Origin, PersonalError, Request, Store, execute::Outcome,
-};
+use docket_event_store::{ExecuteError, Origin, Request, Store, execute::Outcome};
 use std::{
     error::Error,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
 };
-
-/// How long a command is tried again while the log is not available: a restart of PostgreSQL with its recovery.
-const MAX_OUTAGE: Duration = Duration::from_secs(120);
-/// Between two tries.
-const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Why no line can be taken: it is not the line's fault.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -35,16 +28,6 @@ pub(super) struct Import {
     schedule: Arc<Schedule>,
     strict: bool,
     fault: OnceLock<(u64, Fault)>,
-}
-
-/// What an error says about going on.
-enum Verdict {
-    /// This line is wrong; others may be right.
-    Line,
-    /// The same again may work.
-    Again,
-    /// Nothing will work.
-    Stuck,
 }
 
 impl Import {
@@ -126,22 +109,15 @@ impl Import {
             causation_id: None,
             traceparent: None,
         };
-        let deadline = Instant::now() + MAX_OUTAGE;
-        loop {
-            let error = match self.store.execute(request.clone()).await {
-                Ok(done) => return Some(Ok((done.outcome, done.repeated))),
-                Err(error) => error,
-            };
-            match verdict(&error) {
-                Verdict::Line => return Some(Err(error)),
-                Verdict::Again if self.schedule.is_over(number) => return None,
-                Verdict::Again if Instant::now() < deadline => tokio::time::sleep(BACK_OFF).await,
-                Verdict::Again | Verdict::Stuck => {
-                    // The first one tells; the others meet the same.
-                    let _ = self.fault.set((number, Fault(Arc::new(error))));
-                    self.schedule.stop_at(0);
-                    return None;
-                }
+        match patience::execute(&self.store, &request, || self.schedule.is_over(number)).await {
+            Answer::Taken(done) => Some(Ok((done.outcome, done.repeated))),
+            Answer::Refused(error) => Some(Err(error)),
+            Answer::GivenUp => None,
+            Answer::Stuck(error) => {
+                // The first one tells; the others meet the same.
+                let _ = self.fault.set((number, Fault(Arc::new(error))));
+                self.schedule.stop_at(0);
+                None
             }
         }
     }
@@ -154,26 +130,5 @@ impl Import {
         if self.strict {
             self.schedule.stop_at(number);
         }
-    }
-}
-
-fn verdict(error: &ExecuteError) -> Verdict {
-    match error {
-        ExecuteError::Refused(_)
-        | ExecuteError::VersionConflict { .. }
-        | ExecuteError::IdReused
-        | ExecuteError::Payload(_)
-        | ExecuteError::Append(AppendError::TooLarge { .. } | AppendError::Malformed)
-        | ExecuteError::Load(LoadError::Decode { .. }) => Verdict::Line,
-        ExecuteError::Append(
-            AppendError::Overloaded | AppendError::Unavailable(_) | AppendError::OutcomeUnknown(_),
-        )
-        | ExecuteError::Load(LoadError::Read(_))
-        | ExecuteError::Personal(PersonalError::Keys(_))
-        | ExecuteError::Number(_)
-        | ExecuteError::Settle(_)
-        | ExecuteError::Read(FeedError::Read(_)) => Verdict::Again,
-        ExecuteError::Personal(PersonalError::WrongMasterKey | PersonalError::Cipher)
-        | ExecuteError::Read(FeedError::NoSuchPartition(_) | FeedError::HistoryLost(_)) => Verdict::Stuck,
     }
 }
