@@ -25,7 +25,7 @@ pub use self::{
     readiness::{PartitionReadiness, Readiness, readiness},
 };
 use crate::{
-    auth::Tokens,
+    auth::{Callers, Jwks, Tokens},
     graphql::{Api, Introspection, Rates},
     http::{self, Drain, HostPolicy, HttpLimits, Trusted, guarded},
     page,
@@ -37,6 +37,8 @@ pub struct Parts {
     pub store: Store,
     /// Its read models.
     pub projections: Projections,
+    /// The keys of an identity provider, where there is one.
+    pub jwks: Option<Jwks>,
     /// What the transports allow.
     pub limits: HttpLimits,
     /// What each caller may spend.
@@ -58,6 +60,7 @@ pub fn app(parts: Parts) -> Router {
     let Parts {
         store,
         projections,
+        jwks,
         limits,
         rates,
         trusted,
@@ -66,13 +69,13 @@ pub fn app(parts: Parts) -> Router {
         stop,
         drain,
     } = parts;
-    let tokens = Tokens::new(store.pool().clone());
     let introspection = if development {
         Introspection::Everybody
     } else {
         Introspection::Desk
     };
     let api = Api::limited(store.clone(), projections.clone(), rates, introspection);
+    let callers = Callers::new(Tokens::new(store.pool().clone()), jwks);
     let ready = readiness::Watch::new(store, projections, stop);
     let readyz = Router::new()
         .route("/readyz", get(readiness::answer))
@@ -84,7 +87,7 @@ pub fn app(parts: Parts) -> Router {
     } else {
         Router::new()
     };
-    http::router(api, tokens, limits, policy.clone(), trusted, drain)
+    http::router(api, callers, limits, policy.clone(), trusted, drain)
         .merge(guarded(readyz.merge(page), policy))
         .merge(Router::new().route("/healthz", get(alive)))
 }

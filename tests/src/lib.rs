@@ -21,6 +21,7 @@
 
 pub mod appends;
 pub mod client;
+pub mod identity_provider;
 pub mod server;
 
 mod database;

@@ -1,4 +1,4 @@
-//! The hook of the transports: a bearer token to its caller, with what was verified remembered for a short while.
+//! Random tokens to their actors, with what was verified remembered for a short while.
 
 use std::{
     sync::Arc,
@@ -10,10 +10,9 @@ use quick_cache::sync::Cache;
 use sqlx::PgPool;
 
 use super::{
-    Caller,
+    Checked,
     token::{TokenError, TokenHash, find},
 };
-use crate::http::{AuthError, Authenticate, Session};
 
 /// Verified tokens that are remembered: about 200 bytes each.
 const MAX_REMEMBERED: usize = 10_000;
@@ -78,25 +77,13 @@ impl Tokens {
         );
         Ok(Some((actor, holds_for)))
     }
-}
 
-impl Authenticate for Tokens {
-    type Caller = Caller;
-
-    async fn authenticate(&self, bearer: Option<&str>) -> Result<Session<Caller>, AuthError> {
-        let Some(text) = bearer else {
-            return Ok(Session {
-                caller: Caller::Anonymous,
-                valid_for: None,
-            });
-        };
+    /// The actor of a token that holds now, and for how long it goes on holding.
+    pub(super) async fn check(&self, text: &str) -> Checked<(Arc<Actor>, Duration)> {
         match self.verify(text).await {
-            Ok(Some((actor, left))) => Ok(Session {
-                caller: Caller::Known(actor),
-                valid_for: Some(left),
-            }),
-            Ok(None) => Err(AuthError::Invalid),
-            Err(error) => Err(AuthError::Unavailable(Box::new(error))),
+            Ok(Some(verified)) => Checked::Holds(verified),
+            Ok(None) => Checked::Not,
+            Err(error) => Checked::Unknown(Box::new(error)),
         }
     }
 }

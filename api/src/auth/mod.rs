@@ -2,17 +2,22 @@
 //!
 //! A token is 256 random bits, shown once; the database keeps its SHA-256 ([`token`]). A verified token is remembered
 //! for a few seconds in a bounded cache ([`cache`]), so a busy caller costs no statement a request, and a revoked token
-//! works for at most that long. The actor comes from the token alone, never from a request's input.
+//! works for at most that long. Where an identity provider is configured, its JWTs open the same doors ([`jwt`]). The
+//! actor comes from the token alone, never from a request's input.
 
 mod cache;
+mod callers;
+pub mod jwt;
 mod token;
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use docket_domain::{Actor, Role};
 
 pub use self::{
     cache::Tokens,
+    callers::{Callers, MAX_TOKEN_BYTES},
+    jwt::{Jwks, JwksError, JwksLimits, JwtRules},
     token::{NewToken, TokenError, create_token, revoke_token},
 };
 
@@ -42,5 +47,25 @@ impl Caller {
     /// The role, where there is one.
     pub fn role(&self) -> Option<Role> {
         self.actor().map(|actor| actor.role)
+    }
+}
+
+/// What came of looking at a token.
+enum Checked<T> {
+    /// It holds.
+    Holds(T),
+    /// It does not, for whatever reason.
+    Not,
+    /// That cannot be told at the moment.
+    Unknown(Box<dyn Error + Send + Sync>),
+}
+
+impl<T> Checked<T> {
+    fn map<U>(self, into: impl FnOnce(T) -> U) -> Checked<U> {
+        match self {
+            Checked::Holds(held) => Checked::Holds(into(held)),
+            Checked::Not => Checked::Not,
+            Checked::Unknown(error) => Checked::Unknown(error),
+        }
     }
 }

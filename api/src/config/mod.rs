@@ -1,6 +1,7 @@
 //! How a process is set up: defaults, then the configuration file, then `DOCKET_...` from the environment, then the
 //! command line. Secrets come from the environment only. An unknown key is refused.
 
+mod auth;
 mod limits;
 
 use crate::{cli::GlobalOptions, server::listen::tls::TlsFiles};
@@ -15,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use self::limits::LimitSettings;
+pub use self::{auth::AuthSettings, limits::LimitSettings};
 
 /// The settings file with every default; a test keeps it true.
 pub const DEFAULT_FILE: &str = include_str!("../../../docs/docket.toml");
@@ -33,6 +34,8 @@ pub struct Settings {
     pub limits: LimitSettings,
     /// Trusted documents.
     pub documents: DocumentSettings,
+    /// Who is let in, besides the holders of tokens.
+    pub auth: AuthSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -158,6 +161,7 @@ impl Default for Settings {
             },
             limits: LimitSettings::default(),
             documents: DocumentSettings::default(),
+            auth: AuthSettings::default(),
             log: LogSettings {
                 partitions: 0,
                 lanes: log_limits::DEFAULT_LANES,
@@ -288,6 +292,12 @@ impl Settings {
                 }
             }
         }
+        if let Some(missing) = self.auth.missing() {
+            return Err(ConfigError::Half {
+                given: "auth.jwks",
+                missing,
+            });
+        }
         let log = &self.log;
         let most_partitions = u64::from(docket_event_store::partition::MAX_PARTITIONS);
         let limits = &self.limits;
@@ -307,6 +317,7 @@ impl Settings {
             ),
             ("log.partitions", u64::from(log.partitions), 0, most_partitions),
             ("log.cache_mib", log.cache_mib, 0, 64 * 1024),
+            ("auth.leeway_s", self.auth.leeway_s, 0, auth::MAX_LEEWAY_S),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(ConfigError::OutOfRange {

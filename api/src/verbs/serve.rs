@@ -138,6 +138,10 @@ async fn serve(
     stop: &CancellationToken,
     metrics: impl Future<Output = io::Result<()>> + Send + 'static,
 ) -> Result<(), Box<dyn Error>> {
+    let jwks = match config.settings.auth.identity_provider() {
+        Some((source, rules)) => Some(auth::Jwks::start(source, rules, auth::JwksLimits::default()).await?),
+        None => None,
+    };
     let projections = Projections::start(store.clone(), ProjectionsConfig::default()).await?;
     let Door {
         listener,
@@ -150,6 +154,7 @@ async fn serve(
     let app = server::app(server::Parts {
         store: store.clone(),
         projections: projections.clone(),
+        jwks,
         limits: HttpLimits::default(),
         trusted: trusted.clone(),
         rates: config.settings.limits.rates.clone(),

@@ -46,6 +46,7 @@ impl Server {
         let app = app(Parts {
             store,
             projections,
+            jwks: None,
             limits,
             rates: Rates::default(),
             trusted: Trusted::default(),

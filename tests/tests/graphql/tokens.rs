@@ -1,7 +1,7 @@
 //! Tokens open what their role has, until they end.
 
 use docket::{
-    auth::{Caller, TokenError, Tokens, create_token, revoke_token},
+    auth::{Caller, Callers, TokenError, Tokens, create_token, revoke_token},
     http::{AuthError, Authenticate},
 };
 use docket_domain::Role;
@@ -35,7 +35,7 @@ async fn a_token_holds_until_it_ends_or_is_revoked() {
             .unwrap();
     assert_eq!(stored, 0);
 
-    let tokens = Tokens::new(pool.clone());
+    let tokens = Callers::new(Tokens::new(pool.clone()), None);
     assert_eq!(tokens.authenticate(None).await.unwrap().caller, Caller::Anonymous);
     let session = tokens.authenticate(Some(&made.text)).await.unwrap();
     assert_eq!(session.caller, Caller::known(Role::Gateway, "acme"));
@@ -65,7 +65,7 @@ async fn a_token_holds_until_it_ends_or_is_revoked() {
     assert!(revoke_token(&pool, made.id).await.unwrap());
     assert!(!revoke_token(&pool, made.id).await.unwrap());
     // Another process has not remembered it.
-    let others = Tokens::new(pool.clone());
+    let others = Callers::new(Tokens::new(pool.clone()), None);
     assert!(matches!(
         others.authenticate(Some(&made.text)).await,
         Err(AuthError::Invalid)
