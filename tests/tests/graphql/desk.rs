@@ -15,7 +15,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Desk {
     pub(crate) store: Store,
-    _projections: Projections,
+    pub(crate) projections: Projections,
     pub(crate) api: Api,
     pub(crate) db: Arc<TestDatabase>,
 }
@@ -69,7 +69,7 @@ impl Desk {
         let api = Api::new(store.clone(), projections.clone());
         Desk {
             store,
-            _projections: projections,
+            projections,
             api,
             db,
         }
@@ -161,6 +161,12 @@ impl Desk {
         Messages(Box::pin(
             stream.map(|response| serde_json::to_value(response).unwrap()),
         ))
+    }
+
+    /// Returns when every read model has all that there is.
+    pub(crate) async fn caught_up(&self) {
+        let caught_up = tokio::time::timeout(DEADLINE, self.projections.caught_up()).await;
+        caught_up.expect("it catches up in time").unwrap();
     }
 
     /// The position of everything so far, for `minPosition`.
