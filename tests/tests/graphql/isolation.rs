@@ -357,9 +357,9 @@ fn queries(world: &World) -> Vec<Row> {
         ),
     ];
     for whose in ["customer:ada-1815", &format!("order:{order}"), "customer:eve"] {
-        let arguments = format!("(recipient: \"{whose}\")");
-        rows.push(row("Query", "notifications", arguments.clone()));
-        rows.push(row("Subscription", "notifications", arguments));
+        let recipient = format!("recipient: \"{whose}\"");
+        rows.push(row("Query", "notifications", format!("(first: 3, {recipient})")));
+        rows.push(row("Subscription", "notifications", format!("({recipient})")));
     }
     for id in ["", "-p1", "-p9", "-s1", "-s9"] {
         rows.push(row("Query", "node", format!("(id: \"{order}{id}\")")));
