@@ -96,6 +96,14 @@ impl<T: DeserializeOwned + Clone> Personal<T> {
     }
 }
 
+impl<T: DeserializeOwned + Clone> Personal<T> {
+    /// The same in clear, or the mark: for a fold that reads clear values. What was opened cannot be stored.
+    #[must_use]
+    pub fn opened_with(&self, open: &dyn Fn(&SealedValue) -> Option<Vec<u8>>) -> Self {
+        self.open_with(open).map_or(Personal::Forgotten, Personal::Open)
+    }
+}
+
 impl<T> Personal<T> {
     /// About how much memory it holds.
     pub(crate) fn approximate_bytes(&self) -> usize {

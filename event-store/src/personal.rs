@@ -5,7 +5,7 @@
 //! decision needs to tell "already done", and all that sealing gives away. A value whose key is gone, or that was not
 //! sealed by this log, opens as the forgotten mark, never as an error.
 
-use crate::{limits, wakeup};
+use crate::{index_key::IndexKey, limits, wakeup};
 use docket_domain::{SealedValue, Subject};
 use quick_cache::sync::Cache;
 use ring::{
@@ -55,6 +55,10 @@ impl MasterKey {
             *byte = (digit(digits[0])? * 16 + digit(digits[1])?) as u8;
         }
         Ok(Self(Arc::new(key)))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_slice()
     }
 
     /// A fresh key as 64 hexadecimal digits.
@@ -154,6 +158,7 @@ fn key_id(sealed: &SealedValue) -> Option<Uuid> {
 }
 
 /// Opens the values whose keys it was made with.
+#[derive(Default)]
 pub struct Opener(HashMap<Uuid, Arc<SubjectKey>>);
 
 impl Opener {
@@ -166,6 +171,7 @@ impl Opener {
 /// The subjects' keys.
 pub struct Vault {
     pool: PgPool,
+    root: MasterKey,
     master: LessSafeKey,
     by_subject: Cache<Subject, (Instant, Arc<SubjectKey>)>,
     by_id: Cache<Uuid, (Instant, Option<Arc<SubjectKey>>)>,
@@ -196,6 +202,7 @@ impl Vault {
             UnboundKey::new(&CHACHA20_POLY1305, master.0.as_slice()).map_err(|_| PersonalError::Cipher)?;
         Ok(Self {
             pool,
+            root: master.clone(),
             master: LessSafeKey::new(key),
             by_subject: Cache::new(limits::MAX_CACHED_KEYS),
             by_id: Cache::new(limits::MAX_CACHED_KEYS),
@@ -216,6 +223,11 @@ impl Vault {
         let id = row.try_get(0).map_err(PersonalError::Keys)?;
         self.unwrap(id, row.try_get(1).map_err(PersonalError::Keys)?)
             .map(drop)
+    }
+
+    /// The key of the index with this label; see [`MasterKey::index_key`].
+    pub fn index_key(&self, label: &str) -> IndexKey {
+        self.root.index_key(label)
     }
 
     /// The living key of a subject, made where there is none.

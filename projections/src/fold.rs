@@ -7,13 +7,15 @@
 use crate::{
     checkpoint::StopClass,
     commit::Statements,
-    projector::{ApplyError, Key, Projector, fact},
+    projector::{ApplyError, Key, Open, Projector, fact},
 };
-use docket_event_store::RecordedEvent;
+use docket_domain::{Event, SealedValue};
+use docket_event_store::{Opener, PersonalError, RecordedEvent, Vault};
 use quick_cache::{Weighter, unsync::Cache};
 use sqlx::{Executor, PgConnection};
 use std::{
     any::Any,
+    cell::RefCell,
     collections::{BTreeMap, HashMap},
     error::Error,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -114,11 +116,27 @@ impl<P: Projector> Fold<P> {
         rows.iter().map(entity).collect()
     }
 
+    /// What opens the personal values that the fold reads in a batch: one statement at most.
+    pub(crate) async fn opener(
+        &self,
+        vault: &Vault,
+        connection: &mut PgConnection,
+        events: &[Arc<RecordedEvent>],
+    ) -> Result<Opener, PersonalError> {
+        if !P::READS_PERSONAL {
+            return Ok(Opener::default());
+        }
+        let facts = events.iter().filter_map(|event| fact(event).ok());
+        let sealed: Vec<SealedValue> = facts.flat_map(|fact| sealed(&*self.projector, fact)).collect();
+        vault.opener_over(connection, &sealed).await
+    }
+
     /// The entities after a batch; a panic of the projector is a failure like any other.
     pub(crate) fn apply(
         &self,
         events: &[Arc<RecordedEvent>],
         loaded: &Loaded<P>,
+        open: &Open<'_>,
     ) -> Result<Entities<P>, Failure> {
         let mut at = 0;
         // The fold owns everything that it changes, and what it leaves behind after a panic is dropped.
@@ -126,6 +144,8 @@ impl<P: Projector> Fold<P> {
             let mut entities: BTreeMap<P::Key, P::Entity> = BTreeMap::new();
             for event in events {
                 let fact = fact(event)?;
+                let opened = self.projector.open(fact, open);
+                let fact = opened.as_ref().unwrap_or(fact);
                 for touch in self.projector.touches(event, fact) {
                     let key = touch.key;
                     let known = || {
@@ -159,6 +179,16 @@ impl<P: Projector> Fold<P> {
             }),
         }
     }
+}
+
+/// The personal values that a projector reads in an event.
+pub(crate) fn sealed<P: Projector>(projector: &P, fact: &Event) -> Vec<SealedValue> {
+    let found = RefCell::new(Vec::new());
+    projector.open(fact, &|sealed| {
+        found.borrow_mut().push(sealed.clone());
+        None
+    });
+    found.into_inner()
 }
 
 fn new_cache<P: Projector>(projector: &Arc<P>, bytes: u64) -> Cache<P::Key, Arc<P::Entity>, ByBytes<P>> {

@@ -6,6 +6,7 @@ use crate::{
     projector::Projector,
     read_models::{
         order_detail::{OrderDetailProjector, document::Document},
+        order_search::OrderSearchProjector,
         order_summary::OrderSummaryProjector,
     },
 };
@@ -14,7 +15,7 @@ use docket_domain::{
     Actor, ActorKind, Case, Command, CommandId, Context, Decision, OrderId, OrderNumber, Role, Sealable,
     SealedValue, StreamEvent, Version, decide,
 };
-use docket_event_store::{CommandEnvelope, Origin, Position, RecordedEvent};
+use docket_event_store::{CommandEnvelope, MasterKey, Origin, Position, RecordedEvent};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{
@@ -43,11 +44,12 @@ fn steps(order: OrderId, at: DateTime<Utc>) -> Vec<Value> {
     let method = json!({"code": "parcel", "price": eur(500)});
     vec![
         json!({"command": "createOrder", "order": order, "customer": "c-1", "channel": "web", "currency": "EUR",
-               "locale": "de"}),
+               "locale": "de", "name": "Ann Lee", "email": "ann@example.org"}),
         line("tea", 3),
         line("pot", 1),
         json!({"command": "setLineQuantity", "order": order, "line": 1, "quantity": 2}),
-        json!({"command": "setDetails", "order": order, "shippingAddress": address, "shippingMethod": method}),
+        json!({"command": "setDetails", "order": order, "shippingAddress": address, "shippingMethod": method,
+               "name": "Anna Lee"}),
         json!({"command": "placeOrder", "order": order}),
         json!({"command": "placeHold", "order": order, "reason": "manual"}),
         pay(2_000),
@@ -188,7 +190,7 @@ fn fold_in_batches<P: Projector>(
             .filter_map(|key| Some((key.clone(), Arc::clone(table.get(&key)?))))
             .collect();
         let entities = fold
-            .apply(batch, &loaded)
+            .apply(batch, &loaded, &open)
             .map_err(|failure| failure.reason)
             .unwrap();
         table.extend(entities.iter().cloned());
@@ -200,11 +202,18 @@ fn fold_in_batches<P: Projector>(
         .collect()
 }
 
+/// Here a sealed value is the clear one.
+fn open(sealed: &SealedValue) -> Option<Vec<u8>> {
+    Some(sealed.as_bytes().to_vec())
+}
+
 /// One event at a time, nothing forgotten.
 fn fold_alone<P: Projector>(projector: &P, log: &[Arc<RecordedEvent>]) -> Rows<P> {
     let mut rows = BTreeMap::new();
     for event in log {
         let fact = event.event.as_ref().unwrap();
+        let opened = projector.open(fact, &open);
+        let fact = opened.as_ref().unwrap_or(fact);
         for touch in projector.touches(event, fact) {
             let entity = rows.remove(&touch.key);
             assert!(entity.is_none() || !touch.begins, "{} began before", touch.key);
@@ -226,6 +235,11 @@ fn without_position(mut rows: Vec<Vec<(&'static str, String)>>) -> Vec<Vec<(&'st
         .for_each(|row| row.retain(|(column, _)| *column != "offset"));
     rows.sort();
     rows
+}
+
+fn order_search() -> OrderSearchProjector {
+    let master = MasterKey::from_hex(&"5a".repeat(32)).unwrap();
+    OrderSearchProjector::with(&master)
 }
 
 /// A log in two interleavings, and how it is cut and remembered.
@@ -284,6 +298,7 @@ proptest! {
             let logs = Logs { one: &one, other, cuts: &cuts, cache_bytes };
             holds(OrderSummaryProjector, &logs)?;
             holds(OrderDetailProjector, &logs)?;
+            holds(order_search(), &logs)?;
         }
     }
 

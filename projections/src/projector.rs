@@ -10,7 +10,7 @@
 //!
 //! Every SQL text names its generation's tables and is built once for each generation.
 
-use docket_domain::{Event, OrderId, StreamKind, Version};
+use docket_domain::{Event, OrderId, SealedValue, StreamKind, Version};
 use docket_event_store::RecordedEvent;
 use sqlx::{
     AssertSqlSafe, Postgres, SqlSafeStr, SqlStr,
@@ -206,6 +206,9 @@ pub struct ProjectorSql {
 /// The number of the first argument that belongs to a projector in its inserts.
 pub const FIRST_ARGUMENT: usize = 9;
 
+/// Opens a sealed value; `None` where its key is gone.
+pub type Open<'a> = dyn Fn(&SealedValue) -> Option<Vec<u8>> + 'a;
+
 /// A read model.
 pub trait Projector: Send + Sync + 'static {
     /// What its rows are found by.
@@ -216,6 +219,10 @@ pub trait Projector: Send + Sync + 'static {
     /// Its share of the memory for entities between batches, compared with the others'; 0 where nothing that was written
     /// is changed again.
     const CACHE_SHARE: u32;
+
+    /// It reads personal values, so that those of a batch are opened before it is folded; see [`Projector::open`]. Only where
+    /// all its tables have [`RowsOf::Order`].
+    const READS_PERSONAL: bool = false;
 
     /// Its name: of its checkpoints and in every message.
     fn name(&self) -> &'static str;
@@ -237,6 +244,13 @@ pub trait Projector: Send + Sync + 'static {
     /// The keys that an event touches, each once; one that touches none only moves the checkpoint. What cannot be decoded
     /// is never asked about: it may touch anything, and stops its partition.
     fn touches(&self, event: &RecordedEvent, fact: &Event) -> impl IntoIterator<Item = Touch<Self::Key>>;
+
+    /// The event with the personal values open that the fold reads, each by `open`; one whose key is gone is forgotten.
+    /// `None` where the fold reads none of them in this event. It is asked twice: first to learn what will be opened, and
+    /// that is done for a whole batch at once, so that the fold itself stays a plain function.
+    fn open(&self, _: &Event, _: &Open<'_>) -> Option<Event> {
+        None
+    }
 
     /// A key's entity after an event; `None` before its first.
     ///
@@ -268,6 +282,12 @@ pub trait Projector: Send + Sync + 'static {
 
     /// An estimate of an entity's memory, in bytes.
     fn approximate_bytes(&self, entity: &Self::Entity) -> usize;
+
+    /// Whether a row may be there although the fold gives another: where a key was destroyed and the event that empties the
+    /// row has not been written yet.
+    fn tolerates(&self, _expected: &Self::Entity, _found: &Self::Entity) -> bool {
+        false
+    }
 
     /// Every column with its value as text, for comparing two entities.
     fn columns(&self, entity: &Self::Entity) -> Vec<(&'static str, String)>;

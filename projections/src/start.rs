@@ -159,7 +159,7 @@ impl Projections {
     /// # Errors
     /// When the rows do not belong to this log or to this program, or the database does not answer.
     pub async fn start(store: Store, config: ProjectionsConfig) -> Result<Self, StartError> {
-        let models = read_models::all().into_iter().map(Part::read_model);
+        let models = read_models::all(&store).into_iter().map(Part::read_model);
         let parts = models.chain([Part::reactor(Notifications)]).collect();
         Self::start_with(store, config, parts).await
     }

@@ -5,12 +5,13 @@
 
 use crate::{
     commit::{self, Move, Statements},
-    fold::Fold,
+    fold::{Fold, chain},
     limits,
     owner::{self, Assignment, Step, Steps, Trouble, failed, trouble, unreadable},
     projector::Projector,
 };
-use docket_event_store::{RecordedEvent, Turn};
+use docket_domain::SealedValue;
+use docket_event_store::{PersonalError, RecordedEvent, Turn};
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -49,7 +50,14 @@ impl<P: Projector> Worker<P> {
             .load(&mut connection, &self.statements, missing)
             .await
             .map_err(refused)?;
-        let (events, entities) = match self.fold.apply(events, &loaded) {
+        let vault = self.at.shared.store.vault();
+        let opener = self.fold.opener(vault, &mut connection, events).await;
+        let opener = opener.map_err(|error| match error {
+            PersonalError::Keys(error) => refused(error),
+            PersonalError::WrongMasterKey | PersonalError::Cipher => Trouble::Unavailable(chain(&error)),
+        })?;
+        let open = |sealed: &SealedValue| opener.open(sealed);
+        let (events, entities) = match self.fold.apply(events, &loaded, &open) {
             Ok(entities) => (events, entities),
             Err(failure) => {
                 // What comes before the event is written first; the next step meets it alone.
@@ -57,7 +65,7 @@ impl<P: Projector> Worker<P> {
                 let again = if good.is_empty() {
                     None
                 } else {
-                    self.fold.apply(good, &loaded).ok()
+                    self.fold.apply(good, &loaded, &open).ok()
                 };
                 let Some(entities) = again else {
                     return Err(failed(failure, first));

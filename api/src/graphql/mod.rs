@@ -35,7 +35,7 @@ use async_graphql::{
 };
 use docket_domain::Actor;
 use docket_event_store::Store;
-use docket_projections::{Projections, reactors::notifications::Live};
+use docket_projections::{Projections, reactors::notifications::Live, read_models::order_search};
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -85,6 +85,8 @@ pub(crate) struct Services {
     projections: Projections,
     facts: OrderFacts,
     notifications: Live,
+    /// What makes the hashes that people's orders are found by.
+    search: order_search::Index,
     /// Whoever folds an order for time travel holds one.
     folds: Semaphore,
 }
@@ -173,6 +175,7 @@ impl Api {
         let services = Services {
             facts: OrderFacts::new(store.clone()),
             notifications: Live::start(store.clone()),
+            search: order_search::Index::new(store.vault()),
             folds: Semaphore::new(limits::MAX_FOLDS_AT_ONCE),
             store,
             projections,

@@ -2,6 +2,7 @@
 
 pub mod axes;
 pub mod order_detail;
+pub mod order_search;
 pub mod order_summary;
 pub(crate) mod stored;
 
@@ -10,15 +11,17 @@ use crate::{
     supervisor::{Fed, FedBy},
     verify::{self, VerifyError},
 };
+use docket_event_store::{Store, Vault};
 use futures::future::BoxFuture;
 use sqlx::PgConnection;
 use std::sync::Arc;
 
 /// Every read model of this program: what a process feeds and what verification examines.
-pub(crate) fn all() -> Vec<Arc<dyn ReadModel>> {
+pub(crate) fn all(store: &Store) -> Vec<Arc<dyn ReadModel>> {
     vec![
         Arc::new(order_summary::OrderSummaryProjector),
         Arc::new(order_detail::OrderDetailProjector),
+        Arc::new(order_search::OrderSearchProjector::new(store.vault())),
     ]
 }
 
@@ -35,6 +38,7 @@ pub(crate) trait ReadModel: Send + Sync {
     fn examine<'a>(
         &'a self,
         snapshot: &'a mut PgConnection,
+        vault: &'a Vault,
         partition: u16,
         head: i64,
     ) -> BoxFuture<'a, Result<u64, VerifyError>>;
@@ -60,9 +64,10 @@ impl<P: Projector> ReadModel for P {
     fn examine<'a>(
         &'a self,
         snapshot: &'a mut PgConnection,
+        vault: &'a Vault,
         partition: u16,
         head: i64,
     ) -> BoxFuture<'a, Result<u64, VerifyError>> {
-        Box::pin(verify::compare(snapshot, self, partition, head))
+        Box::pin(verify::compare(snapshot, vault, self, partition, head))
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     read_models,
 };
 use docket_domain::{CommandId, OrderId, StreamId};
-use docket_event_store::{Position, Store};
+use docket_event_store::{PersonalError, Position, Store, Vault};
 use sqlx::{PgConnection, Row};
 
 /// What was examined, and found to be right.
@@ -138,6 +138,9 @@ pub enum VerifyError {
         /// Why.
         reason: String,
     },
+    /// Personal values cannot be opened.
+    #[error("the keys of personal data cannot be used")]
+    Personal(#[from] PersonalError),
     /// The database does not know the read model in this program's version.
     #[error("{0} is not there in this program's version")]
     NoReadModel(&'static str),
@@ -149,7 +152,7 @@ pub enum VerifyError {
 /// The first difference.
 pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Result<Report, VerifyError> {
     let partitions = store.partitions();
-    let models = read_models::all();
+    let models = read_models::all(store);
     let mut report = Report {
         partitions: partitions.count(),
         rows: models.iter().map(|model| (model.name(), 0)).collect(),
@@ -164,7 +167,9 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Resu
         report.events += size.events;
         report.commands += size.commands;
         for (model, (_, sum)) in models.iter().zip(&mut report.rows) {
-            *sum += model.examine(&mut snapshot, partition, size.head).await?;
+            *sum += model
+                .examine(&mut snapshot, store.vault(), partition, size.head)
+                .await?;
         }
         snapshot.rollback().await?;
         progress(partition);
@@ -175,6 +180,7 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Resu
 /// Compares the rows of a partition with the fold of the log, which ends at `head`; how many they are.
 pub(crate) async fn compare<P: Projector>(
     snapshot: &mut PgConnection,
+    vault: &Vault,
     projector: &P,
     partition: u16,
     head: i64,
@@ -202,5 +208,5 @@ pub(crate) async fn compare<P: Projector>(
         });
     }
     let upto = Position { partition, offset };
-    rows::examine(snapshot, projector, generation, upto).await
+    rows::examine(snapshot, vault, projector, generation, upto).await
 }

@@ -2,11 +2,11 @@
 
 use super::{VerifyError, log};
 use crate::{
-    fold::chain,
+    fold::{self, chain},
     limits,
-    projector::{ApplyError, Generation, Projector, RowsOf, fact},
+    projector::{ApplyError, Generation, PgQuery, Projector, RowsOf, fact},
 };
-use docket_event_store::{Position, RecordedEvent};
+use docket_event_store::{Opener, Position, RecordedEvent, Vault};
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection, Row, SqlStr, postgres::PgRow};
 use std::collections::BTreeMap;
@@ -18,6 +18,7 @@ select distinct order_id from events where partition = $1 and order_id > $2 orde
 /// One table of a read model, as far as it should have come.
 struct Examined<'a, P: Projector> {
     projector: &'a P,
+    vault: &'a Vault,
     /// Its place among the projector's tables.
     table: usize,
     /// Reads its rows.
@@ -30,6 +31,7 @@ type Folded<P> = BTreeMap<<P as Projector>::Key, <P as Projector>::Entity>;
 /// Compares the rows of one partition with the fold of its events up to `upto`; how many they are.
 pub(super) async fn examine<P: Projector>(
     snapshot: &mut PgConnection,
+    vault: &Vault,
     projector: &P,
     generation: Generation,
     upto: Position,
@@ -39,6 +41,7 @@ pub(super) async fn examine<P: Projector>(
     for (number, (table, sql)) in projector.tables().iter().zip(statements).enumerate() {
         let examined = Examined {
             projector,
+            vault,
             table: number,
             rows: sql,
             upto,
@@ -120,16 +123,39 @@ impl<P: Projector> Examined<'_, P> {
         snapshot: &mut PgConnection,
         orders: &[Uuid],
     ) -> Result<Folded<P>, VerifyError> {
+        let opener = if P::READS_PERSONAL {
+            self.opener(snapshot, orders).await?
+        } else {
+            Opener::default()
+        };
         let mut entities = BTreeMap::new();
-        let mut rows = sqlx::query(log::OF_ORDERS)
+        let mut rows = self.events_of(orders).fetch(snapshot);
+        while let Some(row) = rows.try_next().await? {
+            self.apply(&mut entities, &log::decode(&row)?, &opener, |_| true)?;
+        }
+        Ok(entities)
+    }
+
+    fn events_of<'q>(&self, orders: &'q [Uuid]) -> PgQuery<'q> {
+        sqlx::query(log::OF_ORDERS)
             .bind(self.upto.partition as i16)
             .bind(orders)
             .bind(self.upto.offset)
-            .fetch(snapshot);
-        while let Some(row) = rows.try_next().await? {
-            self.apply(&mut entities, &log::decode(&row)?, |_| true)?;
+    }
+
+    /// What opens the personal values that the fold reads of some orders. Their events are read for it and dropped again,
+    /// because nothing can be asked of a connection in the middle of an answer.
+    async fn opener(&self, snapshot: &mut PgConnection, orders: &[Uuid]) -> Result<Opener, VerifyError> {
+        let mut sealed = Vec::new();
+        {
+            let mut rows = self.events_of(orders).fetch(&mut *snapshot);
+            while let Some(row) = rows.try_next().await? {
+                if let Ok(fact) = &log::decode(&row)?.event {
+                    sealed.extend(fold::sealed(self.projector, fact));
+                }
+            }
         }
-        Ok(entities)
+        Ok(self.vault.opener_over(snapshot, &sealed).await?)
     }
 
     /// The lowest keys that memory holds at a time, each time from the whole partition: keys that orders share are few.
@@ -176,7 +202,8 @@ impl<P: Projector> Examined<'_, P> {
             let wanted = |key: &P::Key, limit: Option<&P::Key>| {
                 after.is_none_or(|after| key > after) && limit.is_none_or(|limit| key < limit)
             };
-            self.apply(&mut entities, &log::decode(&row)?, |key| {
+            // Rows that orders share hold nothing personal.
+            self.apply(&mut entities, &log::decode(&row)?, &Opener::default(), |key| {
                 wanted(key, limit.as_ref())
             })?;
             while entities.len() > limits::VERIFY_KEYS {
@@ -191,6 +218,7 @@ impl<P: Projector> Examined<'_, P> {
         &self,
         entities: &mut Folded<P>,
         event: &RecordedEvent,
+        opener: &Opener,
         wanted: impl Fn(&P::Key) -> bool,
     ) -> Result<(), VerifyError> {
         let failed = |error: ApplyError| VerifyError::Fold {
@@ -199,6 +227,8 @@ impl<P: Projector> Examined<'_, P> {
             reason: chain(&error),
         };
         let fact = fact(event).map_err(failed)?;
+        let opened = self.projector.open(fact, &|sealed| opener.open(sealed));
+        let fact = opened.as_ref().unwrap_or(fact);
         for touch in self.projector.touches(event, fact) {
             let key = touch.key;
             if self.projector.table_of(&key) != self.table || !wanted(&key) {
@@ -230,6 +260,9 @@ impl<P: Projector> Examined<'_, P> {
         let Some(expected) = expected.remove(&key) else {
             return Err(difference(projection, key, "no row", "a row"));
         };
+        if self.projector.tolerates(&expected, found) {
+            return Ok(());
+        }
         let columns = self
             .projector
             .columns(&expected)

@@ -18,6 +18,7 @@ mod notifications;
 mod refusals;
 mod returns;
 mod schema;
+mod search;
 mod sequence;
 mod server;
 mod subscriptions;

@@ -1,6 +1,6 @@
 //! One owner a partition: shared fairly, fenced, taken over.
 
-use crate::shop::{BOTH, DEADLINE, add_line, draft, empty_database, open, order_in, quick, start};
+use crate::shop::{ALL, DEADLINE, add_line, draft, empty_database, open, order_in, quick, start};
 use docket_projections::{Owner, Projections, WaitError};
 use docket_tests::{TestDatabase, backend_pid, eventually, wait_until_blocked_by};
 use std::time::Instant;
@@ -10,7 +10,7 @@ fn owned(projections: &Projections) -> usize {
     projections
         .status()
         .iter()
-        .filter(|status| BOTH.contains(&status.projection) && status.owner == Owner::This)
+        .filter(|status| ALL.contains(&status.projection) && status.owner == Owner::This)
         .count()
 }
 
@@ -22,7 +22,7 @@ async fn a_fenced_owner_cannot_commit() {
     let projections = start(&store).await;
     let order = order_in(&store, 4);
     let first = draft(&store, order).await;
-    projections.wait_for(&BOTH, &[first]).await.unwrap();
+    projections.wait_for(&ALL, &[first]).await.unwrap();
 
     let mut usurper = db.admin().acquire().await.unwrap();
     let pid = backend_pid(&mut usurper).await;
@@ -63,23 +63,23 @@ async fn two_processes_share_the_partitions() {
     let db = empty_database().await;
     let (here, there) = (open(&db).await, open(&db).await);
     let one = start(&here).await;
-    assert_eq!(owned(&one), 32);
+    assert_eq!(owned(&one), 16 * ALL.len());
     let other = start(&there).await;
     eventually(DEADLINE, async || {
-        (owned(&one) == 16 && owned(&other) == 16).then_some(())
+        (owned(&one) == 8 * ALL.len() && owned(&other) == 8 * ALL.len()).then_some(())
     })
     .await;
 
     for partition in 0..16 {
         let positions = [draft(&here, order_in(&here, partition)).await];
-        let (a, b) = tokio::join!(one.wait_for(&BOTH, &positions), other.wait_for(&BOTH, &positions));
+        let (a, b) = tokio::join!(one.wait_for(&ALL, &positions), other.wait_for(&ALL, &positions));
         a.unwrap();
         b.unwrap();
     }
     one.stop().await;
-    eventually(DEADLINE, async || (owned(&other) == 32).then_some(())).await;
+    eventually(DEADLINE, async || (owned(&other) == 16 * ALL.len()).then_some(())).await;
     let position = draft(&here, order_in(&here, 9)).await;
-    other.wait_for(&BOTH, &[position]).await.unwrap();
+    other.wait_for(&ALL, &[position]).await.unwrap();
     docket_projections::verify(&there, |_| {}).await.unwrap();
     other.stop().await;
 }
@@ -100,7 +100,7 @@ fn a_dead_owner_is_replaced() {
     let (store, dead) = doomed.block_on(async {
         let store = open(&db).await;
         let projections = start(&store).await;
-        assert_eq!(owned(&projections), 32);
+        assert_eq!(owned(&projections), 16 * ALL.len());
         (store, projections)
     });
     // Nothing of the process runs on: no batch, no renewal, no farewell.
@@ -110,13 +110,16 @@ fn a_dead_owner_is_replaced() {
         let store = open(&db).await;
         let projections = start(&store).await;
         let position = draft(&store, order_in(&store, 11)).await;
-        eventually(DEADLINE, async || (owned(&projections) == 32).then_some(())).await;
+        eventually(DEADLINE, async || {
+            (owned(&projections) == 16 * ALL.len()).then_some(())
+        })
+        .await;
         assert!(
             died.elapsed() < quick().lease + 10 * quick().tick,
             "{:?}",
             died.elapsed()
         );
-        projections.wait_for(&BOTH, &[position]).await.unwrap();
+        projections.wait_for(&ALL, &[position]).await.unwrap();
         projections.stop().await;
     });
     drop((store, dead));
@@ -140,7 +143,7 @@ async fn a_partition_without_an_owner_is_stale() {
     let projections = Projections::start(store.clone(), config).await.unwrap();
     assert_eq!(owned(&projections), 0);
     let position = draft(&store, order_in(&store, 1)).await;
-    let stale = projections.wait_for(&BOTH, &[position]).await.unwrap_err();
+    let stale = projections.wait_for(&ALL, &[position]).await.unwrap_err();
     assert!(matches!(stale, WaitError::Stale { reached: 0, .. }), "{stale:?}");
     projections.stop().await;
 }

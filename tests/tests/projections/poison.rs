@@ -1,6 +1,6 @@
 //! An event that cannot be applied stops its partition in the open, and only that.
 
-use crate::shop::{BOTH, DEADLINE, add_line, draft, empty_database, open, order_in, quick, start, stopped};
+use crate::shop::{ALL, DEADLINE, add_line, draft, empty_database, open, order_in, quick, start, stopped};
 use docket_domain::{Event, OrderId};
 use docket_event_store::{RecordedEvent, Store};
 use docket_projections::{
@@ -30,7 +30,7 @@ async fn append_undecodable(db: &TestDatabase, partition: i16, order: OrderId) -
 
 async fn still_fed(projections: &Projections, store: &Store, partition: u16) {
     let position = draft(store, order_in(store, partition)).await;
-    projections.wait_for(&BOTH, &[position]).await.unwrap();
+    projections.wait_for(&ALL, &[position]).await.unwrap();
 }
 
 /// What comes before it is in the rows, the reason is kept, waits are told, other partitions go on, and an operator can
@@ -45,7 +45,7 @@ async fn an_undecodable_event_stops_its_partition() {
     let offset = append_undecodable(&db, 6, order).await;
     let after = draft(&store, order_in(&store, 6)).await;
 
-    for projection in BOTH {
+    for projection in ALL {
         let status = stopped(&projections, projection, 6).await;
         let why = status.stopped.unwrap();
         assert_eq!(
@@ -54,7 +54,7 @@ async fn an_undecodable_event_stops_its_partition() {
         );
         assert!(why.reason.contains("order.teleported"), "{}", why.reason);
     }
-    let stale = projections.wait_for(&BOTH, &[after]).await.unwrap_err();
+    let stale = projections.wait_for(&ALL, &[after]).await.unwrap_err();
     assert!(
         matches!(&stale, WaitError::Stale { stopped: Some(_), .. }),
         "{stale:?}"
@@ -66,11 +66,11 @@ async fn an_undecodable_event_stops_its_partition() {
     let kept: i64 = sqlx::query_scalar(
         "select count(*) from checkpoints where stopped_class = 'decode' and projection = any ($1)",
     )
-    .bind(&BOTH[..])
+    .bind(&ALL[..])
     .fetch_one(db.admin())
     .await
     .unwrap();
-    assert_eq!(kept, 2);
+    assert_eq!(kept, ALL.len() as i64);
     let projections = start(&store).await;
     stopped(&projections, "order_summary", 6).await;
 
@@ -88,7 +88,7 @@ async fn an_undecodable_event_stops_its_partition() {
     // The process that has the event decoded in memory is gone as well.
     let store = open(&db).await;
     let projections = start(&store).await;
-    projections.wait_for(&BOTH, &[after]).await.unwrap();
+    projections.wait_for(&ALL, &[after]).await.unwrap();
     // The reactor's checkpoint follows a little later, because these events have no effects.
     eventually(DEADLINE, async || {
         let left = sqlx::query_scalar("select count(*) from checkpoints where stopped_class is not null");
@@ -140,7 +140,7 @@ async fn refused_rows_are_traced_to_their_event() {
         .unwrap();
     assert!(projections.resume("order_summary", 2).await.unwrap());
     assert!(!projections.resume("order_summary", 3).await.unwrap());
-    projections.wait_for(&BOTH, &positions[8..]).await.unwrap();
+    projections.wait_for(&ALL, &positions[8..]).await.unwrap();
     docket_projections::verify(&store, |_| {}).await.unwrap();
     projections.stop().await;
 }

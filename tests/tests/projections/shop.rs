@@ -11,7 +11,14 @@ use std::time::Duration;
 use uuid::Uuid;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
-pub(crate) const BOTH: [&str; 2] = ["order_summary", "order_detail"];
+/// Every read model.
+pub(crate) const ALL: [&str; 3] = ["order_summary", "order_detail", "order_search"];
+/// Their tables, with their keys.
+pub(crate) const TABLES: [(&str, &str); 3] = [
+    ("order_summary_g1", "order_id"),
+    ("order_detail_g1", "order_id"),
+    ("order_search_g1", "order_id"),
+];
 
 /// A migrated database of its own.
 pub(crate) async fn empty_database() -> TestDatabase {
@@ -154,15 +161,16 @@ pub(crate) async fn stopped(projections: &Projections, projection: &str, partiti
     .await
 }
 
-/// Both tables and all checkpoints as text.
+/// All tables and all checkpoints as text.
 pub(crate) async fn dump(db: &TestDatabase) -> Vec<String> {
     let mut all = Vec::new();
-    for query in [
-        "select t::text from order_summary_g1 t order by order_id",
-        "select t::text from order_detail_g1 t order by order_id",
-        r#"select (projection, partition, "offset", event_id)::text from checkpoints order by projection, partition"#,
-    ] {
-        let rows: Vec<String> = sqlx::query_scalar(query).fetch_all(db.admin()).await.unwrap();
+    let tables = TABLES.map(|(table, key)| format!("select t::text from {table} t order by {key}"));
+    let checkpoints = r#"select (projection, partition, "offset", event_id)::text from checkpoints
+                          order by projection, partition"#;
+    for query in tables.into_iter().chain([checkpoints.to_owned()]) {
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query));
+        let rows: Vec<String> = query.fetch_all(db.admin()).await.unwrap();
+        assert!(!rows.is_empty());
         all.extend(rows);
     }
     all

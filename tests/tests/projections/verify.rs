@@ -1,6 +1,6 @@
 //! The verification must find what it is there for.
 
-use crate::shop::{BOTH, draft, empty_database, fulfil, open, order_in, place, start};
+use crate::shop::{ALL, draft, empty_database, fulfil, open, order_in, place, start};
 use docket_event_store::Store;
 use docket_projections::{VerifyError, verify};
 use docket_tests::TestDatabase;
@@ -13,7 +13,7 @@ async fn full_shop() -> (TestDatabase, Store) {
     place(&store, order).await;
     let last = fulfil(&store, order).await;
     let other = draft(&store, order_in(&store, 12)).await;
-    projections.wait_for(&BOTH, &[last, other]).await.unwrap();
+    projections.wait_for(&ALL, &[last, other]).await.unwrap();
     projections.stop().await;
     (db, store)
 }
@@ -45,7 +45,10 @@ async fn a_whole_shop_passes() {
     assert_eq!(partitions, (0..16).collect::<Vec<_>>());
     assert_eq!(
         (report.commands, &report.rows),
-        (15, &vec![("order_summary", 2), ("order_detail", 2)])
+        (
+            15,
+            &vec![("order_summary", 2), ("order_detail", 2), ("order_search", 2)]
+        )
     );
     assert!(report.events >= 17, "{report:?}");
 }

@@ -6,6 +6,7 @@ use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
 use docket_projections::read_models::{
     order_detail,
+    order_search::{self, Terms},
     order_summary::{self, Filter, OrderSummary, PageError, Sort},
 };
 use std::sync::Arc;
@@ -121,6 +122,7 @@ impl OrderFilter {
             known_to_the_database(instant)?;
         }
         Ok(Some(Filter {
+            search: None,
             number: self.number.map(|number| OrderNumber(number.0)),
             customer,
             channel: self.channel,
@@ -137,6 +139,17 @@ impl OrderFilter {
             ),
         }))
     }
+}
+
+/// What a text asks for; `None` where it is blank, as a search field is that nobody has filled in.
+fn terms(services: &Services, text: &str) -> Result<Option<Terms>, Refused> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let terms = services.search.terms(text);
+    terms
+        .map(Some)
+        .map_err(|error| Refused::bad_input(sentence(&error)))
 }
 
 /// PostgreSQL's calendar begins in 4714 BC, ours long before; both are far from any order.
@@ -249,6 +262,11 @@ impl OrderQueries {
         #[graphql(desc = "How many, backward; at most 100.")] last: Option<i32>,
         #[graphql(desc = "Before this place.")] before: Option<String>,
         #[graphql(desc = "Which; all where nothing is said.")] filter: Option<OrderFilter>,
+        #[graphql(
+            desc = "Only what is found by all of this: a number (`1001`, `#1001`), or an e-mail address and words of the \
+                    customer's name, in any case and with or without diacritics. Words are whole words."
+        )]
+        search: Option<String>,
         #[graphql(desc = "In which order; the newest first where nothing is said.")] sort: Option<OrderSort>,
         #[graphql(desc = "Not before what is read is at or past each of these positions.")]
         min_position: Option<Vec<PositionInput>>,
@@ -258,18 +276,20 @@ impl OrderQueries {
             field: sort.field.into(),
             descending: sort.descending,
         });
-        let Some(filter) = filter.unwrap_or_default().into_rows(actor(ctx)?)? else {
+        let services = services(ctx)?;
+        let search = search.map(|text| terms(services, &text)).transpose()?.flatten();
+        let filter = filter.unwrap_or_default().into_rows(actor(ctx)?)?;
+        let nothing_matches = search.as_ref().is_some_and(Terms::is_empty);
+        let Some(filter) = filter.filter(|_| !nothing_matches) else {
             return Ok(Some(connection::empty(&window)));
         };
+        let filter = Filter { search, ..filter };
         let with_details = wants_details(ctx);
-        let both = [order_summary::NAME, order_detail::NAME];
-        position::wait(
-            ctx,
-            if with_details { &both } else { &both[..1] },
-            min_position.as_deref(),
-        )
-        .await?;
-        let services = services(ctx)?;
+        let mut read_models = vec![order_summary::NAME];
+        read_models.extend(with_details.then_some(order_detail::NAME));
+        let is_personal = filter.search.as_ref().is_some_and(Terms::is_personal);
+        read_models.extend(is_personal.then_some(order_search::NAME));
+        position::wait(ctx, &read_models, min_position.as_deref()).await?;
         let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
         let page = order_summary::page(
             &mut *connection,

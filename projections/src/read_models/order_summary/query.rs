@@ -11,7 +11,10 @@ use super::{
 use crate::{
     limits,
     projector::Generation,
-    read_models::axes::{FulfillmentStatus, OrderPaymentStatus},
+    read_models::{
+        axes::{FulfillmentStatus, OrderPaymentStatus},
+        order_search::{Terms, push_terms},
+    },
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use docket_domain::{CustomerId, OrderId, OrderNumber, order::OrderStatus};
@@ -58,6 +61,8 @@ impl Default for Sort {
 /// What a list shows; everything that is given must hold. Empty lists and `None` ask for nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
+    /// Found by all of these.
+    pub search: Option<Terms>,
     /// Of this number.
     pub number: Option<OrderNumber>,
     /// Of this customer.
@@ -332,6 +337,10 @@ fn within(what: &'static str, size: usize, limit: usize) -> Result<(), PageError
 
 fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     query.push("true");
+    if let Some(terms) = &filter.search {
+        // The generation that searches read, as `FIRST` is of the summaries.
+        push_terms(query, Generation::FIRST, terms);
+    }
     if let Some(number) = filter.number {
         query.push(" and coalesce(number, 0) = ").push_bind(number.0);
     }
