@@ -8,8 +8,8 @@
 //! /metrics   Prometheus, on a listener of its own
 //! ```
 //!
-//! Stopping, in this order: cancel the token that [`Drain`] and axum's graceful shutdown were given (readiness turns
-//! false), let axum drain, `drained().await`, then stop the read models and close the store.
+//! Stopping, in this order: cancel the token that [`Drain`] and [`listen`] were given (readiness turns false), let the
+//! requests in flight end, `drained().await`, then stop the read models and close the store.
 
 pub mod listen;
 mod metrics;

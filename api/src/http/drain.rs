@@ -1,7 +1,7 @@
 //! Stopping: how the long-lived connections learn of it, and how the process learns that they are gone.
 //!
-//! axum's graceful shutdown waits for requests, but a WebSocket is no request any more once it is upgraded. Without
-//! this the process would exit before the close frames are written. Order: cancel the token, let axum drain, then
+//! The serving loop waits for requests, but a WebSocket is no request any more once it is upgraded. Without this the
+//! process would exit before the close frames are written. Order: cancel the token, let the requests end, then
 //! `drained().await`, which [`CLOSE_GRACE`](super::limits::CLOSE_GRACE) and
 //! [`WRITE_TIMEOUT`](super::limits::WRITE_TIMEOUT) bound.
 

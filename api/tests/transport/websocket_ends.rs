@@ -186,6 +186,8 @@ async fn a_client_that_does_not_read_is_1013_and_its_operations_end() {
     becomes(&server.world.subscriptions, 1).await;
     // Ended by the server, though the client has not read a byte and is still there.
     becomes(&server.world.subscriptions, 0).await;
+    // It reads on later than an ordinary close waits.
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let (code, reason) = socket.closed().await;
     assert_eq!(
         (code, reason.contains("not read in time")),
