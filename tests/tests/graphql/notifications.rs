@@ -173,7 +173,7 @@ async fn nobody_sees_what_others_were_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_back_so_far_and_a_cursor_must_be_one_of_the_ledger() {
     let desk = Desk::open().await;
-    let order = desk.sold("ada", "a").await;
+    desk.sold("ada", "a").await;
     let ada = customer("ada");
     let page = desk.data(&ada, INBOX, json!({"at": desk.now()})).await["notifications"].take();
     let oldest = page["edges"][1]["cursor"].clone();
