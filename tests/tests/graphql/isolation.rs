@@ -356,6 +356,9 @@ fn queries(world: &World) -> Vec<Row> {
             "(filter: {customer: \"ada-1815\"})",
         ),
     ];
+    for words in ["Countess", "lovelace@example.org", "1002", "Coun", "ada-1815"] {
+        rows.push(row("Query", "orders", format!("(first: 3, search: \"{words}\")")));
+    }
     for whose in ["customer:ada-1815", &format!("order:{order}"), "customer:eve"] {
         let recipient = format!("recipient: \"{whose}\"");
         rows.push(row("Query", "notifications", format!("(first: 3, {recipient})")));
