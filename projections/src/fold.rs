@@ -146,6 +146,7 @@ impl<P: Projector> Fold<P> {
                 let fact = fact(event)?;
                 let opened = self.projector.open(fact, open);
                 let fact = opened.as_ref().unwrap_or(fact);
+                let mut carried = P::Carried::default();
                 for touch in self.projector.touches(event, fact) {
                     let key = touch.key;
                     let known = || {
@@ -155,7 +156,7 @@ impl<P: Projector> Fold<P> {
                             .map(|e| P::Entity::clone(e))
                     };
                     let entity = entities.remove(&key).or_else(known);
-                    let entity = self.projector.apply(&key, entity, event, fact)?;
+                    let entity = self.projector.apply(&key, entity, event, fact, &mut carried)?;
                     entities.insert(key, entity);
                 }
                 at += 1;

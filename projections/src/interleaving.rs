@@ -5,15 +5,19 @@ use crate::{
     fold::Fold,
     projector::Projector,
     read_models::{
+        customer_orders::CustomerOrdersProjector,
         order_detail::{OrderDetailProjector, document::Document},
         order_search::OrderSearchProjector,
         order_summary::OrderSummaryProjector,
+        order_timeline::OrderTimelineProjector,
+        payment_ledger::{LedgerEntity, LedgerKey, PaymentLedgerProjector},
+        shipment_board::ShipmentBoardProjector,
     },
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use docket_domain::{
-    Actor, ActorKind, Case, Command, CommandId, Context, Decision, OrderId, OrderNumber, Role, Sealable,
-    SealedValue, StreamEvent, Version, decide,
+    Actor, ActorKind, Case, Command, CommandId, Context, Decision, OrderId, OrderNumber, PaymentId, Role,
+    Sealable, SealedValue, StreamEvent, Version, decide,
 };
 use docket_event_store::{CommandEnvelope, MasterKey, Origin, Position, RecordedEvent};
 use proptest::prelude::*;
@@ -214,10 +218,13 @@ fn fold_alone<P: Projector>(projector: &P, log: &[Arc<RecordedEvent>]) -> Rows<P
         let fact = event.event.as_ref().unwrap();
         let opened = projector.open(fact, &open);
         let fact = opened.as_ref().unwrap_or(fact);
+        let mut carried = P::Carried::default();
         for touch in projector.touches(event, fact) {
             let entity = rows.remove(&touch.key);
             assert!(entity.is_none() || !touch.begins, "{} began before", touch.key);
-            let entity = projector.apply(&touch.key, entity, event, fact).unwrap();
+            let entity = projector
+                .apply(&touch.key, entity, event, fact, &mut carried)
+                .unwrap();
             rows.insert(touch.key, entity);
         }
     }
@@ -299,6 +306,10 @@ proptest! {
             holds(OrderSummaryProjector, &logs)?;
             holds(OrderDetailProjector, &logs)?;
             holds(order_search(), &logs)?;
+            holds(OrderTimelineProjector, &logs)?;
+            holds(ShipmentBoardProjector, &logs)?;
+            holds(CustomerOrdersProjector, &logs)?;
+            holds(PaymentLedgerProjector, &logs)?;
         }
     }
 
@@ -308,6 +319,21 @@ proptest! {
         let log = interleave(written(&lives), &[0, 1, 2]);
         let details = fold_alone(&OrderDetailProjector, &log);
         let summaries = fold_alone(&OrderSummaryProjector, &log);
+        let payments = fold_alone(&PaymentLedgerProjector, &log);
+        let (mut paid, mut moved) = ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0));
+        for entity in payments.values() {
+            match entity {
+                LedgerEntity::Payment(p) => {
+                    let (a, c, r, v, e) = paid;
+                    paid = (a + p.authorized, c + p.captured, r + p.refunded, v + p.voided, e + p.expired);
+                }
+                LedgerEntity::Day(currencies) => for m in currencies.values().map(|day| day.movement) {
+                    let (a, c, r, v, e) = moved;
+                    moved = (a + m.authorized, c + m.captured, r + m.refunded, v + m.voided, e + m.expired);
+                },
+            }
+        }
+        prop_assert_eq!(paid, moved);
         for (order, detail) in &details {
             let sums = detail.sums();
             prop_assert_eq!(sums.authorized, sums.capturable + sums.captured + sums.voided + sums.expired);
@@ -322,6 +348,11 @@ proptest! {
             prop_assert_eq!(column("payment_status"), Some(detail.payment_status().to_string()));
             prop_assert_eq!(column("fulfillment_status"), Some(detail.fulfillment_status().to_string()));
             prop_assert_eq!(column("grand"), Some(detail.totals().grand.to_string()));
+            let ledger = |number: &u16| match &payments[&LedgerKey::Payment(PaymentId::new(*order, *number))] {
+                LedgerEntity::Payment(payment) => payment.authorized,
+                LedgerEntity::Day(_) => 0,
+            };
+            prop_assert_eq!(sums.authorized, detail.document.payments.keys().map(ledger).sum::<i64>());
             for (_, line) in detail.line_progress() {
                 prop_assert!(line.delivered <= line.shipped && line.shipped <= line.allocated, "{:?}", line);
                 prop_assert!(line.cancelled + line.allocated <= line.ordered, "{:?}", line);
@@ -330,10 +361,20 @@ proptest! {
     }
 }
 
+/// The events of an order that tries everything.
+pub(crate) fn full_life() -> Vec<StreamEvent> {
+    written(&[vec![true; STEPS]]).remove(0)
+}
+
 /// Some order's row.
 pub(crate) fn any_summary() -> <OrderSummaryProjector as Projector>::Entity {
-    let log = interleave(written(&[vec![true; STEPS]]), &[0]);
-    fold_alone(&OrderSummaryProjector, &log).pop_first().unwrap().1
+    any_entity(&OrderSummaryProjector)
+}
+
+/// The first entity of an order that tries everything.
+pub(crate) fn any_entity<P: Projector>(projector: &P) -> P::Entity {
+    let log = interleave(vec![full_life()], &[0]);
+    fold_alone(projector, &log).pop_first().unwrap().1
 }
 
 /// An order that tries everything goes all the way: the law above is not about empty logs.

@@ -14,6 +14,7 @@ mod commit;
 mod fold;
 #[cfg(test)]
 mod interleaving;
+mod json_table;
 mod lag;
 mod lease;
 pub mod limits;

@@ -76,3 +76,8 @@ pub const TAIL_PAGE: usize = 64;
 pub const TAIL_POLL: Duration = Duration::from_secs(1);
 /// The shortest time between two such looks: as often as processes tell each other.
 pub const TAIL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Entries that one ask of a timeline gives at most: a page of 100 and the one that tells that there are more.
+pub const TIMELINE_ENTRIES: i32 = 101;
+/// Days of the payment ledger that are read at a time: a leap year.
+pub const LEDGER_DAYS: usize = 366;

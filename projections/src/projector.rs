@@ -10,8 +10,8 @@
 //!
 //! Every SQL text names its generation's tables and is built once for each generation.
 
-use docket_domain::{Event, OrderId, SealedValue, StreamKind, Version};
-use docket_event_store::RecordedEvent;
+use docket_domain::{Event, OrderId, SealedValue, ShipmentId, StreamKind, Version};
+use docket_event_store::{Position, RecordedEvent};
 use sqlx::{
     AssertSqlSafe, Postgres, SqlSafeStr, SqlStr,
     postgres::{PgArguments, PgRow},
@@ -79,6 +79,28 @@ impl Key for OrderId {
     }
 }
 
+impl Key for Position {
+    fn bind(query: PgQuery<'_>, keys: Vec<Self>) -> PgQuery<'_> {
+        let (partitions, offsets): (Vec<i16>, Vec<i64>) = keys
+            .into_iter()
+            .map(|key| (key.partition as i16, key.offset))
+            .unzip();
+        query.bind(partitions).bind(offsets)
+    }
+}
+
+/// One of an order's payments or shipments, in columns `order_id` and `number`.
+pub(crate) fn bind_parts(query: PgQuery<'_>, parts: impl Iterator<Item = (OrderId, u16)>) -> PgQuery<'_> {
+    let (orders, numbers): (Vec<_>, Vec<_>) = parts.map(|(order, number)| (order.0, number as i16)).unzip();
+    query.bind(orders).bind(numbers)
+}
+
+impl Key for ShipmentId {
+    fn bind(query: PgQuery<'_>, keys: Vec<Self>) -> PgQuery<'_> {
+        bind_parts(query, keys.into_iter().map(|key| (key.order, key.number)))
+    }
+}
+
 /// A key that an event touches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Touch<K> {
@@ -137,7 +159,7 @@ pub struct Table {
 }
 
 /// Quotes and joins names.
-fn names(columns: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+pub(crate) fn names(columns: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let quoted: Vec<String> = columns
         .into_iter()
         .map(|name| format!("\"{}\"", name.as_ref()))
@@ -146,7 +168,7 @@ fn names(columns: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 }
 
 /// What an insert does to a row that is there.
-fn changes(columns: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+pub(crate) fn changes(columns: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     let changes: Vec<String> = columns
         .into_iter()
         .map(|name| format!("\"{0}\" = excluded.\"{0}\"", name.as_ref()))
@@ -216,6 +238,9 @@ pub trait Projector: Send + Sync + 'static {
     /// Everything that is kept of one key, in all tables.
     type Entity: Clone + Send + Sync + 'static;
 
+    /// What an event's first keys tell its later ones: `()`, but where a sum of many orders moves by what changed in one.
+    type Carried: Default;
+
     /// Its share of the memory for entities between batches, compared with the others'; 0 where nothing that was written
     /// is changed again.
     const CACHE_SHARE: u32;
@@ -241,7 +266,8 @@ pub trait Projector: Send + Sync + 'static {
     /// Its statements for a generation.
     fn sql(&self, generation: Generation) -> ProjectorSql;
 
-    /// The keys that an event touches, each once; one that touches none only moves the checkpoint. What cannot be decoded
+    /// The keys that an event touches, each once, in the order in which they are applied: those of its order first. An
+    /// event that touches none only moves the checkpoint. What cannot be decoded
     /// is never asked about: it may touch anything, and stops its partition.
     fn touches(&self, event: &RecordedEvent, fact: &Event) -> impl IntoIterator<Item = Touch<Self::Key>>;
 
@@ -252,7 +278,8 @@ pub trait Projector: Send + Sync + 'static {
         None
     }
 
-    /// A key's entity after an event; `None` before its first.
+    /// A key's entity after an event; `None` before its first. What rows of many orders hold must not depend on the order of
+    /// events of different orders: sums, counts, the first and the last.
     ///
     /// # Errors
     /// When the event says what cannot be.
@@ -262,6 +289,7 @@ pub trait Projector: Send + Sync + 'static {
         entity: Option<Self::Entity>,
         event: &RecordedEvent,
         fact: &Event,
+        carried: &mut Self::Carried,
     ) -> Result<Self::Entity, ApplyError>;
 
     /// Reads an entity from a row of `load`.

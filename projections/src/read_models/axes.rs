@@ -29,7 +29,8 @@ macro_rules! words {
                 match self { $(Self::$variant => $word,)+ }
             }
 
-            pub(crate) fn from_word(word: &str) -> Option<Self> {
+            /// The one that a word stands for.
+            pub fn from_word(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)+ _ => None }
             }
         }
@@ -41,6 +42,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(crate) use words;
 
 words! {
     /// How far an order's payments have come together.

@@ -1,9 +1,14 @@
 //! The read models, a folder each: the row, its fold, its queries.
 
 pub mod axes;
+pub mod customer_orders;
+pub mod list;
 pub mod order_detail;
 pub mod order_search;
 pub mod order_summary;
+pub mod order_timeline;
+pub mod payment_ledger;
+pub mod shipment_board;
 pub(crate) mod stored;
 
 use crate::{
@@ -22,6 +27,10 @@ pub(crate) fn all(store: &Store) -> Vec<Arc<dyn ReadModel>> {
         Arc::new(order_summary::OrderSummaryProjector),
         Arc::new(order_detail::OrderDetailProjector),
         Arc::new(order_search::OrderSearchProjector::new(store.vault())),
+        Arc::new(order_timeline::OrderTimelineProjector),
+        Arc::new(shipment_board::ShipmentBoardProjector),
+        Arc::new(customer_orders::CustomerOrdersProjector),
+        Arc::new(payment_ledger::PaymentLedgerProjector),
     ]
 }
 

@@ -29,3 +29,18 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Er
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
+
+/// SQL of a sum of minor units. Should it not fit 64 bits, it is the nearest number that does: nothing that can be bought
+/// adds up to so much, and an answer should not fail for it.
+pub(crate) fn clamped_sum(expression: &str) -> String {
+    clamped(&format!("coalesce(sum({expression}), 0)"))
+}
+
+/// SQL of a number of 64 bits that is nearest to a `numeric`.
+pub(crate) fn clamped(expression: &str) -> String {
+    format!(
+        "least(greatest({expression}, {}), {})::bigint",
+        i64::MIN,
+        i64::MAX
+    )
+}

@@ -52,8 +52,7 @@ select id, what
 const ANSWERS: &str = r#"
 select id, "offset" from command_ids where partition = $1 and ("offset" < 0 or "offset" > $2) limit 1"#;
 
-/// The columns that [`decode`] reads, of a partition's events between two offsets.
-pub(super) const PAGE: &str = r#"
+const PAGE: &str = r#"
 select "offset", occurred_at, recorded_at, event_id, order_id, command_id, version, stream_number, schema_version,
        stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text, partition
   from events where partition = $1 and "offset" > $2 and "offset" <= $3 order by "offset""#;

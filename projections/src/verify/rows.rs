@@ -1,32 +1,56 @@
 //! Comparing a read model with the fold of the log, row by row.
+//!
+//! The log is read order by order. So what follows from one order is whole after its events and compared at once; what many
+//! orders share adds up meanwhile. That the orders come in another sequence than the one they were written in is part of
+//! the proof: such rows may not depend on it.
 
 use super::{VerifyError, log};
 use crate::{
     fold::{self, chain},
     limits,
-    projector::{ApplyError, Generation, PgQuery, Projector, RowsOf, fact},
+    projector::{ApplyError, Generation, PgQuery, Projector, ProjectorSql, RowsOf, fact},
 };
 use docket_event_store::{Opener, Position, RecordedEvent, Vault};
 use futures::TryStreamExt;
-use sqlx::{AssertSqlSafe, PgConnection, Row, SqlStr, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 const ORDERS: &str = r#"
 select distinct order_id from events where partition = $1 and order_id > $2 order by order_id limit $3"#;
 
-/// One table of a read model, as far as it should have come.
+type Folded<P> = BTreeMap<<P as Projector>::Key, <P as Projector>::Entity>;
+
+/// A read model's rows of one partition, as far as they should have come.
 struct Examined<'a, P: Projector> {
     projector: &'a P,
     vault: &'a Vault,
-    /// Its place among the projector's tables.
-    table: usize,
-    /// Reads its rows.
-    rows: SqlStr,
+    sql: ProjectorSql,
     upto: Position,
 }
 
-type Folded<P> = BTreeMap<<P as Projector>::Key, <P as Projector>::Entity>;
+/// Rows that many orders share, of the lowest keys that memory holds at a time.
+struct Shared<P: Projector> {
+    /// Keys up to here were examined before.
+    after: Option<P::Key>,
+    /// Keys from here on are left for another time.
+    limit: Option<P::Key>,
+    entities: Folded<P>,
+}
+
+impl<P: Projector> Shared<P> {
+    fn wants(&self, key: &P::Key) -> bool {
+        self.after.as_ref().is_none_or(|after| key > after)
+            && self.limit.as_ref().is_none_or(|limit| key < limit)
+    }
+
+    fn put(&mut self, key: P::Key, entity: P::Entity) {
+        self.entities.insert(key, entity);
+        if self.entities.len() > limits::VERIFY_KEYS {
+            self.limit = self.entities.pop_last().map(|(key, _)| key);
+        }
+    }
+}
 
 /// Compares the rows of one partition with the fold of its events up to `upto`; how many they are.
 pub(super) async fn examine<P: Projector>(
@@ -36,25 +60,36 @@ pub(super) async fn examine<P: Projector>(
     generation: Generation,
     upto: Position,
 ) -> Result<u64, VerifyError> {
-    let mut rows = 0;
-    let statements = projector.sql(generation).rows;
-    for (number, (table, sql)) in projector.tables().iter().zip(statements).enumerate() {
-        let examined = Examined {
-            projector,
-            vault,
-            table: number,
-            rows: sql,
-            upto,
-        };
-        rows += match table.rows {
-            RowsOf::Order => {
-                refuse_surplus(snapshot, projector.name(), &generation.table(table.name), upto).await?;
-                examined.by_order(snapshot).await?
-            }
-            RowsOf::Partition => examined.by_key(snapshot).await?,
-        };
+    for table in projector
+        .tables()
+        .iter()
+        .filter(|table| table.rows == RowsOf::Order)
+    {
+        refuse_surplus(snapshot, projector.name(), &generation.table(table.name), upto).await?;
     }
-    Ok(rows)
+    let examined = Examined {
+        projector,
+        vault,
+        sql: projector.sql(generation),
+        upto,
+    };
+    let mut shared = Shared::<P> {
+        after: None,
+        limit: None,
+        entities: BTreeMap::new(),
+    };
+    let mut rows = examined.orders(snapshot, &mut shared, true).await?;
+    loop {
+        rows += shared.entities.len() as u64;
+        let last = shared.entities.last_key_value().map(|(key, _)| key.clone());
+        let more = shared.limit.is_some();
+        examined.compare_shared(snapshot, &mut shared).await?;
+        if !more {
+            return Ok(rows);
+        }
+        (shared.after, shared.limit) = (last, None);
+        examined.orders(snapshot, &mut shared, false).await?;
+    }
 }
 
 /// A row whose order has no event in the log must not be there.
@@ -92,8 +127,13 @@ fn difference(projection: &'static str, key: impl ToString, expected: &str, foun
 }
 
 impl<P: Projector> Examined<'_, P> {
-    /// Some orders at a time, each with all its rows.
-    async fn by_order(&self, snapshot: &mut PgConnection) -> Result<u64, VerifyError> {
+    /// Folds the whole partition, some orders at a time, and compares the rows of each; how many they are.
+    async fn orders(
+        &self,
+        snapshot: &mut PgConnection,
+        shared: &mut Shared<P>,
+        compare: bool,
+    ) -> Result<u64, VerifyError> {
         let mut count = 0;
         let mut after = Uuid::nil();
         loop {
@@ -107,21 +147,19 @@ impl<P: Projector> Examined<'_, P> {
                 return Ok(count);
             };
             after = *last;
-            let mut expected = self.fold_orders(snapshot, &orders).await?;
-            count += expected.len() as u64;
-            let mut found = sqlx::query(self.rows.clone()).bind(orders).fetch(&mut *snapshot);
-            while let Some(row) = found.try_next().await? {
-                let (key, entity) = self.read(&row)?;
-                self.compare(&mut expected, key, &entity)?;
+            let expected = self.fold(snapshot, &orders, shared).await?;
+            if compare {
+                count += expected.len() as u64;
+                self.compare_orders(snapshot, orders, expected).await?;
             }
-            self.refuse_missing(expected)?;
         }
     }
 
-    async fn fold_orders(
+    async fn fold(
         &self,
         snapshot: &mut PgConnection,
         orders: &[Uuid],
+        shared: &mut Shared<P>,
     ) -> Result<Folded<P>, VerifyError> {
         let opener = if P::READS_PERSONAL {
             self.opener(snapshot, orders).await?
@@ -131,7 +169,13 @@ impl<P: Projector> Examined<'_, P> {
         let mut entities = BTreeMap::new();
         let mut rows = self.events_of(orders).fetch(snapshot);
         while let Some(row) = rows.try_next().await? {
-            self.apply(&mut entities, &log::decode(&row)?, &opener, |_| true)?;
+            let event = log::decode(&row)?;
+            self.apply(&event, &opener, &mut entities, shared)
+                .map_err(|error| VerifyError::Fold {
+                    projection: self.projector.name(),
+                    position: event.position,
+                    reason: chain(&error),
+                })?;
         }
         Ok(entities)
     }
@@ -158,87 +202,82 @@ impl<P: Projector> Examined<'_, P> {
         Ok(self.vault.opener_over(snapshot, &sealed).await?)
     }
 
-    /// The lowest keys that memory holds at a time, each time from the whole partition: keys that orders share are few.
-    async fn by_key(&self, snapshot: &mut PgConnection) -> Result<u64, VerifyError> {
-        let mut count = 0;
-        let mut after: Option<P::Key> = None;
-        loop {
-            let (mut expected, limit) = self.fold_keys(snapshot, after.as_ref()).await?;
-            count += expected.len() as u64;
-            let last = expected.last_key_value().map(|(key, _)| key.clone());
-            let mut found = sqlx::query(self.rows.clone())
-                .bind(self.upto.partition as i16)
-                .fetch(&mut *snapshot);
-            while let Some(row) = found.try_next().await? {
-                let (key, entity) = self.read(&row)?;
-                let later = limit.as_ref().is_some_and(|limit| key >= *limit);
-                if later || after.as_ref().is_some_and(|after| key <= *after) {
-                    continue;
-                }
-                self.compare(&mut expected, key, &entity)?;
-            }
-            self.refuse_missing(expected)?;
-            if limit.is_none() {
-                return Ok(count);
-            }
-            after = last;
-        }
-    }
-
-    /// The entities of the lowest keys above `after`, and the first key that is left for another time.
-    async fn fold_keys(
-        &self,
-        snapshot: &mut PgConnection,
-        after: Option<&P::Key>,
-    ) -> Result<(Folded<P>, Option<P::Key>), VerifyError> {
-        let mut entities = BTreeMap::new();
-        let mut limit: Option<P::Key> = None;
-        let mut rows = sqlx::query(log::PAGE)
-            .bind(self.upto.partition as i16)
-            .bind(0_i64)
-            .bind(self.upto.offset)
-            .fetch(snapshot);
-        while let Some(row) = rows.try_next().await? {
-            let wanted = |key: &P::Key, limit: Option<&P::Key>| {
-                after.is_none_or(|after| key > after) && limit.is_none_or(|limit| key < limit)
-            };
-            // Rows that orders share hold nothing personal.
-            self.apply(&mut entities, &log::decode(&row)?, &Opener::default(), |key| {
-                wanted(key, limit.as_ref())
-            })?;
-            while entities.len() > limits::VERIFY_KEYS {
-                limit = entities.pop_last().map(|(key, _)| key);
-            }
-        }
-        Ok((entities, limit))
-    }
-
-    /// Folds an event into the wanted ones of the keys that it touches in this table.
     fn apply(
         &self,
-        entities: &mut Folded<P>,
         event: &RecordedEvent,
         opener: &Opener,
-        wanted: impl Fn(&P::Key) -> bool,
-    ) -> Result<(), VerifyError> {
-        let failed = |error: ApplyError| VerifyError::Fold {
-            projection: self.projector.name(),
-            position: event.position,
-            reason: chain(&error),
-        };
-        let fact = fact(event).map_err(failed)?;
+        entities: &mut Folded<P>,
+        shared: &mut Shared<P>,
+    ) -> Result<(), ApplyError> {
+        let (fact, mut carried) = (fact(event)?, P::Carried::default());
         let opened = self.projector.open(fact, &|sealed| opener.open(sealed));
         let fact = opened.as_ref().unwrap_or(fact);
         for touch in self.projector.touches(event, fact) {
             let key = touch.key;
-            if self.projector.table_of(&key) != self.table || !wanted(&key) {
-                continue;
+            let of_order = self.rows_of(&key) == RowsOf::Order;
+            let entity = match of_order {
+                true => entities.remove(&key),
+                false if shared.wants(&key) => shared.entities.remove(&key),
+                false => continue,
+            };
+            let entity = self.projector.apply(&key, entity, event, fact, &mut carried)?;
+            if of_order {
+                entities.insert(key, entity);
+            } else {
+                shared.put(key, entity);
             }
-            let entity = entities.remove(&key);
-            let entity = self.projector.apply(&key, entity, event, fact).map_err(failed)?;
-            entities.insert(key, entity);
         }
         Ok(())
+    }
+
+    fn rows_of(&self, key: &P::Key) -> RowsOf {
+        let tables = self.projector.tables();
+        // A key of no table would be a projector's fault; its rows are found nowhere then.
+        tables
+            .get(self.projector.table_of(key))
+            .map_or(RowsOf::Order, |table| table.rows)
+    }
+
+    async fn compare_orders(
+        &self,
+        snapshot: &mut PgConnection,
+        orders: Vec<Uuid>,
+        mut expected: Folded<P>,
+    ) -> Result<(), VerifyError> {
+        for (table, sql) in self.projector.tables().iter().zip(&self.sql.rows) {
+            if table.rows != RowsOf::Order {
+                continue;
+            }
+            let mut found = sqlx::query(sql.clone()).bind(&orders).fetch(&mut *snapshot);
+            while let Some(row) = found.try_next().await? {
+                let (key, entity) = self.read(&row)?;
+                self.compare(&mut expected, key, &entity)?;
+            }
+        }
+        self.refuse_missing(expected)
+    }
+
+    async fn compare_shared(
+        &self,
+        snapshot: &mut PgConnection,
+        shared: &mut Shared<P>,
+    ) -> Result<(), VerifyError> {
+        let mut expected = std::mem::take(&mut shared.entities);
+        for (table, sql) in self.projector.tables().iter().zip(&self.sql.rows) {
+            if table.rows != RowsOf::Partition {
+                continue;
+            }
+            let mut found = sqlx::query(sql.clone())
+                .bind(self.upto.partition as i16)
+                .fetch(&mut *snapshot);
+            while let Some(row) = found.try_next().await? {
+                let (key, entity) = self.read(&row)?;
+                if shared.wants(&key) {
+                    self.compare(&mut expected, key, &entity)?;
+                }
+            }
+        }
+        self.refuse_missing(expected)
     }
 
     fn read(&self, row: &PgRow) -> Result<(P::Key, P::Entity), VerifyError> {
@@ -260,9 +299,6 @@ impl<P: Projector> Examined<'_, P> {
         let Some(expected) = expected.remove(&key) else {
             return Err(difference(projection, key, "no row", "a row"));
         };
-        if self.projector.tolerates(&expected, found) {
-            return Ok(());
-        }
         let columns = self
             .projector
             .columns(&expected)

@@ -6,6 +6,9 @@ use docket_tests::{TestDatabase, backend_pid, eventually, wait_until_blocked_by}
 use std::time::Instant;
 use uuid::Uuid;
 
+/// Partitions of all read models.
+const EVERY: usize = 16 * ALL.len();
+
 fn owned(projections: &Projections) -> usize {
     projections
         .status()
@@ -63,10 +66,10 @@ async fn two_processes_share_the_partitions() {
     let db = empty_database().await;
     let (here, there) = (open(&db).await, open(&db).await);
     let one = start(&here).await;
-    assert_eq!(owned(&one), 16 * ALL.len());
+    assert_eq!(owned(&one), EVERY);
     let other = start(&there).await;
     eventually(DEADLINE, async || {
-        (owned(&one) == 8 * ALL.len() && owned(&other) == 8 * ALL.len()).then_some(())
+        (owned(&one) == EVERY / 2 && owned(&other) == EVERY / 2).then_some(())
     })
     .await;
 
@@ -77,7 +80,7 @@ async fn two_processes_share_the_partitions() {
         b.unwrap();
     }
     one.stop().await;
-    eventually(DEADLINE, async || (owned(&other) == 16 * ALL.len()).then_some(())).await;
+    eventually(DEADLINE, async || (owned(&other) == EVERY).then_some(())).await;
     let position = draft(&here, order_in(&here, 9)).await;
     other.wait_for(&ALL, &[position]).await.unwrap();
     docket_projections::verify(&there, |_| {}).await.unwrap();
@@ -100,7 +103,7 @@ fn a_dead_owner_is_replaced() {
     let (store, dead) = doomed.block_on(async {
         let store = open(&db).await;
         let projections = start(&store).await;
-        assert_eq!(owned(&projections), 16 * ALL.len());
+        assert_eq!(owned(&projections), EVERY);
         (store, projections)
     });
     // Nothing of the process runs on: no batch, no renewal, no farewell.
@@ -110,10 +113,7 @@ fn a_dead_owner_is_replaced() {
         let store = open(&db).await;
         let projections = start(&store).await;
         let position = draft(&store, order_in(&store, 11)).await;
-        eventually(DEADLINE, async || {
-            (owned(&projections) == 16 * ALL.len()).then_some(())
-        })
-        .await;
+        eventually(DEADLINE, async || (owned(&projections) == EVERY).then_some(())).await;
         assert!(
             died.elapsed() < quick().lease + 10 * quick().tick,
             "{:?}",

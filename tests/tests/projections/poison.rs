@@ -151,6 +151,7 @@ struct Fragile;
 impl Projector for Fragile {
     type Key = OrderId;
     type Entity = i32;
+    type Carried = ();
 
     const CACHE_SHARE: u32 = 1;
 
@@ -187,6 +188,7 @@ impl Projector for Fragile {
         entity: Option<i32>,
         _: &RecordedEvent,
         _: &Event,
+        (): &mut (),
     ) -> Result<i32, ApplyError> {
         match entity {
             None => Ok(1),

@@ -12,12 +12,25 @@ use uuid::Uuid;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// Every read model.
-pub(crate) const ALL: [&str; 3] = ["order_summary", "order_detail", "order_search"];
+pub(crate) const ALL: [&str; 7] = [
+    "order_summary",
+    "order_detail",
+    "order_search",
+    "order_timeline",
+    "shipment_board",
+    "customer_orders",
+    "payment_ledger",
+];
 /// Their tables, with their keys.
-pub(crate) const TABLES: [(&str, &str); 3] = [
+pub(crate) const TABLES: [(&str, &str); 8] = [
     ("order_summary_g1", "order_id"),
     ("order_detail_g1", "order_id"),
     ("order_search_g1", "order_id"),
+    ("order_timeline_g1", "partition, \"offset\""),
+    ("shipment_board_g1", "order_id, number"),
+    ("customer_orders_g1", "order_id"),
+    ("payment_ledger_g1", "order_id, number"),
+    ("payment_ledger_days_g1", "partition, day, currency"),
 ];
 
 /// A migrated database of its own.

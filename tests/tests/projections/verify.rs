@@ -47,7 +47,15 @@ async fn a_whole_shop_passes() {
         (report.commands, &report.rows),
         (
             15,
-            &vec![("order_summary", 2), ("order_detail", 2), ("order_search", 2)]
+            &vec![
+                ("order_summary", 2),
+                ("order_detail", 2),
+                ("order_search", 2),
+                ("order_timeline", 16),
+                ("shipment_board", 1),
+                ("customer_orders", 2),
+                ("payment_ledger", 2)
+            ]
         )
     );
     assert!(report.events >= 17, "{report:?}");
@@ -182,4 +190,34 @@ async fn time_that_ran_backwards_is_named() {
     let damage = "update events set recorded_at = recorded_at - interval '1 day' where partition = 3 and \"offset\" = 4";
     let error = after(damage).await;
     assert!(matches!(error, VerifyError::TimeWentBack { .. }), "{error}");
+}
+
+/// What no event made, and what the fold made otherwise, is found in every table, also in rows that many orders share.
+#[tokio::test]
+async fn a_wrong_row_is_named_in_every_table() {
+    for (damage, projection) in [
+        ("update order_timeline_g1 set internal = not internal", "order_timeline"),
+        (
+            "insert into order_timeline_g1 select \"offset\" + 100, order_id, at, partition, number, internal, kind,
+                 actor_kind, actor_id, facts from order_timeline_g1 limit 1",
+            "order_timeline",
+        ),
+        ("update shipment_board_g1 set due_at = due_at + interval '1 us'", "shipment_board"),
+        ("update shipment_board_g1 set number = 2", "shipment_board"),
+        ("update customer_orders_g1 set captured = captured + 1", "customer_orders"),
+        ("update payment_ledger_g1 set voided = 1", "payment_ledger"),
+        ("update payment_ledger_days_g1 set captured = captured + 1", "payment_ledger"),
+        ("delete from payment_ledger_days_g1", "payment_ledger"),
+        (
+            "insert into payment_ledger_days_g1 select day + 1, authorized, captured, refunded, voided, expired, lost,
+                 failed, disputes, partition, currency from payment_ledger_days_g1",
+            "payment_ledger",
+        ),
+    ] {
+        let error = after(damage).await;
+        let VerifyError::Row { projection: named, .. } = error else {
+            panic!("{damage}: {error}")
+        };
+        assert_eq!(named, projection, "{damage}");
+    }
 }

@@ -32,6 +32,7 @@ pub struct OrderDetailProjector;
 impl Projector for OrderDetailProjector {
     type Key = OrderId;
     type Entity = OrderDetail;
+    type Carried = ();
 
     // Lists and orders are what people wait for.
     const CACHE_SHARE: u32 = 4;
@@ -65,6 +66,7 @@ impl Projector for OrderDetailProjector {
         entity: Option<OrderDetail>,
         event: &RecordedEvent,
         fact: &Event,
+        (): &mut (),
     ) -> Result<OrderDetail, ApplyError> {
         apply(entity, event, fact)
     }

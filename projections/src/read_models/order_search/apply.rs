@@ -81,6 +81,7 @@ impl OrderSearchProjector {
 impl Projector for OrderSearchProjector {
     type Key = OrderId;
     type Entity = Entity;
+    type Carried = ();
 
     // A row changes once or twice, soon after it began.
     const CACHE_SHARE: u32 = 1;
@@ -141,6 +142,7 @@ impl Projector for OrderSearchProjector {
         entity: Option<Entity>,
         event: &RecordedEvent,
         fact: &Event,
+        (): &mut (),
     ) -> Result<Entity, ApplyError> {
         let mut entity = entity.unwrap_or_else(|| Entity::stored(event.position.partition, None, Vec::new()));
         match fact {

@@ -32,6 +32,7 @@ pub struct OrderSummaryProjector;
 impl Projector for OrderSummaryProjector {
     type Key = OrderId;
     type Entity = Entity;
+    type Carried = ();
 
     // Lists and orders are what people wait for.
     const CACHE_SHARE: u32 = 4;
@@ -65,6 +66,7 @@ impl Projector for OrderSummaryProjector {
         entity: Option<Entity>,
         event: &RecordedEvent,
         fact: &Event,
+        (): &mut (),
     ) -> Result<Entity, ApplyError> {
         let mut entity = match (entity, fact) {
             (Some(entity), _) => entity,

@@ -1,0 +1,167 @@
+//! Pages of lists whose rows belong to parts of orders: payments and shipments.
+//!
+//! A page starts after a key, never at a number of rows, so it costs the same however deep it is, and rows that come in
+//! meanwhile repeat nothing. Every sort ends in order and number, which makes each place unique; every sort has its index.
+//! A sort by something that a row may not have shows those that have it.
+
+use super::{order_summary::PageError, stored::from_json};
+use crate::limits;
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use sqlx::{PgExecutor, Postgres, QueryBuilder, Row};
+use std::ops::Range;
+use uuid::Uuid;
+
+/// A place in a sorted list: after, or before, this row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// What the list is sorted by: the sort's number.
+    pub sort: u8,
+    /// The row's value there: microseconds of a time, or an amount.
+    pub value: i64,
+    /// The row's order.
+    pub order: Uuid,
+    /// The row's number in its order.
+    pub number: u16,
+}
+
+/// A part of a list, in the list's order.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// There are more in the direction that was read.
+    pub has_more: bool,
+}
+
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// After this place, or, `backward`, before it.
+    pub from: Option<&'a Place>,
+    /// So many at most.
+    pub limit: usize,
+    /// Towards the beginning of the list.
+    pub backward: bool,
+}
+
+/// What a list can be sorted by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SortColumn {
+    /// The sort's number in cursors; never given to another one.
+    pub(crate) number: u8,
+    pub(crate) name: &'static str,
+    /// It is a time; else an amount.
+    pub(crate) is_time: bool,
+    /// A row may have none.
+    pub(crate) is_optional: bool,
+}
+
+/// Narrows a list: every part begins with `and`.
+pub(crate) type Narrow<'a> = &'a (dyn Fn(&mut QueryBuilder<Postgres>) + Sync);
+
+/// Reads a part of a list of a JSON table.
+pub(crate) async fn page<'e, T: DeserializeOwned>(
+    database: impl PgExecutor<'e>,
+    table: &str,
+    narrow: Narrow<'_>,
+    (column, descending): (SortColumn, bool),
+    part: Part<'_>,
+) -> Result<Page<T>, PageError> {
+    if part.limit > limits::PAGE_ORDERS {
+        return Err(PageError::TooLarge {
+            what: "rows",
+            size: part.limit,
+            limit: limits::PAGE_ORDERS,
+        });
+    }
+    let downward = descending != part.backward;
+    let mut query = QueryBuilder::new(format!("select row_to_json(t)::text from {table} t where true"));
+    narrow(&mut query);
+    if column.is_optional {
+        query.push(format!(" and {} is not null", column.name));
+    }
+    if let Some(place) = part.from {
+        push_place(&mut query, column, place, downward)?;
+    }
+    let direction = if downward { "desc" } else { "asc" };
+    query.push(format!(
+        " order by {} {direction}, order_id {direction}, number {direction} limit ",
+        column.name
+    ));
+    query.push_bind(part.limit as i64 + 1);
+    let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
+    let has_more = rows.len() > part.limit;
+    let rows: Result<Vec<T>, _> = rows
+        .iter()
+        .take(part.limit)
+        .map(|row| from_json(row.try_get(0)?))
+        .collect();
+    let mut rows = rows.map_err(PageError::Read)?;
+    if part.backward {
+        rows.reverse();
+    }
+    Ok(Page { rows, has_more })
+}
+
+fn push_place(
+    query: &mut QueryBuilder<Postgres>,
+    column: SortColumn,
+    place: &Place,
+    downward: bool,
+) -> Result<(), PageError> {
+    if place.sort != column.number {
+        return Err(PageError::OtherSort);
+    }
+    let sign = if downward { "<" } else { ">" };
+    query.push(format!(" and ({}, order_id, number) {sign} (", column.name));
+    if column.is_time {
+        let at = DateTime::from_timestamp_micros(place.value).filter(|at| STORABLE.contains(&at.timestamp()));
+        query.push_bind(at.ok_or(PageError::BadKeyset)?);
+    } else {
+        query.push_bind(place.value);
+    }
+    query.push(", ").push_bind(place.order);
+    query.push(", ").push_bind(place.number as i16).push(")");
+    Ok(())
+}
+
+/// Adds `column >= from and column < until`, as far as they are given.
+pub(crate) fn push_range(
+    query: &mut QueryBuilder<Postgres>,
+    column: &str,
+    (from, until): (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+) {
+    if let Some(from) = from {
+        query.push(format!(" and {column} >= ")).push_bind(from);
+    }
+    if let Some(until) = until {
+        query.push(format!(" and {column} < ")).push_bind(until);
+    }
+}
+
+/// Adds that a column has one of some words. One word is compared directly, which lets an index walk in the list's order.
+pub(crate) fn push_any(query: &mut QueryBuilder<Postgres>, column: &str, words: &[&'static str]) {
+    match words {
+        [] => {}
+        [word] => drop(query.push(format!(" and {column} = ")).push_bind(*word)),
+        words => drop(
+            query
+                .push(format!(" and {column} = any ("))
+                .push_bind(words.to_vec())
+                .push(")"),
+        ),
+    }
+}
+
+/// Adds that a column has a value.
+pub(crate) fn push_equal(query: &mut QueryBuilder<Postgres>, column: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        query
+            .push(format!(" and {column} = "))
+            .push_bind(value.to_owned());
+    }
+}
+
+/// Seconds of the years 1 to 9999: what both sides can hold. A forged cursor may say anything.
+const STORABLE: Range<i64> = -62_135_596_800..253_402_300_800;

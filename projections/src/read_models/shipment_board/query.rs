@@ -1,0 +1,149 @@
+//! Lists of shipments.
+
+use super::row::{BoardShipment, BoardStatus, TABLE};
+use crate::{
+    limits,
+    projector::Generation,
+    read_models::{
+        list::{self, Page, Part, Place, SortColumn},
+        order_summary::PageError,
+    },
+};
+use chrono::{DateTime, Utc};
+use sqlx::{PgExecutor, Postgres, QueryBuilder};
+
+/// What a list is sorted by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SortField {
+    /// Until when it should be dispatched, or delivered.
+    #[default]
+    DueAt,
+    /// When its pieces were set aside.
+    AllocatedAt,
+    /// Since when the carrier has it: only those that one has.
+    DispatchedAt,
+}
+
+impl SortField {
+    fn column(self) -> SortColumn {
+        let (number, name) = match self {
+            SortField::DueAt => (0, "due_at"),
+            SortField::AllocatedAt => (1, "allocated_at"),
+            SortField::DispatchedAt => (2, "dispatched_at"),
+        };
+        SortColumn {
+            number,
+            name,
+            is_time: true,
+            is_optional: self == SortField::DispatchedAt,
+        }
+    }
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sort {
+    /// By what.
+    pub field: SortField,
+    /// The last one first.
+    pub descending: bool,
+}
+
+/// What a list shows; everything that is given must hold. Empty lists and `None` ask for nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In one of these statuses.
+    pub statuses: Vec<BoardStatus>,
+    /// Open, or ended.
+    pub open: Option<bool>,
+    /// Went wrong, or not.
+    pub failed: Option<bool>,
+    /// Open and due before this instant, or not.
+    pub late: Option<(bool, DateTime<Utc>)>,
+    /// Of goods that lie here.
+    pub location: Option<String>,
+    /// Carried by.
+    pub carrier: Option<String>,
+    /// With a parcel that the carrier calls so.
+    pub tracking_number: Option<String>,
+    /// With the carrier since at or after, and before.
+    pub dispatched: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+}
+
+impl Filter {
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        let statuses: Vec<&'static str> = self.statuses.iter().map(|status| status.as_str()).collect();
+        list::push_any(query, "status", &statuses);
+        for (column, wanted) in [("open", self.open), ("failed", self.failed)] {
+            match wanted {
+                Some(true) => drop(query.push(format!(" and {column}"))),
+                Some(false) => drop(query.push(format!(" and not {column}"))),
+                None => {}
+            }
+        }
+        match self.late {
+            Some((true, now)) => drop(query.push(" and open and due_at < ").push_bind(now)),
+            Some((false, now)) => drop(
+                query
+                    .push(" and (not open or due_at >= ")
+                    .push_bind(now)
+                    .push(")"),
+            ),
+            None => {}
+        }
+        list::push_equal(query, "location", self.location.as_deref());
+        list::push_equal(query, "carrier", self.carrier.as_deref());
+        if let Some(number) = &self.tracking_number {
+            query
+                .push(" and tracking_numbers @> ")
+                .push_bind(vec![number.clone()]);
+        }
+        list::push_range(query, "dispatched_at", self.dispatched);
+    }
+}
+
+impl BoardShipment {
+    /// Its place in a list that it is on.
+    pub fn place(&self, field: SortField) -> Place {
+        let at = match field {
+            SortField::DueAt => self.due_at,
+            SortField::AllocatedAt => self.allocated_at,
+            SortField::DispatchedAt => self.dispatched_at.unwrap_or(self.due_at),
+        };
+        Place {
+            sort: field.column().number,
+            value: at.timestamp_micros(),
+            order: self.order_id.0,
+            number: self.number,
+        }
+    }
+}
+
+/// A part of the list.
+///
+/// # Errors
+/// When too much is asked for, the place is not of this list, or the database does not answer.
+pub async fn page<'e>(
+    database: impl PgExecutor<'e>,
+    filter: &Filter,
+    sort: Sort,
+    part: Part<'_>,
+) -> Result<Page<BoardShipment>, PageError> {
+    if filter.statuses.len() > limits::FILTER_VALUES {
+        return Err(PageError::TooLarge {
+            what: "filter values",
+            size: filter.statuses.len(),
+            limit: limits::FILTER_VALUES,
+        });
+    }
+    let table = Generation::FIRST.table(TABLE.name);
+    let narrow = |query: &mut QueryBuilder<Postgres>| filter.push(query);
+    list::page(
+        database,
+        &table,
+        &narrow,
+        (sort.field.column(), sort.descending),
+        part,
+    )
+    .await
+}
