@@ -12,7 +12,10 @@ use docket_domain::Subject;
 use docket_event_store::{Feed, Position};
 use docket_projections::{
     reactors::notifications::{self, Notification},
-    read_models::order_summary::{Keyset, SortField},
+    read_models::{
+        list::Place,
+        order_summary::{Keyset, SortField},
+    },
 };
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -25,6 +28,8 @@ const PAGE: u8 = b'p';
 const LOG: u8 = b'l';
 const EVENTS: u8 = b'e';
 const LEDGER: u8 = b'n';
+const SHIPMENTS: u8 = b's';
+const PAYMENTS: u8 = b'm';
 
 fn encode(kind: u8, content: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(content.len() + 2);
@@ -107,6 +112,50 @@ pub(super) fn to_keyset(text: &str, argument: &str) -> Result<Keyset, Refused> {
             field: field_of(code)?,
             value,
             id,
+        })
+    };
+    read().ok_or_else(|| bad(format_args!("`{argument}`")))
+}
+
+/// A list whose rows belong to parts of orders. A cursor of one is no cursor of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum List {
+    Shipments,
+    Payments,
+}
+
+impl List {
+    fn kind(self) -> u8 {
+        match self {
+            List::Shipments => SHIPMENTS,
+            List::Payments => PAYMENTS,
+        }
+    }
+}
+
+/// A place in a list of parts of orders.
+pub(super) fn of_place(list: List, place: &Place) -> String {
+    let mut content = vec![place.sort];
+    content.extend(place.value.to_be_bytes());
+    content.extend(place.order.as_bytes());
+    content.extend(place.number.to_be_bytes());
+    encode(list.kind(), &content)
+}
+
+/// The place that a caller names.
+pub(super) fn to_place(list: List, text: &str, argument: &str) -> Result<Place, Refused> {
+    let read = || {
+        let content = decode(list.kind(), text)?;
+        let mut reader = Reader(&content);
+        let [sort] = reader.take::<1>()?;
+        let value = i64::from_be_bytes(reader.take()?);
+        let order = Uuid::from_bytes(reader.take()?);
+        let number = u16::from_be_bytes(reader.take()?);
+        reader.0.is_empty().then_some(Place {
+            sort,
+            value,
+            order,
+            number,
         })
     };
     read().ok_or_else(|| bad(format_args!("`{argument}`")))
@@ -366,6 +415,16 @@ mod tests {
         ] {
             assert_eq!(LedgerCursor::read(&cursor.encode()).ok(), Some(cursor));
         }
+        let place = Place {
+            sort: 2,
+            value: i64::MIN,
+            order: Uuid::from_u128(9),
+            number: 7,
+        };
+        let text = of_place(List::Payments, &place);
+        assert_eq!(to_place(List::Payments, &text, "after").ok(), Some(place));
+        assert!(to_place(List::Shipments, &text, "after").is_err());
+        assert!(to_place(List::Payments, &text[..text.len() - 2], "after").is_err());
     }
 
     #[test]

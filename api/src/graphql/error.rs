@@ -172,8 +172,15 @@ impl From<Refused> for Error {
 
 impl From<sqlx::Error> for Refused {
     fn from(error: sqlx::Error) -> Refused {
+        Refused::of_shared(&error)
+    }
+}
+
+impl Refused {
+    /// Of an error that several are answered with.
+    pub(super) fn of_shared(error: &sqlx::Error) -> Refused {
         use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
-        let away = match &error {
+        let away = match error {
             Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => true,
             // Connection exceptions, insufficient resources, operator intervention, system errors, read-only.
             sqlx::Error::Database(database) => database.code().is_some_and(|code| {
@@ -185,7 +192,7 @@ impl From<sqlx::Error> for Refused {
             _ => false,
         };
         if !away {
-            return Refused::internal(&error);
+            return Refused::internal(error);
         }
         tracing::warn!(%error, "the database did not answer");
         Refused::unavailable()

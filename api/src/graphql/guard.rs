@@ -66,6 +66,10 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("nodes", KNOWN),
             ("events", DESK),
             ("notifications", READERS),
+            ("shipments", SHOP),
+            ("customer", READERS),
+            ("paymentLedger", SHOP),
+            ("payments", SHOP),
         ],
     ),
     (
@@ -184,6 +188,31 @@ const TYPES: &[(Roles, &[&str])] = &[
     // A customer learns nothing of what detectors think of them.
     (SHOP, &["OrderFlag"]),
     (DESK, &["RecordedEvent", "EventPage"]),
+    (
+        READERS,
+        &[
+            "TimelineConnection",
+            "TimelineEdge",
+            "TimelineEntry",
+            "Customer",
+            "CustomerTotals",
+        ],
+    ),
+    (
+        SHOP,
+        &[
+            "BoardShipment",
+            "BoardShipmentEdge",
+            "BoardShipmentConnection",
+            "PaymentLedger",
+            "LedgerDay",
+            "LedgerMovement",
+            "LedgerDrift",
+            "LedgerPayment",
+            "LedgerPaymentEdge",
+            "LedgerPaymentConnection",
+        ],
+    ),
     (
         KNOWN,
         &[

@@ -9,6 +9,7 @@
 mod budget;
 mod command;
 mod cursor;
+mod customer;
 mod document;
 mod error;
 mod event;
@@ -17,6 +18,7 @@ pub mod limits;
 mod node;
 mod notification;
 mod order;
+mod paging;
 mod payload;
 mod payment;
 mod position;
@@ -31,7 +33,8 @@ use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
 
 use async_graphql::{
     Context, Data, Executor, MergedObject, MergedSubscription, Name, OutputType, PathSegment, Request,
-    Response, SDLExportOptions, Schema, ServerError, SubscriptionType, Value, registry::Registry,
+    Response, SDLExportOptions, Schema, ServerError, SubscriptionType, Value, dataloader::DataLoader,
+    registry::Registry,
 };
 use docket_domain::Actor;
 use docket_event_store::Store;
@@ -41,6 +44,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::{
     budget::{Budgets, Counted, Standing},
+    customer::queries::CustomerQueries,
     document::Measure,
     error::{Causes, Refused},
     event::queries::EventQueries,
@@ -49,11 +53,11 @@ use self::{
     notification::{queries::NotificationQueries, subscriptions::NotificationSubscriptions},
     order::{
         facts::OrderFacts, mutations::OrderMutations, queries::OrderQueries,
-        subscriptions::OrderSubscriptions,
+        subscriptions::OrderSubscriptions, timeline::Timelines,
     },
-    payment::mutations::PaymentMutations,
+    payment::{ledger::LedgerQueries, mutations::PaymentMutations},
     sequence::Sequence,
-    shipment::mutations::ShipmentMutations,
+    shipment::{board::ShipmentQueries, mutations::ShipmentMutations},
 };
 pub use self::{
     budget::{Rate, Rates},
@@ -67,7 +71,15 @@ use crate::{
 
 /// What can be read.
 #[derive(MergedObject, Default)]
-pub struct Query(OrderQueries, NodeQueries, EventQueries, NotificationQueries);
+pub struct Query(
+    OrderQueries,
+    NodeQueries,
+    EventQueries,
+    ShipmentQueries,
+    CustomerQueries,
+    LedgerQueries,
+    NotificationQueries,
+);
 
 /// What can be changed. Each mutation is one command: it is done once, whole, or not at all.
 #[derive(MergedObject, Default)]
@@ -87,6 +99,7 @@ pub(crate) struct Services {
     notifications: Live,
     /// What makes the hashes that people's orders are found by.
     search: order_search::Index,
+    timelines: DataLoader<Timelines>,
     /// Whoever folds an order for time travel holds one.
     folds: Semaphore,
 }
@@ -176,6 +189,7 @@ impl Api {
             facts: OrderFacts::new(store.clone()),
             notifications: Live::start(store.clone()),
             search: order_search::Index::new(store.vault()),
+            timelines: Timelines::loader(store.clone()),
             folds: Semaphore::new(limits::MAX_FOLDS_AT_ONCE),
             store,
             projections,

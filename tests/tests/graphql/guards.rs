@@ -56,12 +56,16 @@ Mutation requireAction -SO-G
 Mutation setDetails CSOV-
 Mutation setLineQuantity -SOV-
 Mutation voidPayment -SOV-
+Query customer CSOV-
 Query events -SO--
 Query node CSOVG
 Query nodes CSOVG
 Query notifications CSOV-
 Query order CSOV-
 Query orders CSOV-
+Query paymentLedger -SOV-
+Query payments -SOV-
+Query shipments -SOV-
 Subscription notifications CSOV-
 Subscription orderUpdated CSOV-
 Subscription ordersChanged CSOV-

@@ -13,6 +13,7 @@ mod isolation;
 mod limits;
 mod lists;
 mod matrix;
+mod models;
 mod node;
 mod notifications;
 mod refusals;

@@ -7,7 +7,7 @@ use super::types::{EventPage, RecordedEvent};
 use crate::graphql::{
     cursor,
     error::{Refused, sentence},
-    order::queries::page_size,
+    paging::page_size,
     position::{self, PositionInput},
     services,
 };

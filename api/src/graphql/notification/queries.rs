@@ -8,7 +8,7 @@ use crate::graphql::{
     actor,
     cursor::LedgerCursor,
     error::Refused,
-    order::queries::page_size,
+    paging::page_size,
     position::{self, PositionInput},
     scalars::BigInt,
     services,

@@ -3,8 +3,8 @@
 use async_graphql::{ComplexObject, Context, Enum, Result, SimpleObject, connection::PageInfo};
 use docket_projections::read_models::order_summary::{self, Filter};
 
-use super::{queries::page_size, source::Order};
-use crate::graphql::{cursor, error::Refused, services};
+use super::source::Order;
+use crate::graphql::{error::Refused, paging, services};
 
 /// An order on a page.
 #[derive(SimpleObject)]
@@ -90,40 +90,8 @@ impl OrderConnection {
     }
 }
 
-/// Which part of a list is asked for.
-pub(super) struct Window {
-    pub(super) from: Option<order_summary::Keyset>,
-    pub(super) limit: usize,
-    pub(super) backward: bool,
-}
-
-impl Window {
-    pub(super) fn of(
-        first: Option<i32>,
-        after: Option<&str>,
-        last: Option<i32>,
-        before: Option<&str>,
-    ) -> Result<Window, Refused> {
-        if (first.is_some() || after.is_some()) && (last.is_some() || before.is_some()) {
-            return Err(Refused::bad_input(
-                "Page forward with `first` and `after`, or backward with `last` and `before`.",
-            ));
-        }
-        let backward = last.is_some() || before.is_some();
-        let named = if backward { last } else { first };
-        let limit = page_size(named, if backward { "last" } else { "first" })?;
-        let from = match (after, before) {
-            (Some(after), _) => Some(cursor::to_keyset(after, "after")?),
-            (None, Some(before)) => Some(cursor::to_keyset(before, "before")?),
-            (None, None) => None,
-        };
-        Ok(Window {
-            from,
-            limit,
-            backward,
-        })
-    }
-}
+/// Which part of a list of orders is asked for.
+pub(super) type Window = paging::Window<order_summary::Keyset>;
 
 /// Nothing: of a list in which nothing can be.
 pub(super) fn empty(window: &Window) -> OrderConnection {
@@ -141,21 +109,11 @@ pub(super) fn connection(
     filter: Filter,
 ) -> OrderConnection {
     let is_all = window.from.is_none() && !has_more;
-    let page_info = PageInfo {
-        // There is something behind a cursor that was given: what it was taken from.
-        has_previous_page: if window.backward {
-            has_more
-        } else {
-            window.from.is_some()
-        },
-        has_next_page: if window.backward {
-            window.from.is_some()
-        } else {
-            has_more
-        },
-        start_cursor: edges.first().map(|edge| edge.cursor.clone()),
-        end_cursor: edges.last().map(|edge| edge.cursor.clone()),
-    };
+    let page_info = window.page_info(
+        edges.first().map(|edge| &edge.cursor),
+        edges.last().map(|edge| &edge.cursor),
+        has_more,
+    );
     OrderConnection {
         edges,
         page_info,

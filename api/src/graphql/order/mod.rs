@@ -1,6 +1,6 @@
 //! Orders.
 
-mod connection;
+pub(super) mod connection;
 pub(super) mod facts;
 pub(super) mod follow;
 pub(super) mod inputs;
@@ -11,5 +11,6 @@ pub(super) mod queries;
 pub(super) mod returns;
 pub(super) mod source;
 pub(super) mod subscriptions;
+pub(super) mod timeline;
 mod types;
 pub(super) mod view;

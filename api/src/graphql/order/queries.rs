@@ -9,7 +9,7 @@ use docket_projections::read_models::{
     order_search::{self, Terms},
     order_summary::{self, Filter, OrderSummary, PageError, Sort},
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     connection::{self, OrderConnection, OrderEdge, Window},
@@ -21,7 +21,6 @@ use super::{
 use crate::graphql::{
     Services, actor, cursor,
     error::{Refused, sentence},
-    limits,
     position::{self, PositionInput},
     scalars::{self, BigInt, CurrencyScalar},
     services,
@@ -153,28 +152,13 @@ fn terms(services: &Services, text: &str) -> Result<Option<Terms>, Refused> {
 }
 
 /// PostgreSQL's calendar begins in 4714 BC, ours long before; both are far from any order.
-fn known_to_the_database(instant: Option<DateTime<Utc>>) -> Result<(), Refused> {
+pub(in crate::graphql) fn known_to_the_database(instant: Option<DateTime<Utc>>) -> Result<(), Refused> {
     match instant {
         Some(instant) if !(1..=9_999).contains(&instant.year()) => Err(Refused::bad_input(format!(
             "The year {} is not between 1 and 9999.",
             instant.year()
         ))),
         _ => Ok(()),
-    }
-}
-
-/// How many items a caller asks for.
-pub(in crate::graphql) fn page_size(named: Option<i32>, argument: &str) -> Result<usize, Refused> {
-    let size = named.map_or(Some(limits::DEFAULT_PAGE), |size| u32::try_from(size).ok());
-    match size {
-        Some(size) if size <= limits::MAX_PAGE => Ok(size as usize),
-        _ => {
-            let limit = limits::MAX_PAGE;
-            Err(Refused::bad_input(format!(
-                "`{argument}` is between 0 and {limit}, not {}.",
-                named.unwrap_or_default()
-            )))
-        }
     }
 }
 
@@ -271,54 +255,68 @@ impl OrderQueries {
         #[graphql(desc = "Not before what is read is at or past each of these positions.")]
         min_position: Option<Vec<PositionInput>>,
     ) -> Result<Option<OrderConnection>> {
-        let window = Window::of(first, after.as_deref(), last, before.as_deref())?;
-        let sort = sort.map_or_else(Sort::default, |sort| Sort {
-            field: sort.field.into(),
-            descending: sort.descending,
-        });
-        let services = services(ctx)?;
-        let search = search.map(|text| terms(services, &text)).transpose()?.flatten();
-        let filter = filter.unwrap_or_default().into_rows(actor(ctx)?)?;
-        let nothing_matches = search.as_ref().is_some_and(Terms::is_empty);
-        let Some(filter) = filter.filter(|_| !nothing_matches) else {
-            return Ok(Some(connection::empty(&window)));
-        };
-        let filter = Filter { search, ..filter };
-        let with_details = wants_details(ctx);
-        let mut read_models = vec![order_summary::NAME];
-        read_models.extend(with_details.then_some(order_detail::NAME));
-        let is_personal = filter.search.as_ref().is_some_and(Terms::is_personal);
-        read_models.extend(is_personal.then_some(order_search::NAME));
-        position::wait(ctx, &read_models, min_position.as_deref()).await?;
-        let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
-        let page = order_summary::page(
-            &mut *connection,
-            &filter,
-            sort,
-            window.from.as_ref(),
-            window.limit,
-            window.backward,
-        );
-        let page = page.await.map_err(Refused::from)?;
-        connection.done();
-        let cursors = page
-            .rows
-            .iter()
-            .map(|row| cursor::of_keyset(&row.keyset(sort.field)))
-            .collect::<Vec<_>>();
-        let orders = nodes(services, page.rows, with_details).await?;
-        let edges = cursors
-            .into_iter()
-            .zip(orders)
-            .map(|(cursor, node)| OrderEdge { cursor, node })
-            .collect();
-        Ok(Some(connection::connection(
-            edges,
-            &window,
-            page.has_more,
-            filter,
-        )))
+        let page = (first, after.as_deref(), last, before.as_deref());
+        let filter = filter.unwrap_or_default();
+        list(ctx, page, search.as_deref(), filter, sort, min_position).await
     }
+}
+
+/// A part of the list of orders: how many forward after a place, or backward before one.
+pub(in crate::graphql) async fn list(
+    ctx: &Context<'_>,
+    (first, after, last, before): (Option<i32>, Option<&str>, Option<i32>, Option<&str>),
+    search: Option<&str>,
+    filter: OrderFilter,
+    sort: Option<OrderSort>,
+    min_position: Option<Vec<PositionInput>>,
+) -> Result<Option<OrderConnection>> {
+    let window = Window::of(first, after, last, before, cursor::to_keyset)?;
+    let sort = sort.map_or_else(Sort::default, |sort| Sort {
+        field: sort.field.into(),
+        descending: sort.descending,
+    });
+    let services = services(ctx)?;
+    let search = search.map(|text| terms(services, text)).transpose()?.flatten();
+    let filter = filter.into_rows(actor(ctx)?)?;
+    let nothing_matches = search.as_ref().is_some_and(Terms::is_empty);
+    let Some(filter) = filter.filter(|_| !nothing_matches) else {
+        return Ok(Some(connection::empty(&window)));
+    };
+    let filter = Filter { search, ..filter };
+    let with_details = wants_details(ctx);
+    let mut read_models = vec![order_summary::NAME];
+    read_models.extend(with_details.then_some(order_detail::NAME));
+    let is_personal = filter.search.as_ref().is_some_and(Terms::is_personal);
+    read_models.extend(is_personal.then_some(order_search::NAME));
+    position::wait(ctx, &read_models, min_position.as_deref()).await?;
+    let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
+    let page = order_summary::page(
+        &mut *connection,
+        &filter,
+        sort,
+        window.from.as_ref(),
+        window.limit,
+        window.backward,
+    );
+    let page = page.await.map_err(Refused::from)?;
+    connection.done();
+    let cursors = page
+        .rows
+        .iter()
+        .map(|row| cursor::of_keyset(&row.keyset(sort.field)))
+        .collect::<Vec<_>>();
+    let orders = nodes(services, page.rows, with_details).await?;
+    let edges = cursors
+        .into_iter()
+        .zip(orders)
+        .map(|(cursor, node)| OrderEdge { cursor, node })
+        .collect();
+    Ok(Some(connection::connection(
+        edges,
+        &window,
+        page.has_more,
+        filter,
+    )))
 }
 
 /// Whether a list's orders are asked for anything that a summary does not have.
@@ -328,6 +326,64 @@ fn wants_details(ctx: &Context<'_>) -> bool {
     let nodes: Vec<_> = nodes.iter().flat_map(|nodes| nodes.selection_fields()).collect();
     let mut asked = nodes.iter().flat_map(|node| node.selection_set());
     asked.any(|field| !SUMMARY_FIELDS.contains(&field.name()))
+}
+
+/// What a list of payments or shipments is asked of their orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::graphql) enum OrdersOf {
+    /// Nothing.
+    Nothing,
+    /// What a summary has.
+    Summaries,
+    /// More.
+    Details,
+}
+
+impl OrdersOf {
+    /// What the list in which this is resolved is asked.
+    pub(in crate::graphql) fn asked(ctx: &Context<'_>) -> OrdersOf {
+        let order = ctx.look_ahead().field("edges").field("node").field("order");
+        let orders = order.selection_fields();
+        let mut asked = orders.iter().flat_map(|order| order.selection_set()).peekable();
+        if asked.peek().is_none() {
+            OrdersOf::Nothing
+        } else if asked.all(|field| SUMMARY_FIELDS.contains(&field.name())) {
+            OrdersOf::Summaries
+        } else {
+            OrdersOf::Details
+        }
+    }
+
+    /// The read models that it needs.
+    pub(in crate::graphql) fn read_models(self) -> &'static [&'static str] {
+        match self {
+            OrdersOf::Nothing => &[],
+            OrdersOf::Summaries => &[order_summary::NAME],
+            OrdersOf::Details => &[order_summary::NAME, order_detail::NAME],
+        }
+    }
+}
+
+/// The orders of a list of payments or shipments, with as many statements as one order needs.
+pub(in crate::graphql) async fn orders_of(
+    services: &Services,
+    asked: OrdersOf,
+    ids: &[OrderId],
+) -> Result<HashMap<OrderId, Order>, Refused> {
+    if asked == OrdersOf::Nothing || ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut connection = services.store.query_connection().await?;
+    let rows = order_summary::find(&mut *connection, &ids).await;
+    connection.done();
+    let orders = nodes(services, rows?, asked == OrdersOf::Details).await?;
+    Ok(orders
+        .into_iter()
+        .map(|order| (order.order_id(), order))
+        .collect())
 }
 
 /// The orders of a page: one more statement, and one for keys, where documents are asked for.

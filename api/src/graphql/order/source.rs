@@ -20,7 +20,7 @@ pub(super) enum Source {
 }
 
 /// The fields that a summary answers. A list that asks for no other does not read documents.
-pub(super) const SUMMARY_FIELDS: [&str; 19] = [
+pub(super) const SUMMARY_FIELDS: [&str; 20] = [
     "__typename",
     "id",
     "version",
@@ -40,6 +40,7 @@ pub(super) const SUMMARY_FIELDS: [&str; 19] = [
     "createdAt",
     "updatedAt",
     "placedAt",
+    "timeline",
 ];
 
 impl Order {
@@ -53,7 +54,7 @@ impl Order {
         Order(Source::Summary(Arc::new(summary)))
     }
 
-    pub(super) fn order_id(&self) -> OrderId {
+    pub(in crate::graphql) fn order_id(&self) -> OrderId {
         match &self.0 {
             Source::Detail(view) => view.detail.id,
             Source::Summary(row) => row.id,

@@ -12,11 +12,15 @@ use super::{
     },
     returns::OrderReturn,
     source::{Order, Source},
+    timeline::{TimelineConnection, Wanted, timeline},
+    view::only_customer,
 };
 use crate::graphql::{
+    actor,
     payment::types::Payment,
     position::Position,
     scalars::{BigInt, CurrencyScalar, MoneyValue},
+    services,
     shipment::types::Shipment,
 };
 
@@ -384,5 +388,27 @@ impl Order {
                 .filter_map(|number| Shipment::of(&view, *number))
                 .collect(),
         ))
+    }
+
+    /// What happened to it, its payments and its shipments, as it happened. Customers see what is meant for them.
+    async fn timeline(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many; 20 where nothing is said, at most 100.")] first: Option<i32>,
+        #[graphql(desc = "After this place.")] after: Option<String>,
+    ) -> Result<Option<TimelineConnection>> {
+        let until = match &self.0 {
+            Source::Detail(view) => view.detail.position,
+            Source::Summary(row) => row.position,
+        };
+        let wanted = Wanted {
+            order: self.order_id(),
+            until,
+            for_customer: only_customer(actor(ctx)?).is_some(),
+        };
+        let services = services(ctx)?;
+        let (projections, timelines) = (&services.projections, &services.timelines);
+        let page = timeline(projections, timelines, wanted, first, after.as_deref()).await?;
+        Ok(Some(page))
     }
 }

@@ -49,6 +49,22 @@ impl PaymentStatus {
             domain::PaymentStatus::Expired => PaymentStatus::Expired,
         })
     }
+
+    /// As the log's types have it.
+    pub(super) fn to_domain(self) -> domain::PaymentStatus {
+        match self {
+            PaymentStatus::Initiated => domain::PaymentStatus::Initiated,
+            PaymentStatus::ActionRequired => domain::PaymentStatus::ActionRequired,
+            PaymentStatus::Authorized => domain::PaymentStatus::Authorized,
+            PaymentStatus::PartiallyCaptured => domain::PaymentStatus::PartiallyCaptured,
+            PaymentStatus::Captured => domain::PaymentStatus::Captured,
+            PaymentStatus::PartiallyRefunded => domain::PaymentStatus::PartiallyRefunded,
+            PaymentStatus::Refunded => domain::PaymentStatus::Refunded,
+            PaymentStatus::Failed => domain::PaymentStatus::Failed,
+            PaymentStatus::Voided => domain::PaymentStatus::Voided,
+            PaymentStatus::Expired => domain::PaymentStatus::Expired,
+        }
+    }
 }
 
 /// What became of a capture or refund.

@@ -149,13 +149,17 @@ fn counts(fact: &Event) -> bool {
             OrderEvent::LineAdded(_)
             | OrderEvent::LineQuantityChanged(_)
             | OrderEvent::DetailsSet(_)
+            | OrderEvent::Abandoned(_)
             | OrderEvent::AddressCorrected(_)
             | OrderEvent::HoldPlaced(_)
             | OrderEvent::HoldReleased(_)
+            | OrderEvent::Flagged(_)
             | OrderEvent::PersonalDataForgotten(_)
             | OrderEvent::FulfillmentAllocated(_)
             | OrderEvent::FulfillmentReleased(_)
-            | OrderEvent::PaymentAttached(_),
+            | OrderEvent::PaymentAttached(_)
+            | OrderEvent::ReturnRequested(_)
+            | OrderEvent::ReturnReceived(_),
         ) => false,
         Event::Payment(PaymentEvent::Captured(_) | PaymentEvent::Refunded(_)) => true,
         Event::Payment(
@@ -169,7 +173,9 @@ fn counts(fact: &Event) -> bool {
             | PaymentEvent::CaptureFailed(_)
             | PaymentEvent::Voided(_)
             | PaymentEvent::RefundRequested(_)
-            | PaymentEvent::RefundFailed(_),
+            | PaymentEvent::RefundFailed(_)
+            | PaymentEvent::DisputeOpened(_)
+            | PaymentEvent::DisputeClosed(_),
         )
         | Event::Shipment(_) => false,
     }

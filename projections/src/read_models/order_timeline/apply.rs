@@ -7,9 +7,10 @@ use crate::{
 };
 use chrono::SubsecRound;
 use docket_domain::{
-    ActorKind, Event,
-    order::{AddressKind, ConfirmMode, HoldReason, OrderEvent},
-    payment::{Failure, PaymentEvent},
+    ActorKind, Event, LineId,
+    order::{AddressKind, ConfirmMode, HoldReason, OrderEvent, Signal},
+    payment::{DisputeOutcome, Failure, PaymentEvent},
+    quantity::{LineQuantity, Quantity},
     shipment::{CarrierStatus, ShipmentEvent, Tracking},
     text::Code,
 };
@@ -165,6 +166,48 @@ fn of_order(fact: &OrderEvent) -> Option<(Kind, Facts)> {
                 ..none()
             },
         ),
+        OrderEvent::Abandoned(fact) => (
+            Kind::Abandoned,
+            Facts {
+                ordinal: Some(fact.reminder.into()),
+                ..none()
+            },
+        ),
+        OrderEvent::Flagged(fact) => (
+            Kind::Flagged,
+            Facts {
+                code: word(match fact.signal {
+                    Signal::FraudPattern => "fraud_pattern",
+                    Signal::HighValue => "high_value",
+                }),
+                evidence: fact.evidence.iter().cloned().collect(),
+                ..none()
+            },
+        ),
+        OrderEvent::ReturnRequested(fact) => (
+            Kind::ReturnRequested,
+            Facts {
+                ordinal: Some(fact.return_id.0.into()),
+                lines: fact
+                    .lines
+                    .iter()
+                    .map(|line| pieces(line.line, line.quantity))
+                    .collect(),
+                ..money(fact.refund_due, fact.currency)
+            },
+        ),
+        OrderEvent::ReturnReceived(fact) => (
+            Kind::ReturnReceived,
+            Facts {
+                ordinal: Some(fact.return_id.0.into()),
+                lines: fact
+                    .lines
+                    .iter()
+                    .map(|line| pieces(line.line, line.quantity))
+                    .collect(),
+                ..money(fact.refund_due, fact.currency)
+            },
+        ),
         OrderEvent::Placed(fact) => (
             Kind::Placed,
             Facts {
@@ -237,6 +280,10 @@ fn of_order(fact: &OrderEvent) -> Option<(Kind, Facts)> {
         OrderEvent::PaymentAttached(_) => return None,
         OrderEvent::Completed(_) => (Kind::Completed, none()),
     })
+}
+
+fn pieces(line: LineId, quantity: Quantity) -> LineQuantity {
+    LineQuantity { line, quantity }
 }
 
 fn of_hold(reason: HoldReason) -> Facts {
@@ -351,6 +398,27 @@ fn of_payment(fact: &PaymentEvent) -> (Kind, Facts) {
             Facts {
                 ordinal: Some(fact.refund.0.into()),
                 reference: Some(fact.reference.clone()),
+                ..money(fact.amount, fact.currency)
+            },
+        ),
+        PaymentEvent::DisputeOpened(fact) => (
+            Kind::DisputeOpened,
+            Facts {
+                reference: Some(fact.dispute.clone()),
+                code: fact.reason.clone(),
+                until: fact.respond_by,
+                ..money(fact.amount, fact.currency)
+            },
+        ),
+        PaymentEvent::DisputeClosed(fact) => (
+            Kind::DisputeClosed,
+            Facts {
+                reference: Some(fact.dispute.clone()),
+                code: word(match fact.outcome {
+                    DisputeOutcome::Won => "won",
+                    DisputeOutcome::Lost => "lost",
+                    DisputeOutcome::Withdrawn => "withdrawn",
+                }),
                 ..money(fact.amount, fact.currency)
             },
         ),

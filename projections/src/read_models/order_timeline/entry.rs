@@ -39,6 +39,8 @@ words! {
         LineQuantityChanged = "order.line_quantity_changed",
         /// Addresses, shipping method, contact or note were set.
         DetailsSet = "order.details_set",
+        /// Nobody works on the draft any more.
+        Abandoned = "order.abandoned",
         /// The customer committed to it.
         Placed = "order.placed",
         /// An address was put right.
@@ -49,6 +51,8 @@ words! {
         HoldPlaced = "order.hold_placed",
         /// It was let go on.
         HoldReleased = "order.hold_released",
+        /// A detector saw something.
+        Flagged = "order.flagged",
         /// Its subject's key was destroyed.
         PersonalDataForgotten = "order.personal_data_forgotten",
         /// Pieces will not be delivered.
@@ -61,6 +65,10 @@ words! {
         FulfillmentAllocated = "order.fulfillment_allocated",
         /// They were given back.
         FulfillmentReleased = "order.fulfillment_released",
+        /// The customer wants to send pieces back.
+        ReturnRequested = "order.return_requested",
+        /// Pieces came back.
+        ReturnReceived = "order.return_received",
         /// Everything is delivered and settled.
         Completed = "order.completed",
         /// A payment was started.
@@ -89,6 +97,10 @@ words! {
         Refunded = "payment.refunded",
         /// It did not.
         RefundFailed = "payment.refund_failed",
+        /// The payer disputes money that was taken.
+        DisputeOpened = "payment.dispute_opened",
+        /// It was decided who keeps it.
+        DisputeClosed = "payment.dispute_closed",
         /// A shipment was started.
         ShipmentCreated = "shipment.created",
         /// Its parcels have labels.
@@ -118,6 +130,10 @@ impl Kind {
             self,
             Kind::HoldPlaced
                 | Kind::HoldReleased
+                | Kind::Abandoned
+                | Kind::Flagged
+                | Kind::DisputeOpened
+                | Kind::DisputeClosed
                 | Kind::AuthorizationAdjusted
                 | Kind::CaptureRequested
                 | Kind::CaptureFailed
@@ -182,9 +198,12 @@ pub struct Facts {
     /// A shipment of the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipment: Option<u16>,
-    /// Which parcel, capture or refund; the how-manieth attempt.
+    /// Which parcel, capture, refund or return; the how-manieth attempt or reminder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordinal: Option<u32>,
+    /// What shows what a detector saw: references and counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<Reference>,
     /// Until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<DateTime<Utc>>,

@@ -82,8 +82,8 @@ impl Movement {
     }
 }
 
-fn opened(_: &PaymentEvent) -> i64 {
-    0
+fn opened(fact: &PaymentEvent) -> i64 {
+    i64::from(matches!(fact, PaymentEvent::DisputeOpened(_)))
 }
 
 /// Whether an event may move anything.
@@ -97,7 +97,9 @@ pub(super) fn moves(fact: &PaymentEvent) -> bool {
         | PaymentEvent::CaptureFailed(_)
         | PaymentEvent::Voided(_)
         | PaymentEvent::Refunded(_)
-        | PaymentEvent::RefundFailed(_) => true,
+        | PaymentEvent::RefundFailed(_)
+        | PaymentEvent::DisputeOpened(_)
+        | PaymentEvent::DisputeClosed(_) => true,
         PaymentEvent::Initiated(_)
         | PaymentEvent::ActionRequired(_)
         | PaymentEvent::CaptureRequested(_)

@@ -156,7 +156,9 @@ impl LedgerPayment {
             | PaymentEvent::AuthorizationExpired(_)
             | PaymentEvent::CaptureRequested(_)
             | PaymentEvent::Voided(_)
-            | PaymentEvent::RefundRequested(_) => {}
+            | PaymentEvent::RefundRequested(_)
+            | PaymentEvent::DisputeOpened(_)
+            | PaymentEvent::DisputeClosed(_) => {}
         }
         let mut payment = payment::evolve(std::mem::take(&mut self.facts), fact);
         (payment.method, payment.reference, payment.action) = (None, None, None);
@@ -168,6 +170,7 @@ impl LedgerPayment {
         self.voided = payment.voided;
         self.expired = payment.expired;
         self.capturable = payment.capturable();
+        (self.disputed, self.lost) = (payment.disputed(), payment.lost());
         self.capture_before = payment.capture_before.map(|until| until.trunc_subsecs(6));
         self.facts = payment;
     }

@@ -17,25 +17,25 @@ use sqlx::{PgExecutor, Postgres, QueryBuilder};
 pub enum SortField {
     /// Until when it should be dispatched, or delivered.
     #[default]
-    DueAt,
+    Due,
     /// When its pieces were set aside.
-    AllocatedAt,
+    Allocated,
     /// Since when the carrier has it: only those that one has.
-    DispatchedAt,
+    Dispatched,
 }
 
 impl SortField {
     fn column(self) -> SortColumn {
         let (number, name) = match self {
-            SortField::DueAt => (0, "due_at"),
-            SortField::AllocatedAt => (1, "allocated_at"),
-            SortField::DispatchedAt => (2, "dispatched_at"),
+            SortField::Due => (0, "due_at"),
+            SortField::Allocated => (1, "allocated_at"),
+            SortField::Dispatched => (2, "dispatched_at"),
         };
         SortColumn {
             number,
             name,
             is_time: true,
-            is_optional: self == SortField::DispatchedAt,
+            is_optional: self == SortField::Dispatched,
         }
     }
 }
@@ -106,9 +106,9 @@ impl BoardShipment {
     /// Its place in a list that it is on.
     pub fn place(&self, field: SortField) -> Place {
         let at = match field {
-            SortField::DueAt => self.due_at,
-            SortField::AllocatedAt => self.allocated_at,
-            SortField::DispatchedAt => self.dispatched_at.unwrap_or(self.due_at),
+            SortField::Due => self.due_at,
+            SortField::Allocated => self.allocated_at,
+            SortField::Dispatched => self.dispatched_at.unwrap_or(self.due_at),
         };
         Place {
             sort: field.column().number,

@@ -1,0 +1,3 @@
+//! Customers: what somebody bought.
+
+pub(super) mod queries;
