@@ -299,6 +299,9 @@ impl<P: Projector> Examined<'_, P> {
         let Some(expected) = expected.remove(&key) else {
             return Err(difference(projection, key, "no row", "a row"));
         };
+        if self.projector.tolerates(&expected, found) {
+            return Ok(());
+        }
         let columns = self
             .projector
             .columns(&expected)
