@@ -57,13 +57,13 @@ pub(crate) struct SortColumn {
     pub(crate) is_optional: bool,
 }
 
-/// Narrows a list: every part begins with `and`.
+/// Adds to a query: a condition that begins with `and`, or where the rows come from.
 pub(crate) type Narrow<'a> = &'a (dyn Fn(&mut QueryBuilder<Postgres>) + Sync);
 
-/// Reads a part of a list of a JSON table.
+/// Reads a part of a list of a JSON table; `from` says of which rows, as a table or a query in brackets.
 pub(crate) async fn page<'e, T: DeserializeOwned>(
     database: impl PgExecutor<'e>,
-    table: &str,
+    from: Narrow<'_>,
     narrow: Narrow<'_>,
     (column, descending): (SortColumn, bool),
     part: Part<'_>,
@@ -76,7 +76,9 @@ pub(crate) async fn page<'e, T: DeserializeOwned>(
         });
     }
     let downward = descending != part.backward;
-    let mut query = QueryBuilder::new(format!("select row_to_json(t)::text from {table} t where true"));
+    let mut query = QueryBuilder::new("select row_to_json(t)::text from ");
+    from(&mut query);
+    query.push(" t where true");
     narrow(&mut query);
     if column.is_optional {
         query.push(format!(" and {} is not null", column.name));

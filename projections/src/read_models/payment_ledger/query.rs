@@ -304,6 +304,9 @@ pub async fn page<'e>(
         });
     }
     let table = Generation::FIRST.table(payments::TABLE.name);
+    let from = |query: &mut QueryBuilder<Postgres>| {
+        query.push(&table);
+    };
     let narrow = |query: &mut QueryBuilder<Postgres>| {
         filter.push(query);
         if sort.field == SortField::CaptureBefore {
@@ -313,7 +316,7 @@ pub async fn page<'e>(
     };
     list::page(
         database,
-        &table,
+        &from,
         &narrow,
         (sort.field.column(), sort.descending),
         part,
