@@ -21,7 +21,8 @@ export class Server {
 
   async start() {
     const { DATABASE_URL: _, ...env } = process.env;
-    const args = ["serve", "--demo", "--listen", this.address, "--metrics-listen", "127.0.0.1:0", "--data-dir", join(this.#folder, "data")];
+    // Nothing happens but what a test does.
+    const args = ["serve", "--demo", "--simulate", "0", "--listen", this.address, "--metrics-listen", "127.0.0.1:0", "--data-dir", join(this.#folder, "data")];
     const child = spawn(this.#program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     let said = "";

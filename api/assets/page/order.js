@@ -102,11 +102,12 @@ export class OneOrder {
   }
 
   #happened(message) {
-    if (message.order) this.#take(message.order);
     this.#put({ ...message.event, position: message.position }, true);
-    // The message says that it happened; what exactly is in the log.
     const id = this.#id;
-    this.#context.patiently(() => this.#read(id, message.event.stream), () => {});
+    // The message says that it happened; what exactly is in the log. Without its order, that is asked for as well.
+    const read = () => (message.order ? this.#read(id, message.event.stream) : this.#load(id));
+    if (message.order) this.#take(message.order);
+    this.#context.patiently(read, () => {});
   }
 
   /** Reads on where a stream was left, until its end. */

@@ -56,7 +56,9 @@ export class Orders {
       onStart: () => patiently(load, failed),
       onMessage: (message) => {
         onEvent(message);
+        // A message without its order: it could not be read in time, and is asked for with the others.
         if (message.order) this.#put(message.order, true);
+        else patiently(load, failed);
         this.#draw();
       },
       onError: failed,
