@@ -1,4 +1,4 @@
-// A `docket serve --demo` of its own: started, asked, killed and started again on the same port and data.
+// A `docket serve` of its own: started with the demo's orders, asked, killed and started again on the same port and data.
 
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -19,11 +19,13 @@ export class Server {
     this.#program = program;
   }
 
+  /** Starts it; the first time with the demo's orders and a token, later with what there is. */
   async start() {
     const { DATABASE_URL: _, ...env } = process.env;
-    // Nothing happens but what a test does.
-    const args = ["serve", "--demo", "--simulate", "0", "--listen", this.address, "--metrics-listen", "127.0.0.1:0", "--data-dir", join(this.#folder, "data")];
-    const child = spawn(this.#program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    // With `--simulate 0` nothing happens but what a test does.
+    const demo = this.token ? [] : ["--demo", "--simulate", "0"];
+    const places = ["--listen", this.address, "--metrics-listen", "127.0.0.1:0", "--data-dir", join(this.#folder, "data")];
+    const child = spawn(this.#program, ["serve", ...demo, ...places], { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     let said = "";
     child.stderr.on("data", (data) => (said += data));
@@ -32,10 +34,10 @@ export class Server {
       child.on("exit", () => reject(new Error(`the server ended:\n${said}`)));
       child.stdout.on("data", (data) => {
         said += data;
-        const page = said.match(/http:\/\/([^/\s]+)\/#token=(\S+)/);
-        if (!page || !said.includes("Ctrl-C")) return;
+        const [, page, token] = said.match(/http:\/\/([^/\s]+)\/#token=(\S+)/) ?? [];
+        if (page) [this.address, this.token] = [page, token];
+        if (!said.includes(demo.length ? "Ctrl-C" : "Docket is at") || !this.token) return;
         clearTimeout(late);
-        [, this.address, this.token] = page;
         resolve();
       });
     });
