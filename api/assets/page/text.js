@@ -66,5 +66,5 @@ const TONES = {
 /** How a status feels; its text says what it is. */
 export const tone = (status) => Object.keys(TONES).find((name) => TONES[name].includes(status)) ?? "quiet";
 
-/** `1005` of an order that was placed; a draft has none. */
-export const orderName = (order) => (order.number ? `#${order.number}` : "Draft");
+/** `#1005` of an order that was placed; what was never placed has no number. */
+export const orderName = (order) => (order.number ? `#${order.number}` : order.status === "DRAFT" ? "Draft" : "Unplaced");
