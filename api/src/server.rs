@@ -21,14 +21,15 @@ use docket_projections::Projections;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    metrics::{MetricsError, PrometheusHandle, install_metrics, metrics_app},
+    metrics::{Gauges, METRICS, MetricsError, PrometheusHandle, install_metrics, metrics_app},
     readiness::{PartitionReadiness, Readiness, readiness},
 };
 use crate::{
     auth::{Callers, Jwks, Tokens},
-    graphql::{Api, Introspection, Rates},
+    graphql::{Api, ApiOptions, Introspection, Rates},
     http::{self, Drain, HostPolicy, HttpLimits, Trusted, guarded},
     page,
+    telemetry::traces::Traces,
 };
 
 /// What a server is made of.
@@ -49,6 +50,8 @@ pub struct Parts {
     pub policy: HostPolicy,
     /// Whether the page and GraphiQL are served, and the schema to everybody: they are for developers.
     pub development: bool,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
     /// Ends the long-lived connections; made over `stop`.
@@ -66,6 +69,7 @@ pub fn app(parts: Parts) -> Router {
         trusted,
         policy,
         development,
+        traces,
         stop,
         drain,
     } = parts;
@@ -74,7 +78,12 @@ pub fn app(parts: Parts) -> Router {
     } else {
         Introspection::Desk
     };
-    let api = Api::limited(store.clone(), projections.clone(), rates, introspection);
+    let options = ApiOptions {
+        rates,
+        introspection,
+        traces,
+    };
+    let api = Api::with(store.clone(), projections.clone(), options);
     let callers = Callers::new(Tokens::new(store.pool().clone()), jwks);
     let ready = readiness::Watch::new(store, projections, stop);
     let readyz = Router::new()

@@ -19,6 +19,7 @@ mod lag;
 mod lease;
 pub mod limits;
 mod owner;
+mod observer;
 pub mod projector;
 pub mod reactor;
 pub mod reactors;
@@ -31,6 +32,7 @@ mod worker;
 
 pub use checkpoint::{StopClass, Stopped};
 pub use lag::{Owner, PartitionStatus};
+pub use observer::Observer;
 pub use projector::{ApplyError, Generation, Projector};
 pub use start::{Projections, ProjectionsConfig, StartError};
 pub use verify::{Report, VerifyError, verify};

@@ -6,6 +6,7 @@ use crate::{
     checkpoint,
     lag::{self, PartitionStatus},
     limits,
+    observer::Observer,
     projector::{Generation, Projector},
     reactor::{
         Reactor,
@@ -49,6 +50,8 @@ pub struct ProjectionsConfig {
     pub step: Duration,
     /// Connections of the process's pool at a time, one of them for the leases.
     pub connections: usize,
+    /// Who hears of each batch that was written.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for ProjectionsConfig {
@@ -63,6 +66,7 @@ impl Default for ProjectionsConfig {
             batch_events: limits::BATCH_EVENTS,
             step: limits::STEP,
             connections: limits::CONNECTIONS,
+            observer: None,
         }
     }
 }

@@ -63,6 +63,7 @@ struct Waiter<'a>(&'a Shared);
 impl<'a> Waiter<'a> {
     fn enter(shared: &'a Shared) -> Result<Self, WaitError> {
         let before = shared.waiters.fetch_add(1, Ordering::AcqRel);
+        metrics::gauge!("docket_position_waiters").increment(1);
         let waiter = Self(shared);
         if before >= shared.config.waiters {
             return Err(WaitError::Overloaded);
@@ -75,6 +76,7 @@ impl<'a> Waiter<'a> {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.waiters.fetch_sub(1, Ordering::AcqRel);
+        metrics::gauge!("docket_position_waiters").decrement(1);
     }
 }
 

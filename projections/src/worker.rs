@@ -12,7 +12,10 @@ use crate::{
 };
 use docket_domain::SealedValue;
 use docket_event_store::{PersonalError, RecordedEvent, Turn};
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 use tokio::time::timeout;
 
 /// The owner of one partition.
@@ -40,7 +43,7 @@ impl<P: Projector> Worker<P> {
 
     /// Folds the events as far as they can be, and writes what came out.
     async fn commit(&mut self, events: &[Arc<RecordedEvent>], turn: Turn<'_>) -> Result<Step, Trouble> {
-        let started = std::time::Instant::now();
+        let (began, started) = (SystemTime::now(), Instant::now());
         let first = self.at.next();
         let refused = |error: sqlx::Error| trouble(error, first, events.len());
         let mut connection = turn.connection().await.map_err(refused)?;
@@ -104,7 +107,11 @@ impl<P: Projector> Worker<P> {
         self.most = (self.most * 2).min(self.at.shared.config.batch_events.max(1));
         self.at.reached(step.to);
         self.fold.keep(entities);
-        owner::count(self.at.held.projection, events.len(), started.elapsed());
+        let took = started.elapsed();
+        owner::count(self.at.held.projection, events.len(), took);
+        if let Some(observer) = &self.at.shared.config.observer {
+            observer.written(self.at.held.projection, events, began, took);
+        }
         Ok(Step::Moved)
     }
 }

@@ -4,7 +4,7 @@
 mod auth;
 mod limits;
 
-use crate::{cli::GlobalOptions, server::listen::tls::TlsFiles};
+use crate::{cli::GlobalOptions, server::listen::tls::TlsFiles, telemetry::traces::TraceSettings};
 use docket_event_store::limits as log_limits;
 use figment::{
     Figment,
@@ -38,6 +38,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// The log.
     pub log: LogSettings,
+    /// Where traces go.
+    pub traces: TraceSettings,
 }
 
 /// The door.
@@ -167,6 +169,7 @@ impl Default for Settings {
                 lanes: log_limits::DEFAULT_LANES,
                 cache_mib: log_limits::CACHE_BYTES >> 20,
             },
+            traces: TraceSettings::default(),
         }
     }
 }
@@ -180,6 +183,9 @@ pub enum ConfigError {
     /// The named file is not there.
     #[error("there is no configuration file {}", .0.display())]
     NoFile(PathBuf),
+    /// A share that is none.
+    #[error("traces.ratio is {0}; it must be from 0 to 1")]
+    Ratio(f64),
     /// A value out of range.
     #[error("{setting} is {value}; it must be from {least} to {most}")]
     OutOfRange {
@@ -297,6 +303,9 @@ impl Settings {
                 given: "auth.jwks",
                 missing,
             });
+        }
+        if !(0.0..=1.0).contains(&self.traces.ratio) {
+            return Err(ConfigError::Ratio(self.traces.ratio));
         }
         let log = &self.log;
         let most_partitions = u64::from(docket_event_store::partition::MAX_PARTITIONS);

@@ -8,6 +8,7 @@
 use async_graphql::{Context, InputType, Value};
 use docket_domain::{ActorKind, Command, Role, Version};
 use docket_event_store::{Executed, Origin, Request, RequestHash, command_id};
+use opentelemetry::KeyValue;
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 
@@ -62,10 +63,31 @@ pub(super) type Outcome = Result<Executed, UserError>;
 
 /// Runs the command that an input asks for.
 pub(super) async fn run<I: CommandInput>(ctx: &Context<'_>, input: &I) -> async_graphql::Result<Outcome> {
-    let request = request(ctx, input)?;
-    match services(ctx)?.store.execute(request).await {
-        Ok(executed) => Ok(Ok(executed)),
-        Err(error) => Ok(Err(error::of_command(error)?)),
+    let mut request = request(ctx, input)?;
+    let services = services(ctx)?;
+    let mut span = services
+        .traces
+        .as_ref()
+        .map(|traces| traces.command(request.command.name(), ctx.data_opt::<Trace>()));
+    if let Some(recorded) = span.as_ref().filter(|span| span.is_recorded()) {
+        request.traceparent = Some(recorded.traceparent().into());
+    }
+    match services.store.execute(request).await {
+        Ok(executed) => {
+            if let Some(span) = &mut span {
+                span.tell([
+                    KeyValue::new("docket.order", executed.target.order.to_string()),
+                    KeyValue::new("docket.partition", i64::from(executed.position.partition)),
+                    KeyValue::new("docket.offset", executed.position.offset),
+                ]);
+            }
+            Ok(Ok(executed))
+        }
+        Err(error) => {
+            let refused = error::of_command(error)?;
+            metrics::counter!("docket_refusals_total", "rule" => refused.rule()).increment(1);
+            Ok(Err(refused))
+        }
     }
 }
 

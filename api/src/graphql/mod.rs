@@ -17,6 +17,7 @@ pub mod guard;
 pub mod limits;
 mod node;
 mod notification;
+mod observed;
 mod order;
 mod paging;
 mod payload;
@@ -51,6 +52,7 @@ use self::{
     guard::Guards,
     node::NodeQueries,
     notification::{queries::NotificationQueries, subscriptions::NotificationSubscriptions},
+    observed::Observed,
     order::{
         facts::OrderFacts, mutations::OrderMutations, queries::OrderQueries,
         subscriptions::OrderSubscriptions, timeline::Timelines,
@@ -67,6 +69,7 @@ pub use self::{
 use crate::{
     auth::Caller,
     http::{Peer, Trace, code},
+    telemetry::traces::Traces,
 };
 
 /// What can be read.
@@ -102,6 +105,7 @@ pub(crate) struct Services {
     timelines: DataLoader<Timelines>,
     /// Whoever folds an order for time travel holds one.
     folds: Semaphore,
+    traces: Option<Traces>,
 }
 
 impl Services {
@@ -161,6 +165,27 @@ pub fn guards() -> Guards {
     )
 }
 
+/// What an API is told besides its log and its read models.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// What callers may spend.
+    pub rates: Rates,
+    /// Who may see the schema.
+    pub introspection: Introspection,
+    /// Where traces go, if anywhere.
+    pub traces: Option<Traces>,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            rates: Rates::default(),
+            introspection: Introspection::Everybody,
+            traces: None,
+        }
+    }
+}
+
 /// The schema behind its guards and limits; clones share everything. Give it to [`crate::http::router`].
 ///
 /// A request must carry a [`Caller`] in its data; one that does not is nobody's.
@@ -170,21 +195,22 @@ pub struct Api {
     guards: Arc<Guards>,
     budgets: Arc<Budgets>,
     introspection: Introspection,
+    traces: Option<Traces>,
 }
 
 impl Api {
     /// Over a log and its read models, with the usual rates and a schema that everybody may see.
     pub fn new(store: Store, projections: Projections) -> Api {
-        Api::limited(store, projections, Rates::default(), Introspection::Everybody)
+        Api::with(store, projections, ApiOptions::default())
     }
 
     /// Over a log and its read models.
-    pub fn limited(
-        store: Store,
-        projections: Projections,
-        rates: Rates,
-        introspection: Introspection,
-    ) -> Api {
+    pub fn with(store: Store, projections: Projections, options: ApiOptions) -> Api {
+        let ApiOptions {
+            rates,
+            introspection,
+            traces,
+        } = options;
         let services = Services {
             facts: OrderFacts::new(store.clone()),
             notifications: Live::start(store.clone()),
@@ -193,12 +219,14 @@ impl Api {
             folds: Semaphore::new(limits::MAX_FOLDS_AT_ONCE),
             store,
             projections,
+            traces: traces.clone(),
         };
         Api {
             schema: builder().data(Arc::new(services)).finish(),
             guards: Arc::new(guards()),
             budgets: Arc::new(Budgets::new(rates)),
             introspection,
+            traces,
         }
     }
 
@@ -209,11 +237,11 @@ impl Api {
         let spend = |cost| self.budgets.spend(asker.caller.as_ref(), asker.peer, cost, now);
         match self.measure(request, asker) {
             Ok(None) => Ok(None),
-            Ok(Some((measure, sequence))) => {
+            Ok(Some((measure, name, sequence))) => {
                 let (standing, paid) = spend(measure.cost);
                 let cost = cost(measure, standing);
                 match paid {
-                    Ok(()) => Ok(Some(Admitted { sequence, cost })),
+                    Ok(()) => Ok(Some(Admitted { name, sequence, cost })),
                     Err(refused) => Err(Turned {
                         error: Box::new(refused.into_server_error()),
                         cost: Some(cost),
@@ -235,7 +263,7 @@ impl Api {
         &self,
         request: &mut Request,
         asker: &Asker,
-    ) -> Result<Option<(Measure, Sequence)>, ServerError> {
+    ) -> Result<Option<(Measure, String, Sequence)>, ServerError> {
         let role = asker.caller.as_ref().and_then(Caller::role);
         let (operation, variables) = (request.operation_name.clone(), request.variables.clone());
         let document = request.parsed_query()?;
@@ -250,13 +278,15 @@ impl Api {
         let measured = measured.map_err(Refused::into_server_error)?;
         Ok(measured.and_then(|measure| {
             let operation = document::chosen(document, operation.as_deref())?;
-            Some((measure, Sequence::of(document, operation)))
+            let name = observed::name(&self.guards, operation);
+            Some((measure, name, Sequence::of(document, operation)))
         }))
     }
 }
 
 /// What is known of an operation before it runs.
 struct Admitted {
+    name: String,
     sequence: Sequence,
     cost: Value,
 }
@@ -304,13 +334,21 @@ impl Executor for Api {
     fn execute(&self, mut request: Request) -> impl Future<Output = Response> + Send {
         let asker = Asker::of(&request.data, None);
         let admitted = self.admit(&mut request, &asker);
+        let name = admitted.as_ref().ok().and_then(Option::as_ref);
+        let name = name.map_or_else(|| observed::REFUSED.to_owned(), |admitted| admitted.name.clone());
+        let observed = Observed::begin(
+            self.traces.as_ref(),
+            &mut request,
+            name,
+            asker.trace.as_ref(),
+            asker.caller.as_ref().and_then(Caller::role),
+        );
         async move {
-            let began = Instant::now();
             let response = match admitted {
                 Ok(admitted) => {
                     let mut response = self.schema.execute(request).await;
                     match admitted {
-                        Some(Admitted { sequence, cost }) => {
+                        Some(Admitted { sequence, cost, .. }) => {
                             sequence.put(&mut response);
                             response.extension("cost", cost)
                         }
@@ -319,7 +357,7 @@ impl Executor for Api {
                 }
                 Err(turned) => turned.response(),
             };
-            metrics::histogram!("docket_graphql_seconds").record(began.elapsed());
+            observed.end(&response);
             report_errors(&response, asker.trace.as_ref());
             response
         }

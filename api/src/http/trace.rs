@@ -50,6 +50,11 @@ impl Trace {
         })
     }
 
+    /// The same trace, below another of its spans.
+    pub(crate) fn below(&self, traceparent: String) -> Trace {
+        Trace::continued(&traceparent).unwrap_or_else(|| self.clone())
+    }
+
     /// 32 hexadecimal digits.
     pub fn id(&self) -> &str {
         &self.id

@@ -11,25 +11,28 @@ use crate::{
     config::{Config, Mode, Settings},
     http::{Drain, HostPolicy, HttpLimits, Trusted},
     server::{
-        self,
+        self, Gauges,
         listen::{listen, tls::Tls},
     },
+    telemetry::traces::Traces,
 };
 use clap::Args;
 use docket_domain::Role;
 use docket_event_store::Store;
-use docket_projections::{Projections, ProjectionsConfig};
+use docket_projections::{Observer, Projections, ProjectionsConfig};
 use serde_json::json;
 use std::{
     error::Error,
     io::{self, Write as _},
     net::SocketAddr,
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    task,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -97,6 +100,7 @@ pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Resu
     let listener = bind(settings.listen).await?;
     let metrics_listener = bind(settings.metrics_listen).await?;
     let metrics = server::install_metrics()?;
+    tracing::info!(address = %metrics_listener.local_addr()?, "metrics are served");
     let tls = settings.tls.files().map(Tls::open).transpose()?;
     if tls.is_none() && !settings.listen.ip().is_loopback() {
         tracing::warn!(
@@ -115,8 +119,9 @@ pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Resu
     // A server that does not answer may keep this waiting for long.
     let served = match stop.run_until_cancelled(database.store(&config)).await {
         Some(Ok(store)) => {
+            let gauges = Gauges::of(store.clone());
             let served = serve(&config, &store, door, args, json, &stop, async move {
-                axum::serve(metrics_listener, server::metrics_app(metrics)).await
+                axum::serve(metrics_listener, server::metrics_app(metrics, gauges)).await
             });
             let served = served.await;
             store.close().await;
@@ -142,7 +147,12 @@ async fn serve(
         Some((source, rules)) => Some(auth::Jwks::start(source, rules, auth::JwksLimits::default()).await?),
         None => None,
     };
-    let projections = Projections::start(store.clone(), ProjectionsConfig::default()).await?;
+    let traces = Traces::start(&config.settings.traces)?;
+    let projections = ProjectionsConfig {
+        observer: traces.clone().map(|traces| Arc::new(traces) as Arc<dyn Observer>),
+        ..ProjectionsConfig::default()
+    };
+    let projections = Projections::start(store.clone(), projections).await?;
     let Door {
         listener,
         tls,
@@ -163,6 +173,7 @@ async fn serve(
             origins: settings.origins.clone(),
         },
         development: settings.is_development(),
+        traces: traces.clone(),
         stop: stop.clone(),
         drain: drain.clone(),
     });
@@ -204,6 +215,10 @@ async fn serve(
     drain.drained().await;
     metrics.abort();
     projections.stop().await;
+    if let Some(traces) = traces {
+        // It waits for the collector, within a bound, on a thread that may.
+        task::spawn_blocking(|| traces.stop()).await?;
+    }
     greeted
 }
 

@@ -51,6 +51,7 @@ impl Server {
             rates: Rates::default(),
             trusted: Trusted::default(),
             policy,
+            traces: None,
             development: true,
             stop: stop.clone(),
             drain: drain.clone(),

@@ -137,6 +137,17 @@ macro_rules! user_errors {
             field(name = "field", ty = "&Option<Vec<String>>", desc = "Where in the arguments, where one place can be named.")
         )]
         pub enum UserError { $($name($name),)+ }
+
+        impl UserError {
+            /// The rule's name, as programs know it.
+            pub(in crate::graphql) fn rule(&self) -> String {
+                let code = match self { $(UserError::$name(refused) => refused.code,)+ };
+                match async_graphql::resolver_utils::enum_value(code) {
+                    async_graphql::Value::Enum(name) => name.to_string(),
+                    other => other.to_string(),
+                }
+            }
+        }
     };
 }
 

@@ -1,4 +1,7 @@
-//! Logs: messages that read alone, fields that can be queried, no personal data.
+//! Logs: messages that read alone, fields that can be queried, no personal data. Traces ([`traces`]) go to a collector,
+//! where one is named.
+
+pub mod traces;
 
 use std::io::{self, IsTerminal as _};
 use tracing_subscriber::{EnvFilter, fmt};
