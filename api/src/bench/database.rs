@@ -5,26 +5,56 @@ use docket_event_store::{MasterKey, Store, StoreConfig, migrate};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
+/// The data is dropped with the database, and so may its key be a constant.
+pub(super) const MASTER_KEY: &str = "5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a";
+
 /// A database of the bench's own.
 pub(super) struct BenchDatabase {
     server: PgConnectOptions,
     name: String,
     lanes: u16,
+    kept: bool,
 }
 
 impl BenchDatabase {
+    /// A new one, which is dropped at the end.
     pub(super) async fn create(server: &PgConnectOptions, lanes: u16) -> Result<Self, BenchError> {
         let name = format!("docket_bench_{}", Uuid::now_v7().simple());
+        Self::of_name(server, lanes, name, false).await
+    }
+
+    /// The one that holds a shop of so many orders, made the first time and kept for the next.
+    pub(super) async fn of_shop(
+        server: &PgConnectOptions,
+        lanes: u16,
+        orders: u64,
+    ) -> Result<Self, BenchError> {
+        Self::of_name(server, lanes, format!("docket_bench_shop_{orders}"), true).await
+    }
+
+    async fn of_name(
+        server: &PgConnectOptions,
+        lanes: u16,
+        name: String,
+        kept: bool,
+    ) -> Result<Self, BenchError> {
         let mut connection = PgConnection::connect_with(server).await?;
-        // The name is made of letters, digits and underscores.
-        sqlx::query(AssertSqlSafe(format!("create database {name}")))
-            .execute(&mut connection)
+        let there: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(&name)
+            .fetch_one(&mut connection)
             .await?;
+        if !there {
+            // The name is made of letters, digits and underscores.
+            sqlx::query(AssertSqlSafe(format!("create database {name}")))
+                .execute(&mut connection)
+                .await?;
+        }
         connection.close().await?;
         let database = Self {
             server: server.clone(),
             name,
             lanes,
+            kept,
         };
         migrate(&database.options(), None).await?;
         Ok(database)
@@ -36,9 +66,7 @@ impl BenchDatabase {
 
     /// The bench's log, with a cache of so many bytes.
     pub(super) async fn store(&self, cache_bytes: u64) -> Result<Store, BenchError> {
-        // The data is dropped with the database, and so may its key be a constant.
-        let key =
-            MasterKey::from_hex(&"5a".repeat(32)).map_err(|error| BenchError::Worker(error.to_string()))?;
+        let key = MasterKey::from_hex(MASTER_KEY).map_err(|error| BenchError::Worker(error.to_string()))?;
         let config = StoreConfig {
             cache_bytes,
             lanes: self.lanes,
@@ -63,7 +91,11 @@ impl BenchDatabase {
         }
     }
 
+    /// Drops it, unless it is one that is kept.
     pub(super) async fn drop(self) -> Result<(), BenchError> {
+        if self.kept {
+            return Ok(());
+        }
         let mut connection = PgConnection::connect_with(&self.server).await?;
         // Without force: that is refused to a role which may not end autovacuum, and without it the server ends autovacuum
         // by itself, and waits a few seconds for those who are leaving.

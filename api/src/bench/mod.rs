@@ -11,8 +11,12 @@ mod append;
 mod command;
 mod database;
 mod existing;
+mod http;
 mod latency;
 mod measure;
+mod place_order;
+mod reads;
+mod subscribe;
 mod yardstick;
 
 use clap::{Args, ValueEnum};
@@ -74,6 +78,24 @@ pub enum Workload {
     Command,
     /// From the acknowledgement to the read model's row and to a subscriber's message, at 100 commands a second.
     Latency,
+    /// `placeOrder` over HTTP, on drafts that were prepared.
+    Graphql,
+    /// Pages of 20 orders with lines, payments and shipments over HTTP, in a shop of `--orders` orders.
+    Page,
+    /// One order by its id with everything over HTTP, in a shop of `--orders` orders.
+    Detail,
+    /// As many subscriptions as `--concurrency` says, each its own order.
+    Subscribe,
+}
+
+impl Workload {
+    /// How many writers the yardstick has. What offers little load is compared with a lone one.
+    fn writers(self, concurrency: u32) -> u32 {
+        match self {
+            Workload::Latency | Workload::Subscribe => 1,
+            _ => concurrency,
+        }
+    }
 }
 
 /// `docket bench`.
@@ -82,8 +104,8 @@ pub struct BenchArgs {
     /// What to measure.
     #[arg(value_enum)]
     workload: Workload,
-    /// Writers at once.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    /// Writers, clients or subscribers at once.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     concurrency: u32,
     /// Seconds of each round.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=300))]
@@ -100,6 +122,10 @@ pub struct BenchArgs {
     /// For `command`: read the streams for every command instead of keeping them in memory.
     #[arg(long)]
     cold: bool,
+    /// For `page` and `detail`: orders of the shop. Its database is kept on the server for the next time, under the name
+    /// docket_bench_shop_ORDERS.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
+    orders: u64,
 }
 
 /// A bench's result.
@@ -126,8 +152,11 @@ struct Report {
 /// # Errors
 /// When the server refuses, or an acknowledged event is not in the log.
 pub async fn run(server: &PgConnectOptions, args: &BenchArgs, json: bool) -> Result<(), BenchError> {
-    database::check_connections(server, i64::from(args.concurrency) + 32).await?;
-    let ours = BenchDatabase::create(server, args.lanes).await?;
+    database::check_connections(server, i64::from(args.workload.writers(args.concurrency)) + 40).await?;
+    let ours = match args.workload {
+        Workload::Page | Workload::Detail => BenchDatabase::of_shop(server, args.lanes, args.orders).await?,
+        _ => BenchDatabase::create(server, args.lanes).await?,
+    };
     let bare = BenchDatabase::create(server, args.lanes).await?;
     let report = measure(&ours, &bare, args).await;
     // Both are dropped whatever came out.
@@ -144,13 +173,7 @@ async fn measure(ours: &BenchDatabase, bare: &BenchDatabase, args: &BenchArgs) -
             yardstick::preload(database, args.preload).await?;
         }
     }
-    // The latency bench offers little load: its yardstick is a lone writer.
-    let writers = if args.workload == Workload::Latency {
-        1
-    } else {
-        args.concurrency
-    };
-    let mut yardstick = Yardstick::connect(bare, writers).await?;
+    let mut yardstick = Yardstick::connect(bare, args.workload.writers(args.concurrency)).await?;
     let mut subject = Subject::open(ours, args).await?;
     let (mut own, mut single, mut bulk) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..args.rounds {
@@ -192,19 +215,30 @@ enum Subject {
     Existing(existing::ExistingBench),
     Command(command::CommandBench),
     Latency(Box<latency::LatencyBench>),
+    PlaceOrder(place_order::PlaceOrderBench),
+    Read(reads::ReadBench),
+    Subscribe(Box<subscribe::SubscribeBench>),
 }
 
 impl Subject {
     async fn open(database: &BenchDatabase, args: &BenchArgs) -> Result<Self, BenchError> {
+        let concurrency = args.concurrency;
+        let read = |read| reads::ReadBench::open(database, concurrency, args.orders, read);
         Ok(match args.workload {
-            Workload::Append => Self::Append(append::AppendBench::open(database, args.concurrency).await?),
-            Workload::Existing => {
-                Self::Existing(existing::ExistingBench::open(database, args.concurrency).await?)
-            }
+            Workload::Append => Self::Append(append::AppendBench::open(database, concurrency).await?),
+            Workload::Existing => Self::Existing(existing::ExistingBench::open(database, concurrency).await?),
             Workload::Command => {
-                Self::Command(command::CommandBench::open(database, args.concurrency, args.cold).await?)
+                Self::Command(command::CommandBench::open(database, concurrency, args.cold).await?)
             }
             Workload::Latency => Self::Latency(Box::new(latency::LatencyBench::open(database).await?)),
+            Workload::Graphql => {
+                Self::PlaceOrder(place_order::PlaceOrderBench::open(database, concurrency).await?)
+            }
+            Workload::Page => Self::Read(read(reads::Read::Page).await?),
+            Workload::Detail => Self::Read(read(reads::Read::Detail).await?),
+            Workload::Subscribe => Self::Subscribe(Box::new(
+                subscribe::SubscribeBench::open(database, concurrency).await?,
+            )),
         })
     }
 
@@ -214,6 +248,9 @@ impl Subject {
             Self::Existing(bench) => bench.round(length).await,
             Self::Command(bench) => bench.round(length).await,
             Self::Latency(bench) => bench.round(length).await,
+            Self::PlaceOrder(bench) => bench.round(length).await,
+            Self::Read(bench) => bench.round(length).await,
+            Self::Subscribe(bench) => bench.round(length).await,
         }
     }
 
@@ -223,6 +260,9 @@ impl Subject {
             Self::Existing(bench) => bench.finish().await,
             Self::Command(bench) => bench.finish().await,
             Self::Latency(bench) => bench.finish().await,
+            Self::PlaceOrder(bench) => bench.finish().await,
+            Self::Read(bench) => bench.finish().await,
+            Self::Subscribe(bench) => bench.finish().await,
         }
     }
 }
