@@ -37,10 +37,10 @@ fn run(db: &TestDatabase, args: &[String]) -> (bool, Value) {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let Output { status, stdout, .. } = docket(db, &args).output().expect("a seeding ends");
     let lines = String::from_utf8(stdout).expect("the report is UTF-8");
-    let lines = lines
+    let mut lines = lines
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("each line is JSON"));
-    let sums = lines.filter(|line| line["eventsPerSecond"].is_f64()).next_back();
+    let sums = lines.rfind(|line| line["eventsPerSecond"].is_f64());
     (status.success(), sums.expect("a report has its sums"))
 }
 

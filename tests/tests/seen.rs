@@ -77,6 +77,7 @@ async fn a_busy_server_has_the_metrics_that_are_documented_and_no_others() {
         "docket_connections_refused_total",
         "docket_tls_handshakes_total",
         "docket_tls_reloads_total",
+        "docket_jwks_reads_total",
         "docket_graphql_subscriptions",
         "docket_graphql_messages_total",
         "docket_projection_failures_total",

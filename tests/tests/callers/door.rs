@@ -80,6 +80,7 @@ impl Door {
             rates: Rates::default(),
             trusted: Trusted::default(),
             policy: HostPolicy::default(),
+            traces: None,
             development: false,
             drain: Drain::new(stop.clone()),
             stop,

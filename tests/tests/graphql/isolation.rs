@@ -10,7 +10,7 @@ use crate::{
 };
 use docket::{
     auth::Caller,
-    graphql::{self, Api, Introspection, Rates},
+    graphql::{self, Api, ApiOptions, Introspection, Rates},
 };
 use docket_domain::Role;
 use serde_json::{Value, json};
@@ -64,7 +64,12 @@ impl World {
             ..usual
         };
         let (store, projections) = (desk.store.clone(), desk.projections.clone());
-        desk.api = Api::limited(store, projections, rates, Introspection::Desk);
+        let options = ApiOptions {
+            rates,
+            introspection: Introspection::Desk,
+            traces: None,
+        };
+        desk.api = Api::with(store, projections, options);
         let schema = Schema::of(&desk).await;
         World {
             desk,
