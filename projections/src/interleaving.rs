@@ -16,8 +16,8 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use docket_domain::{
-    Actor, ActorKind, Case, Command, CommandId, Context, Decision, OrderId, OrderNumber, PaymentId, Role,
-    Sealable, SealedValue, StreamEvent, Version, decide,
+    Actor, ActorKind, Case, Command, CommandId, Context, Decision, Event, OrderEvent, OrderId, OrderNumber,
+    PaymentId, Role, Sealable, SealedValue, StreamEvent, Version, decide,
 };
 use docket_event_store::{CommandEnvelope, MasterKey, Origin, Position, RecordedEvent};
 use proptest::prelude::*;
@@ -417,7 +417,16 @@ fn rows_of_former_programs_are_read_and_written_as_they_were() {
         include_str!("../tests/rows/draft.facts.json"),
     );
     for (tried, document, facts) in [full, draft] {
-        let log = interleave(written(&[tried]), &[0]);
+        let mut lives = written(&[tried]);
+        for StreamEvent { event, .. } in lives.iter_mut().flatten() {
+            // Nobody was named in the orders that those rows are of.
+            match event {
+                Event::Order(OrderEvent::Drafted(drafted)) => (drafted.name, drafted.email) = (None, None),
+                Event::Order(OrderEvent::DetailsSet(set)) => (set.name, set.email) = (None, None),
+                _ => {}
+            }
+        }
+        let log = interleave(lives, &[0]);
         let (_, detail) = fold_alone(&OrderDetailProjector, &log).pop_first().unwrap();
         let (_, summary) = fold_alone(&OrderSummaryProjector, &log).pop_first().unwrap();
         let column = |columns: Vec<(&str, String)>, wanted: &str| {
