@@ -1,4 +1,4 @@
-//! Feeding the read models from a one-off verb, beside or without a server.
+//! Feeding the read models to the end of the log: for a one-off verb, beside or without a server, and for the demo.
 
 use docket_event_store::Store;
 use docket_projections::{Projections, ProjectionsConfig, StartError, WaitError};
@@ -24,14 +24,23 @@ pub enum CatchUpError {
 /// When a read model does not belong to this log, stands still, or takes longer than ten minutes.
 pub(crate) async fn catch_up(store: &Store) -> Result<(), CatchUpError> {
     let projections = Projections::start(store.clone(), ProjectionsConfig::default()).await?;
-    let deadline = Instant::now() + MAX_CATCH_UP;
-    let caught_up = loop {
-        match projections.caught_up().await {
-            Ok(()) => break Ok(()),
-            Err(error @ WaitError::Stale { stopped: None, .. }) if Instant::now() < deadline => drop(error),
-            Err(error) => break Err(CatchUpError::Behind(error)),
-        }
-    };
+    let reached = reach_heads(&projections).await;
     projections.stop().await;
-    caught_up
+    reached
+}
+
+/// Waits until every read model is where the log ends now: as long as a dead process's leases hold, and as a long log
+/// takes.
+///
+/// # Errors
+/// When a read model stands still, or takes longer than ten minutes.
+pub(crate) async fn reach_heads(projections: &Projections) -> Result<(), CatchUpError> {
+    let deadline = Instant::now() + MAX_CATCH_UP;
+    loop {
+        match projections.caught_up().await {
+            Ok(()) => return Ok(()),
+            Err(error @ WaitError::Stale { stopped: None, .. }) if Instant::now() < deadline => drop(error),
+            Err(error) => return Err(CatchUpError::Behind(error)),
+        }
+    }
 }

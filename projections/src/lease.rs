@@ -4,10 +4,13 @@
 //! each new owner raises it, and whatever an old one still sends hits no row. Time only decides who may *try*: it is the
 //! database's clock, so that processes need not agree on theirs.
 //!
+//! Who holds what is read from the table at each tick, not remembered: a lease that was lost while the database was away
+//! is not counted as held, and one whose claim or farewell was never answered is given up and claimed anew.
+//!
 //! A batch renews its own lease as it commits. Renewals pass over rows that a batch holds, so no batch that waits for a
 //! lock can make the other leases of its process run out.
 
-use crate::projector::Generation;
+use crate::{checkpoint::Held, projector::Generation};
 use docket_event_store::Position;
 use sqlx::{PgPool, Row};
 use std::time::Duration;
@@ -28,6 +31,10 @@ with mine as (
 update checkpoints c set lease_until = clock_timestamp() + make_interval(secs => $2)
   from mine m
  where c.projection = m.projection and c.generation = m.generation and c.partition = m.partition and c.owner = $1";
+
+const HELD: &str = "
+select projection, generation, partition, epoch, stopped_class is not distinct from 'history'
+  from checkpoints where owner = $1";
 
 const CLAIM: &str = r#"
 with free as (
@@ -76,6 +83,42 @@ pub(crate) async fn beat(pool: &PgPool, process: Uuid, lease: Duration) -> Resul
     Ok(usize::try_from(alive).unwrap_or(1).max(1))
 }
 
+/// A lease as the table has it.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    projection: String,
+    generation: Generation,
+    partition: u16,
+    epoch: i64,
+    /// The partition stands still because its rows are of another history: its lease is held without an owner.
+    pub(crate) refused: bool,
+}
+
+impl Lease {
+    /// It is this one.
+    pub(crate) fn is(&self, held: &Held) -> bool {
+        self.projection == held.projection
+            && self.generation == held.generation
+            && self.partition == held.partition
+            && self.epoch == held.epoch
+    }
+}
+
+/// Every lease that this process holds. Rows that a batch or another claim has locked are read as they were before.
+pub(crate) async fn held(pool: &PgPool, process: Uuid) -> Result<Vec<Lease>, sqlx::Error> {
+    let rows = sqlx::query(HELD).bind(process).fetch_all(pool).await?;
+    let lease = |row: &sqlx::postgres::PgRow| {
+        Ok(Lease {
+            projection: row.try_get(0)?,
+            generation: Generation(row.try_get(1)?),
+            partition: row.try_get::<i16, _>(2)? as u16,
+            epoch: row.try_get(3)?,
+            refused: row.try_get(4)?,
+        })
+    };
+    rows.iter().map(lease).collect()
+}
+
 /// Takes up to `most` partitions that nobody holds, or whose owner's lease ran out.
 pub(crate) async fn claim(
     pool: &PgPool,
@@ -108,17 +151,25 @@ pub(crate) async fn claim(
 }
 
 /// Gives one partition up.
-pub(crate) async fn release(
-    pool: &PgPool,
-    held: &crate::checkpoint::Held,
-    process: Uuid,
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn release(pool: &PgPool, held: &Held, process: Uuid) -> Result<(), sqlx::Error> {
+    let lease = Lease {
+        projection: held.projection.into(),
+        generation: held.generation,
+        partition: held.partition,
+        epoch: held.epoch,
+        refused: false,
+    };
+    give_up(pool, &lease, process).await
+}
+
+/// Gives a lease up, whose it was in this process or nobody's.
+pub(crate) async fn give_up(pool: &PgPool, lease: &Lease, process: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query(RELEASE)
-        .bind(held.projection)
-        .bind(held.generation.0)
-        .bind(held.partition as i16)
+        .bind(&lease.projection)
+        .bind(lease.generation.0)
+        .bind(lease.partition as i16)
         .bind(process)
-        .bind(held.epoch)
+        .bind(lease.epoch)
         .execute(pool)
         .await?;
     Ok(())

@@ -119,6 +119,8 @@ impl<P: Projector> Fed for FedBy<P> {
 
 struct Owned {
     held: Held,
+    /// The lease is another's, or nobody's: the owner is told to end, and nothing that it sends hits a row.
+    lost: bool,
     cancel: CancellationToken,
 }
 
@@ -174,13 +176,14 @@ impl Supervisor {
         let shared = Arc::clone(&self.shared);
         let (pool, config) = (shared.store.pool(), &shared.config);
         let processes = lease::beat(pool, config.process, config.lease).await?;
+        self.compare().await?;
         let partitions = shared.store.partitions().count();
         let share = lease::fair_share(partitions, processes);
         for fed in self.fed.clone() {
             let mut mine: Vec<_> = self
                 .owned
                 .values()
-                .filter(|o| o.held.projection == fed.name())
+                .filter(|o| o.held.projection == fed.name() && !o.lost)
                 .collect();
             mine.sort_by_key(|owned| owned.held.partition);
             mine.iter()
@@ -200,6 +203,34 @@ impl Supervisor {
             .await?;
             for claim in claims {
                 self.start_owner(&*fed, claim).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the owners with the leases that the table says are held. An owner whose lease is gone would notice it with
+    /// its next batch only, which on a quiet partition may never come, and meanwhile stand for partitions that nobody
+    /// feeds. A lease without an owner would be renewed for ever.
+    async fn compare(&mut self) -> Result<(), sqlx::Error> {
+        let (pool, process) = (self.shared.store.pool(), self.shared.config.process);
+        let leases = lease::held(pool, process).await?;
+        for owned in self.owned.values_mut().filter(|owned| !owned.lost) {
+            if !leases.iter().any(|lease| lease.is(&owned.held)) {
+                tracing::info!(
+                    projection = owned.held.projection,
+                    partition = owned.held.partition,
+                    epoch = owned.held.epoch,
+                    "a lease was lost"
+                );
+                owned.lost = true;
+                owned.cancel.cancel();
+            }
+        }
+        for lease in &leases {
+            let fed = self.owned.values().any(|owned| lease.is(&owned.held));
+            if !fed && !lease.refused {
+                tracing::info!(?lease, "a lease without an owner is given up");
+                lease::give_up(pool, lease, process).await?;
             }
         }
         Ok(())
@@ -234,7 +265,14 @@ impl Supervisor {
             cancel: cancel.clone(),
         };
         let task = self.owners.spawn(fed.own(start));
-        self.owned.insert(task.id(), Owned { held, cancel });
+        self.owned.insert(
+            task.id(),
+            Owned {
+                held,
+                lost: false,
+                cancel,
+            },
+        );
     }
 
     /// The rows were folded from another history than this log's: nothing may be folded on top of them.

@@ -6,9 +6,11 @@ use docket_tests::server::{Client, Server, embedded, life, mutation, on, signal,
 use docket_tests::{Seed, TestDatabase, database};
 use serde_json::Value;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -178,4 +180,47 @@ async fn who_is_told_to_stop_while_it_waits_for_its_database_stops() {
     signal(waiting.id().unwrap(), "TERM");
     let ended = tokio::time::timeout(WITHIN, waiting.wait()).await;
     assert!(ended.expect("it stops").unwrap().success());
+}
+
+/// A killed server's leases hold for some seconds more, and so its partitions stand still: the demo that is started next
+/// waits for them, and then greets.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_waits_for_the_leases_of_a_killed_server() {
+    let db = database().await;
+    docket_event_store::migrate(&db.connect_options(), None)
+        .await
+        .unwrap();
+    // As the dead one leaves it, and long enough for any start.
+    sqlx::query(
+        "update checkpoints set owner = gen_random_uuid(), lease_until = clock_timestamp() + interval '8 seconds'",
+    )
+    .execute(db.admin())
+    .await
+    .unwrap();
+    let mut demo = on(&db)
+        .args([
+            "serve",
+            "--demo",
+            "--listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let greeted = async {
+        while let Some(line) = said.next_line().await.unwrap() {
+            if line.starts_with("Docket is at ") {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(tokio::time::timeout(WITHIN, greeted).await.unwrap(), "it gave up");
+    demo.kill().await.unwrap();
 }

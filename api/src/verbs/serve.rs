@@ -8,6 +8,7 @@ use super::{
 use crate::{
     app::Database,
     auth,
+    catch_up::reach_heads,
     config::{Config, Mode, Settings},
     http::{Drain, HostPolicy, HttpLimits, Trusted},
     server::{
@@ -194,7 +195,8 @@ async fn serve(
     let server = tokio::spawn(listen(listener, app, tls, limits, stop.clone()));
 
     let greeted = if args.demo {
-        greet_demo(store, &projections, &base, settings.is_development()).await
+        let greeting = greet_demo(store, &projections, &base, settings.is_development());
+        stop.run_until_cancelled(greeting).await.unwrap_or(Ok(()))
     } else {
         greet(&base, json)
     };
@@ -272,7 +274,7 @@ async fn greet_demo(
     with_page: bool,
 ) -> Result<(), Box<dyn Error>> {
     demo::seed(store).await?;
-    projections.caught_up().await?;
+    reach_heads(projections).await?;
     let token = auth::create_token(store.pool(), Role::Staff, "demo", "demo", DEMO_TOKEN)
         .await?
         .text;

@@ -147,3 +147,59 @@ async fn a_partition_without_an_owner_is_stale() {
     assert!(matches!(stale, WaitError::Stale { reached: 0, .. }), "{stale:?}");
     projections.stop().await;
 }
+
+/// A process that was cut off for longer than its leases holds nothing of what it had, and says so though nothing happens
+/// in its partitions: the others are not kept for owners that are none.
+#[tokio::test]
+async fn leases_lost_in_silence_are_not_counted_as_held() {
+    let db = empty_database().await;
+    let (here, there) = (open(&db).await, open(&db).await);
+    let one = start(&here).await;
+    let other = start(&there).await;
+    eventually(DEADLINE, async || {
+        (owned(&one) == EVERY / 2 && owned(&other) == EVERY / 2).then_some(())
+    })
+    .await;
+    // What a third one took while neither could renew, and left again. Their epochs say that it was there.
+    sqlx::raw_sql("update checkpoints set owner = null, lease_until = null, epoch = epoch + 1")
+        .execute(db.admin())
+        .await
+        .unwrap();
+    eventually(DEADLINE, async || {
+        let free = "select count(*) from checkpoints where projection = any ($1) and owner is null";
+        let free: i64 = sqlx::query_scalar(free)
+            .bind(ALL)
+            .fetch_one(db.admin())
+            .await
+            .unwrap();
+        (free == 0).then_some(())
+    })
+    .await;
+    for partition in 0..16 {
+        let position = draft(&here, order_in(&here, partition)).await;
+        one.wait_for(&ALL, &[position]).await.unwrap();
+    }
+    one.stop().await;
+    other.stop().await;
+}
+
+/// A claim whose answer was lost, or a farewell that failed, leaves a lease in the process's name that nobody works under.
+#[tokio::test]
+async fn a_lease_without_an_owner_is_given_up() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let config = quick();
+    sqlx::query(
+        "update checkpoints set owner = $1, epoch = epoch + 1, lease_until = now() + interval '1 hour'",
+    )
+    .bind(config.process)
+    .execute(db.admin())
+    .await
+    .unwrap();
+    let projections = Projections::start(store.clone(), config).await.unwrap();
+    for partition in 0..16 {
+        let position = draft(&store, order_in(&store, partition)).await;
+        projections.wait_for(&ALL, &[position]).await.unwrap();
+    }
+    projections.stop().await;
+}
