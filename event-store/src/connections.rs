@@ -47,7 +47,8 @@ impl DerefMut for InUse<'_> {
 }
 
 impl InUse<'_> {
-    /// Keeps it for the next turn, because it did what it was asked for.
+    /// Keeps it for the next turn, because it did what it was asked for. Not after an error: a connection that is dead
+    /// would be taken again and again, and is dropped instead.
     pub fn done(self) {
         self.turn.keep(self.connection);
     }

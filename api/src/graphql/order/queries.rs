@@ -377,9 +377,9 @@ pub(in crate::graphql) async fn orders_of(
     ids.sort_unstable();
     ids.dedup();
     let mut connection = services.store.query_connection().await?;
-    let rows = order_summary::find(&mut *connection, &ids).await;
+    let rows = order_summary::find(&mut *connection, &ids).await?;
     connection.done();
-    let orders = nodes(services, rows?, asked == OrdersOf::Details).await?;
+    let orders = nodes(services, rows, asked == OrdersOf::Details).await?;
     Ok(orders
         .into_iter()
         .map(|order| (order.order_id(), order))

@@ -108,14 +108,16 @@ impl PaymentLedger {
             .query_connection()
             .await
             .map_err(Refused::from)?;
-        let drift = payment_ledger::drift(&mut *connection, self.currency).await;
+        let drift = payment_ledger::drift(&mut *connection, self.currency)
+            .await
+            .map_err(Refused::from)?;
         connection.done();
         let shown = |drift: &payment_ledger::Drift| LedgerDrift {
             is_zero: drift.is_zero(),
             difference: LedgerMovement::of(&drift.difference, drift.currency),
             unbalanced_payments: BigInt(drift.unbalanced),
         };
-        Ok(Some(drift.map_err(Refused::from)?.iter().map(shown).collect()))
+        Ok(Some(drift.iter().map(shown).collect()))
     }
 }
 
@@ -378,9 +380,10 @@ impl LedgerQueries {
             .query_connection()
             .await
             .map_err(Refused::from)?;
-        let days = payment_ledger::days(&mut *connection, (from, to), currency).await;
+        let days = payment_ledger::days(&mut *connection, (from, to), currency)
+            .await
+            .map_err(Refused::from)?;
         connection.done();
-        let days = days.map_err(Refused::from)?;
         let mut totals: BTreeMap<Currency, Movement> = BTreeMap::new();
         for day in &days {
             let sum = totals.entry(day.currency).or_default();
@@ -436,9 +439,11 @@ impl LedgerQueries {
                     backward: window.backward,
                 };
                 let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
-                let page = payment_ledger::page(&mut *connection, filter, sort, part).await;
+                let page = payment_ledger::page(&mut *connection, filter, sort, part)
+                    .await
+                    .map_err(Refused::from)?;
                 connection.done();
-                page.map_err(Refused::from)?
+                page
             }
             None => Page {
                 rows: Vec::new(),

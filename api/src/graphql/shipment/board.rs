@@ -319,9 +319,11 @@ impl ShipmentQueries {
                     backward: window.backward,
                 };
                 let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
-                let page = shipment_board::page(&mut *connection, filter, sort, part).await;
+                let page = shipment_board::page(&mut *connection, filter, sort, part)
+                    .await
+                    .map_err(Refused::from)?;
                 connection.done();
-                page.map_err(Refused::from)?
+                page
             }
             None => Page {
                 rows: Vec::new(),
