@@ -39,5 +39,5 @@ pub use verify::{Report, VerifyError, verify};
 pub use wait::WaitError;
 
 /// What to do about rows that were folded from another history.
-pub(crate) const OTHER_HISTORY: &str = "the log was restored from an older backup than the read models: rebuild the \
-    read models, or restore them from the same backup as the log";
+pub(crate) const OTHER_HISTORY: &str = "the log was restored from an older backup than what follows it: restore read \
+    models and reactors from the same backup, or fold the read models anew (docs/operations.md)";

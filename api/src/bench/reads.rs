@@ -46,7 +46,7 @@ const DETAIL: &str = concat!(
     order_fields!(),
     " version position { partition offset } updatedAt confirmedAt completedAt locale channel phone note
       shippingAddress { name street postalCode city country } billingAddress { name street postalCode city country }
-      shippingMethod { code name price { amountMinor } } holds allocations { shipment released lines { line quantity } } } }"
+      shippingMethod { code name price { amountMinor } } holds allocations { shipmentId released lines { line quantity } } } }"
 );
 
 /// Which of the two.

@@ -110,6 +110,12 @@ async fn a_page_takes_as_many_statements_whatever_its_size() {
             desk.done(mutation, input, "").await;
         }
     }
+    let others = [
+        "query($first: Int) { shipments(first: $first) { edges { node { id order { number } } } } }",
+        "query($first: Int) { payments(first: $first) { edges { node { id order { number } } } } }",
+        "query($first: Int) { orders(first: $first) { nodes { timeline { edges { node { text } } } } } }",
+    ];
+    let mut taken_by_others = Vec::new();
     let all = json!({"first": 21, "at": desk.now()});
     assert_eq!(ids(&desk.data(&staff(), LIST, all).await).len(), 21);
     for first in [1, 20] {
@@ -150,7 +156,14 @@ async fn a_page_takes_as_many_statements_whatever_its_size() {
         let by_id = "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on Order { name payments { id } } } }";
         fresh.data(&staff(), by_id, json!({"ids": ids})).await;
         assert_eq!(counted.take().len(), 1, "all documents at once");
+        let mut taken = Vec::new();
+        for query in others {
+            fresh.data(&staff(), query, json!({"first": first})).await;
+            taken.push(counted.take().len());
+        }
+        taken_by_others.push(taken);
     }
+    assert_eq!(taken_by_others, [[2, 2, 2], [2, 2, 2]], "for one and for twenty");
 }
 
 /// The statements that read what a page shows, as the driver reports them.
@@ -181,10 +194,15 @@ impl Subscriber for Statements {
         }
         let mut text = Text::default();
         event.record(&mut text);
-        if ["order_summary", "order_detail", "personal_keys"]
-            .iter()
-            .any(|table| text.0.contains(table))
-        {
+        let tables = [
+            "order_summary",
+            "order_detail",
+            "order_timeline",
+            "shipment_board",
+            "payment_ledger",
+            "personal_keys",
+        ];
+        if tables.iter().any(|table| text.0.contains(table)) {
             self.0.lock().unwrap().push(text.0);
         }
     }
