@@ -25,6 +25,13 @@ pub struct Case {
 }
 
 impl Case {
+    /// Whether every payment and shipment that the order lists is loaded.
+    pub fn is_whole(&self) -> bool {
+        let (mut payments, mut shipments) = (self.order.payment_numbers(), self.order.shipment_numbers());
+        payments.all(|number| self.payments.contains_key(&number))
+            && shipments.all(|number| self.shipments.contains_key(&number))
+    }
+
     /// A payment that exists and is loaded.
     pub fn payment(&self, number: u16) -> Option<&Payment> {
         self.payments

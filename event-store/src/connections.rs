@@ -47,10 +47,16 @@ impl DerefMut for InUse<'_> {
 }
 
 impl InUse<'_> {
-    /// Keeps it for the next turn, because it did what it was asked for. Not after an error: a connection that is dead
-    /// would be taken again and again, and is dropped instead.
-    pub fn done(self) {
-        self.turn.keep(self.connection);
+    /// Passes on what came of it. It is kept for the next turn where it did what it was asked for, and dropped where it
+    /// failed: a connection that is dead would be taken again and again.
+    ///
+    /// # Errors
+    /// What it failed with.
+    pub fn finish<T, E>(self, came: Result<T, E>) -> Result<T, E> {
+        if came.is_ok() {
+            self.turn.keep(self.connection);
+        }
+        came
     }
 }
 

@@ -20,8 +20,8 @@ use crate::{
 };
 use chrono::{DateTime, SubsecRound, Utc};
 use docket_domain::{
-    Actor, Command, CommandId, Context, Decision, OrderNumber, PayloadError, Refusal, Sealable, StreamEvent,
-    StreamId, Version, decide,
+    Actor, Case, Command, CommandId, Context, Decision, OrderNumber, PayloadError, Refusal, Sealable,
+    StreamEvent, StreamId, Version, decide,
 };
 use std::{collections::HashSet, sync::Arc};
 use uuid::Uuid;
@@ -73,6 +73,17 @@ pub struct Executed {
     pub repeated: bool,
     /// Its events, of an earlier try too.
     pub events: Vec<Arc<RecordedEvent>>,
+    /// The order as this try left it; none of an earlier one.
+    pub after: Option<After>,
+}
+
+/// An order right after a command: its state at [`Executed::position`], as far as the decision needed it.
+#[derive(Debug, Clone)]
+pub struct After {
+    /// Of the order's own stream.
+    pub version: Version,
+    /// The states; [`Case::is_whole`] says whether they are all.
+    pub case: Case,
 }
 
 /// Why a command has no answer.
@@ -235,8 +246,9 @@ impl Store {
         let append = append_of(request, &context, &loaded, events)?;
         match self.append(append).await? {
             AppendOutcome::Appended { answer, events } => {
-                self.remember(&loaded, &events);
-                Ok(Round::Answered(executed(target, answer, false, events)))
+                let after = self.remember(loaded, &events);
+                let executed = executed(target, answer, false, events);
+                Ok(Round::Answered(Executed { after, ..executed }))
             }
             AppendOutcome::AlreadyDone(answer) => self.repeated(target, answer).await.map(Round::Answered),
             AppendOutcome::IdReused => Err(ExecuteError::IdReused),
@@ -321,9 +333,8 @@ impl Store {
             let mut connection = self.reader().await?;
             let hash = &request.request_hash;
             let settled =
-                settle::settle(&mut *connection, partition, request.command_id, hash, streams).await?;
-            connection.done();
-            Ok(settled)
+                settle::settle(&mut *connection, partition, request.command_id, hash, streams).await;
+            connection.finish(settled)
         };
         settled.await.map_err(ExecuteError::Settle)
     }
@@ -383,8 +394,8 @@ impl Store {
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Folds what was just committed into the cache.
-    fn remember(&self, loaded: &LoadedCase, events: &[Arc<RecordedEvent>]) {
+    /// Folds what was just committed into the cache, and into what was loaded.
+    fn remember(&self, mut loaded: LoadedCase, events: &[Arc<RecordedEvent>]) -> Option<After> {
         for same_stream in events.chunk_by(|a, b| a.stream == b.stream) {
             let Some(stream) = same_stream.first().map(|event| event.stream) else {
                 continue;
@@ -404,8 +415,10 @@ impl Store {
             if before.0 / limits::SNAPSHOT_EVERY != folded.version.0 / limits::SNAPSHOT_EVERY {
                 self.keep_snapshot(stream, Arc::clone(&folded));
             }
-            self.0.cache.put(stream, folded);
+            self.0.cache.put(stream, Arc::clone(&folded));
+            loaded.put(stream, folded);
         }
+        loaded.after()
     }
 }
 
@@ -450,6 +463,7 @@ fn executed(
         outcome,
         repeated,
         events,
+        after: None,
     }
 }
 

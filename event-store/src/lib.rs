@@ -19,6 +19,7 @@ pub mod index_key;
 mod lane;
 pub mod limits;
 mod load;
+mod numbers;
 pub mod partition;
 pub mod personal;
 pub mod position;
@@ -30,7 +31,7 @@ pub use append::{Append, AppendError, AppendOutcome, NewEvent, RequestHash, Stor
 pub use cache::Folded;
 pub use connections::{Connections, InUse, Turn};
 pub use envelope::{CommandEnvelope, Origin, RecordedEvent};
-pub use execute::{ExecuteError, Executed, Request};
+pub use execute::{After, ExecuteError, Executed, Request};
 pub use feed::{Feed, FeedError};
 pub use index_key::IndexKey;
 pub use partition::Partitions;

@@ -66,6 +66,9 @@ pub const MAX_CLOSE: Duration = Duration::from_secs(MAX_ANSWER_WAIT.as_secs() + 
 /// How long a reader waits for a pooled connection before it is answered `Unavailable`.
 pub const MAX_POOL_WAIT: Duration = Duration::from_secs(3);
 
+/// Order numbers that are drawn in one statement, at most.
+pub const MAX_NUMBERS_DRAWN: i64 = 256;
+
 /// Times that a command is decided again after a conflict, when its caller named no version. Who lost must read first and
 /// who won need not, so that a writer in another process may lose two of three: this often in a row, one in a hundred
 /// million.

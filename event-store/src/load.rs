@@ -1,7 +1,12 @@
 //! Loading what a command is decided over: from the cache, or from snapshot and stream.
 
-use crate::{cache::Folded, execute::ExecuteError, postgres::snapshot, store::Store};
-use docket_domain::{Case, Command, OrderId, Scope, State, StreamId, Version};
+use crate::{
+    cache::Folded,
+    execute::{After, ExecuteError},
+    postgres::snapshot,
+    store::Store,
+};
+use docket_domain::{Case, Command, OrderId, Scope, State, StreamId, StreamKind, Version};
 use std::sync::Arc;
 
 /// An order's streams as far as a command needs them, with the versions that they were read at.
@@ -34,7 +39,20 @@ impl LoadedCase {
             .map(|(_, folded)| folded)
     }
 
-    fn add(&mut self, stream: StreamId, folded: Arc<Folded>) {
+    /// What is known of the order; none where its own stream was not needed.
+    pub(crate) fn after(self) -> Option<After> {
+        let (_, order) = self
+            .streams
+            .iter()
+            .find(|(stream, _)| stream.kind == StreamKind::Order)?;
+        Some(After {
+            version: order.version,
+            case: self.case,
+        })
+    }
+
+    /// Adds a stream, or puts what it is now in the place of what it was.
+    pub(crate) fn put(&mut self, stream: StreamId, folded: Arc<Folded>) {
         match &folded.state {
             State::Order(order) => self.case.order = Arc::clone(order),
             State::Payment(payment) => drop(self.case.payments.insert(stream.number, Arc::clone(payment))),
@@ -42,7 +60,10 @@ impl LoadedCase {
                 drop(self.case.shipments.insert(stream.number, Arc::clone(shipment)))
             }
         }
-        self.streams.push((stream, folded));
+        match self.streams.iter_mut().find(|(known, _)| *known == stream) {
+            Some((_, known)) => *known = folded,
+            None => self.streams.push((stream, folded)),
+        }
     }
 }
 
@@ -61,12 +82,12 @@ impl Store {
         };
         if needs.order {
             let stream = StreamId::order(order);
-            loaded.add(stream, self.load_stream(stream, newest).await?);
+            loaded.put(stream, self.load_stream(stream, newest).await?);
         }
         let payments = numbers(needs.payments, loaded.case.order.payment_numbers());
         let shipments = numbers(needs.shipments, loaded.case.order.shipment_numbers());
         for stream in children(order, payments, shipments) {
-            loaded.add(stream, self.load_stream(stream, newest).await?);
+            loaded.put(stream, self.load_stream(stream, newest).await?);
         }
         Ok(loaded)
     }

@@ -8,6 +8,7 @@ use crate::{
     feed::{Feed, FeedError},
     lane::{LaneContext, Lanes, Refusals},
     limits,
+    numbers::Numbers,
     partition::Partitions,
     personal::{MasterKey, PersonalError, Vault},
     postgres::{
@@ -78,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Arc<StateCache>,
     readers: Arc<Connections>,
     queries: Arc<Connections>,
+    numbers: Numbers,
     lanes: Lanes,
     refusals: Refusals,
     feed: Feed,
@@ -173,6 +175,7 @@ impl Store {
         Ok(Self(Arc::new(Inner {
             readers,
             queries,
+            numbers: Numbers::default(),
             pool,
             partitions,
             cache,
@@ -285,9 +288,8 @@ impl Store {
     ) -> Result<Folded, LoadError> {
         let mut connection = self.reader().await.map_err(LoadError::Read)?;
         let partition = self.partition_of(stream.order);
-        let folded = snapshot::catch_up(&mut connection, partition, stream, folded, until).await?;
-        connection.done();
-        Ok(folded)
+        let folded = snapshot::catch_up(&mut connection, partition, stream, folded, until).await;
+        connection.finish(folded)
     }
 
     /// A connection to read what a command is decided over, within [`limits::MAX_POOL_WAIT`].
@@ -314,10 +316,7 @@ impl Store {
     /// # Errors
     /// When the database does not answer.
     pub async fn next_order_number(&self) -> Result<OrderNumber, sqlx::Error> {
-        sqlx::query_scalar("select nextval('order_number')")
-            .fetch_one(&self.0.pool)
-            .await
-            .map(OrderNumber)
+        self.0.numbers.next(&self.0.readers).await
     }
 
     /// Whether the log answers now, within `wait`.

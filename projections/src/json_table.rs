@@ -5,7 +5,7 @@
 //! an order that people wait for (`order_summary`) has arrays.
 
 use crate::{
-    projector::{Column, FIRST_ARGUMENT, Generation, PgQuery, RowsOf, changes, names},
+    projector::{Column, FIRST_ARGUMENT, Generation, PgQuery, ProjectorSql, RowsOf, changes, names},
     read_models::stored::{from_json, to_json},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -49,6 +49,15 @@ impl JsonTable {
             arguments.join(", ")
         ))
         .into_sql_str()
+    }
+
+    /// The statements of a read model that has this table alone, and finds its rows by their orders.
+    pub(crate) fn of_orders(&self, generation: Generation) -> ProjectorSql {
+        ProjectorSql {
+            load: self.load(generation),
+            inserts: vec![self.insert(generation, 0)],
+            rows: vec![self.rows(generation, RowsOf::Order)],
+        }
     }
 
     /// Reads the rows of the orders, or of the partition, in `$1`.

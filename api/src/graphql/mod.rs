@@ -22,6 +22,7 @@ mod order;
 mod paging;
 mod payload;
 mod payment;
+mod plain;
 mod position;
 mod scalars;
 mod sequence;

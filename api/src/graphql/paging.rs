@@ -1,6 +1,7 @@
 //! Pages of lists: which part is asked for, and what lies around it.
 
 use async_graphql::connection::PageInfo;
+use docket_projections::read_models::list::{Part, Place};
 
 use super::{error::Refused, limits};
 
@@ -61,6 +62,17 @@ impl<P> Window<P> {
             },
             start_cursor: first.cloned(),
             end_cursor: last.cloned(),
+        }
+    }
+}
+
+impl Window<Place> {
+    /// The same for a read model.
+    pub(super) fn part(&self) -> Part<'_> {
+        Part {
+            from: self.from.as_ref(),
+            limit: self.limit,
+            backward: self.backward,
         }
     }
 }

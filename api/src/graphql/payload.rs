@@ -1,13 +1,14 @@
 //! What mutations answer: the order, payment or shipment after them, read only where it is asked for.
 //!
-//! It is folded from the streams, which hold the command for certain, rather than read from a read model, which would
-//! have to be waited for.
+//! It is what the command left, or folded from the streams, which hold the command for certain, rather than read from a
+//! read model, which would have to be waited for.
 
 use std::{borrow::Cow, marker::PhantomData, sync::Arc};
 
 use async_graphql::{Context, ID, Object, Result, TypeName};
 use docket_domain::{Event, OrderEvent, PaymentEvent, ShipmentId, StreamKind};
-use docket_event_store::Executed;
+use docket_event_store::{After, Executed};
+use docket_projections::read_models::order_detail::OrderDetail;
 use tokio::sync::OnceCell;
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
         view::OrderView,
     },
     payment::types::Payment,
+    plain::Plain,
     position::Position,
     services,
     shipment::types::Shipment,
@@ -29,14 +31,14 @@ use super::{
 /// What every payload holds.
 struct Answer {
     outcome: Outcome,
-    view: OnceCell<Option<Arc<OrderView>>>,
+    order: OnceCell<Option<Order>>,
 }
 
 impl Answer {
     fn new(outcome: Outcome) -> Self {
         Self {
             outcome,
-            view: OnceCell::new(),
+            order: OnceCell::new(),
         }
     }
 
@@ -44,26 +46,40 @@ impl Answer {
         self.outcome.as_ref().ok()
     }
 
-    async fn view(&self, ctx: &Context<'_>) -> Result<Option<Arc<OrderView>>> {
+    /// The order after it: as the command left it where its states are all known, else folded from its streams.
+    async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
         let Some(executed) = self.executed() else {
             return Ok(None);
         };
         let read = || async {
             let services = services(ctx)?;
-            let until = Until::AtLeast(executed.position.offset);
-            let detail = load(&services.store, executed.target.order, until).await?;
-            Ok::<_, Refused>(
-                OrderView::open_all(services, detail.into_iter().collect())
-                    .await?
-                    .pop(),
-            )
+            let (id, position) = (executed.target.order, executed.position);
+            if let Some(After { version, case }) =
+                executed.after.as_ref().filter(|after| after.case.is_whole())
+            {
+                let detail = OrderDetail::of_states(id, position, *version, case);
+                let view = OrderView::open_all(services, vec![detail]).await?.pop();
+                return Ok(view.map(Order::of_states));
+            }
+            let detail = load(&services.store, id, Until::AtLeast(position.offset)).await?;
+            let view = OrderView::open_all(services, detail.into_iter().collect())
+                .await?
+                .pop();
+            Ok::<_, Refused>(view.map(Order::of))
         };
-        let view = self.view.get_or_try_init(read).await;
+        let order = self.order.get_or_try_init(read).await;
         // Whatever stands in the way of reading, the command is in the log: a caller who were told that nothing was done
         // would do it once more under another key.
-        Ok(view
+        Ok(order
             .map_err(|refused| refused.although_done(executed.position))?
             .clone())
+    }
+
+    async fn view(&self, ctx: &Context<'_>) -> Result<Option<Arc<OrderView>>> {
+        match self.order(ctx).await? {
+            Some(order) => Ok(Some(order.view(ctx).await?)),
+            None => Ok(None),
+        }
     }
 
     /// The number of the payment or shipment that the command was about: its target's, or that of the stream it began.
@@ -130,8 +146,8 @@ payload! {
         #[Object(name_type)]
         impl<I: CommandInput> OrderPayload<I> {
             /// The order after it; it may hold later changes of others too.
-            async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
-                Ok(self.answer.view(ctx).await?.map(Order::of))
+            async fn order(&self, ctx: &Context<'_>) -> Result<Option<Plain<Order>>> {
+                Ok(self.answer.order(ctx).await?.map(Plain))
             }
 
             /// The version of the order's stream after it.
@@ -159,8 +175,8 @@ payload! {
         #[Object(name_type)]
         impl<I: CommandInput> ReturnPayload<I> {
             /// The order after it; it may hold later changes of others too.
-            async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
-                Ok(self.answer.view(ctx).await?.map(Order::of))
+            async fn order(&self, ctx: &Context<'_>) -> Result<Option<Plain<Order>>> {
+                Ok(self.answer.order(ctx).await?.map(Plain))
             }
 
             /// The return after it; none where it was so already.
@@ -200,8 +216,8 @@ payload! {
         #[Object(name_type)]
         impl<I: CommandInput> PaymentPayload<I> {
             /// The order after it; it may hold later changes of others too.
-            async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
-                Ok(self.answer.view(ctx).await?.map(Order::of))
+            async fn order(&self, ctx: &Context<'_>) -> Result<Option<Plain<Order>>> {
+                Ok(self.answer.order(ctx).await?.map(Plain))
             }
 
             /// The payment after it; it may hold later changes of others too.
@@ -251,8 +267,8 @@ payload! {
         #[Object(name_type)]
         impl<I: CommandInput> ShipmentPayload<I> {
             /// The order after it; it may hold later changes of others too.
-            async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
-                Ok(self.answer.view(ctx).await?.map(Order::of))
+            async fn order(&self, ctx: &Context<'_>) -> Result<Option<Plain<Order>>> {
+                Ok(self.answer.order(ctx).await?.map(Plain))
             }
 
             /// The shipment after it; it may hold later changes of others too. None before it was created.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Datelike, Utc};
 use docket_domain::{CountryCode, Currency, Money};
 use serde::{Serialize, Serializer};
 
-use super::error::Refused;
+use super::{error::Refused, plain::Plain};
 
 /// A whole number of 64 bits, written as a string of digits; a number is read too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,10 +119,13 @@ pub(super) fn instant(named: DateTime<Utc>) -> Result<DateTime<Utc>, Refused> {
     )))
 }
 
+/// An amount of money as it is shown.
+pub type MoneyValue = Plain<Amount>;
+
 /// An amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, SimpleObject)]
 #[graphql(name = "Money", complex)]
-pub struct MoneyValue {
+pub struct Amount {
     /// In minor units: cents where the currency has cents.
     pub amount_minor: BigInt,
     /// Of this currency.
@@ -130,7 +133,7 @@ pub struct MoneyValue {
 }
 
 #[ComplexObject]
-impl MoneyValue {
+impl Amount {
     /// In major units, with the places of its currency: `19.99`.
     async fn amount(&self) -> Decimal {
         let shown = Money::new(self.amount_minor.0, self.currency.0).to_string();
@@ -142,10 +145,10 @@ impl MoneyValue {
 impl MoneyValue {
     /// `amount_minor` minor units of `currency`.
     pub fn new(amount_minor: i64, currency: Currency) -> Self {
-        Self {
+        Plain(Amount {
             amount_minor: BigInt(amount_minor),
             currency: CurrencyScalar(currency),
-        }
+        })
     }
 }
 

@@ -27,6 +27,7 @@ mod execute;
 mod graphql;
 mod guard;
 pub mod limits;
+mod parsed;
 mod queue;
 mod request;
 mod sse;

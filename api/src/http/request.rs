@@ -16,6 +16,7 @@ use super::{
     answer::{Refusal, coded, internal, over},
     code,
     limits::HttpLimits,
+    parsed,
     trace::Trace,
 };
 
@@ -164,10 +165,7 @@ pub(super) fn prepare(params: Params, limits: &HttpLimits, trace: &Trace) -> Res
     request.extensions = params.extensions;
     let (name, variables) = (request.operation_name.clone(), request.variables.clone());
     let parse = AssertUnwindSafe(|| {
-        let operation = request
-            .parsed_query()
-            .ok()
-            .and_then(|document| selected(document, name.as_deref()));
+        let operation = parsed::parse(&mut request).and_then(|document| selected(document, name.as_deref()));
         operation.map_or(Ok(Kind::Query), |operation| {
             required_variables(operation, &variables)?;
             Ok(kind(operation))

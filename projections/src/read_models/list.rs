@@ -34,6 +34,16 @@ pub struct Page<T> {
     pub has_more: bool,
 }
 
+impl<T> Page<T> {
+    /// Of a list that has nothing in it.
+    pub fn empty() -> Self {
+        Self {
+            rows: Vec::new(),
+            has_more: false,
+        }
+    }
+}
+
 /// Which part of a list is wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Part<'a> {

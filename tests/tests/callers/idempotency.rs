@@ -30,7 +30,10 @@ async fn a_renewed_token_meets_its_earlier_command() {
         known.mutate("createOrder", create("ada", "once")).await.data(),
         order
     );
-    let listed = door.client(&renewed).run(crate::door::ORDERS, Value::Null).await;
+    let written = json!({"at": [order["position"]]});
+    let orders =
+        "query($at: [PositionInput!]) { orders(minPosition: $at) { edges { node { id customer } } } }";
+    let listed = door.client(&renewed).run(orders, written).await;
     assert_eq!(listed.data()["edges"].as_array().map(Vec::len), Some(1));
 
     // Somebody else's key of the same name is another one, also where only the role differs.
@@ -51,9 +54,10 @@ async fn a_customer_of_the_provider_sees_their_own_orders_alone() {
     let (ada, eve) = (customer("ada"), customer("eve"));
     let order = ada.mutate("createOrder", create("ada", "k")).await.data();
     let id = order["order"]["id"].clone();
-    let query = "query($id: ID!) { order(id: $id) { id customer } }";
-    assert_eq!(ada.run(query, json!({"id": id})).await.data()["customer"], "ada");
-    assert_eq!(eve.run(query, json!({"id": id})).await.data(), Value::Null);
+    let query = "query($id: ID!, $at: [PositionInput!]) { order(id: $id, minPosition: $at) { id customer } }";
+    let asked = json!({"id": id, "at": [order["position"]]});
+    assert_eq!(ada.run(query, asked.clone()).await.data()["customer"], "ada");
+    assert_eq!(eve.run(query, asked).await.data(), Value::Null);
     let cancelled = eve
         .mutate("cancelOrder", json!({"order": id, "reason": "r"}))
         .await;

@@ -143,7 +143,7 @@ async fn what_was_done_and_cannot_be_read_says_that_it_was_done() {
     let desk = Desk::open().await;
     let order = desk.draft("c-1", "k").await;
     let add = "mutation($input: AddLineInput!) { addLine(input: $input) {
-        order { id version } version position { partition offset } userErrors { code } } }";
+        order { id version createdAt } version position { partition offset } userErrors { code } } }";
     let line = json!({"sku": "b", "name": "B", "quantity": 1, "unitPrice": crate::desk::eur(100)});
     let input = json!({"input": {"order": order, "line": line, "idempotencyKey": "line"}});
 
@@ -164,9 +164,22 @@ async fn what_was_done_and_cannot_be_read_says_that_it_was_done() {
         at["offset"].as_str().unwrap()
     );
     assert_eq!(answer["errors"][0]["message"], said);
+    // What the command left of the order is known without looking.
+    let left = "mutation($input: AddLineInput!) { addLine(input: $input) {
+        order { version status lines { sku } totals { grand { amountMinor } } } } }";
+    let line = json!({"sku": "c", "name": "C", "quantity": 1, "unitPrice": crate::desk::eur(100)});
+    let next = json!({"input": {"order": order, "line": line, "idempotencyKey": "next"}});
+    let order = desk.data(&staff(), left, next).await["addLine"]["order"].take();
+    assert_eq!(
+        (&order["version"], &order["status"]),
+        (&json!(4), &json!("DRAFT"))
+    );
+    assert_eq!(order["lines"].as_array().map(Vec::len), Some(3));
+    assert_eq!(order["totals"]["grand"]["amountMinor"], "2200");
     drop(held);
 
     let again = desk.data(&staff(), add, input).await["addLine"].take();
     assert_eq!((&again["version"], &again["position"]), (&payload["version"], at));
-    assert_eq!(again["order"]["version"], 3);
+    // What is repeated is answered with the order as it is now.
+    assert_eq!(again["order"]["version"], 4);
 }

@@ -1,8 +1,9 @@
 //! What read models beside the order answer: the timeline, the board of shipments, a customer's sums, the ledger.
 
-use crate::desk::{Desk, code, customer, eur, staff};
+use crate::desk::{DEADLINE, Desk, code, customer, eur, staff};
 use docket::auth::Caller;
 use docket_domain::Role;
+use docket_tests::eventually;
 use serde_json::{Value, json};
 
 /// An order that is paid, sent and held on the way: its id.
@@ -290,4 +291,36 @@ async fn the_ledger_agrees_with_itself_and_says_where_it_does_not() {
     let quick = Desk::open_waiting(std::time::Duration::from_millis(200)).await;
     let stale = json!({"from": "2026-01-01", "to": "2026-01-02", "at": ahead});
     assert_eq!(code(&quick.ask(&staff(), LEDGER, stale).await), "STALE");
+}
+
+/// A connection that died is not kept: each list and sum answers again by itself after the database cut everybody off.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_does_not_keep_a_dead_connection() {
+    const CUT: &str = "select count(pg_terminate_backend(pid)) from pg_stat_activity
+                        where datname = current_database() and pid <> pg_backend_pid()";
+    let desk = Desk::open().await;
+    sent(&desk, "c-1", "k").await;
+    desk.caught_up().await;
+    for query in [
+        "{ orders(first: 1) { nodes { number } } }",
+        "{ customer(id: \"c-1\") { totals { orders } } }",
+        "{ shipments(first: 1) { edges { cursor } } }",
+        "{ payments(first: 1) { edges { cursor } } }",
+        "{ paymentLedger(from: \"2026-01-01\", to: \"2026-01-02\") { days { day } } }",
+        "{ paymentLedger(from: \"2026-01-01\", to: \"2026-01-02\") { drift { isZero } } }",
+    ] {
+        // Once over a connection that is kept then, once after it was cut.
+        for _ in 0..2 {
+            eventually(DEADLINE, async || {
+                let answer = desk.ask(&staff(), query, Value::Null).await;
+                if let Some(errors) = answer.get("errors") {
+                    assert_eq!(code(&answer), "UNAVAILABLE", "{query}: {errors}");
+                    return None;
+                }
+                Some(())
+            })
+            .await;
+            sqlx::query(CUT).execute(desk.db.admin()).await.unwrap();
+        }
+    }
 }

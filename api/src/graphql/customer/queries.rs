@@ -134,10 +134,8 @@ impl CustomerQueries {
             .query_connection()
             .await
             .map_err(Refused::from)?;
-        let totals = customer_orders::totals(&mut *connection, &id)
-            .await
-            .map_err(Refused::from)?;
-        connection.done();
+        let totals = customer_orders::totals(&mut *connection, &id).await;
+        let totals = connection.finish(totals).map_err(Refused::from)?;
         Ok((is_theirs && !totals.is_empty()).then_some(Customer { id, totals }))
     }
 }

@@ -4,7 +4,7 @@ use async_graphql::{ComplexObject, Context, Enum, Result, SimpleObject, connecti
 use docket_projections::read_models::order_summary::{self, Filter};
 
 use super::source::Order;
-use crate::graphql::{error::Refused, paging, services};
+use crate::graphql::{error::Refused, paging, plain::Plain, services};
 
 /// An order on a page.
 #[derive(SimpleObject)]
@@ -12,7 +12,7 @@ pub struct OrderEdge {
     /// The place of this order in the list.
     pub cursor: String,
     /// The order.
-    pub node: Order,
+    pub node: Plain<Order>,
 }
 
 /// A page of orders.
@@ -56,7 +56,7 @@ enum Total {
 #[ComplexObject]
 impl OrderConnection {
     /// The orders without their places.
-    async fn nodes(&self) -> Vec<Order> {
+    async fn nodes(&self) -> Vec<Plain<Order>> {
         self.edges.iter().map(|edge| edge.node.clone()).collect()
     }
 
@@ -75,10 +75,8 @@ impl OrderConnection {
             .query_connection()
             .await
             .map_err(Refused::from)?;
-        let counted = order_summary::count(&mut *connection, filter)
-            .await
-            .map_err(Refused::from)?;
-        connection.done();
+        let counted = order_summary::count(&mut *connection, filter).await;
+        let counted = connection.finish(counted).map_err(Refused::from)?;
         Ok(Some(Count {
             count: i32::try_from(counted.rows).unwrap_or(i32::MAX),
             precision: if counted.has_more {

@@ -22,6 +22,8 @@ const STREAMS_AT_A_TIME: usize = 3;
 pub(in crate::graphql) enum Until {
     /// The newest that this process knows of, and at least at this offset.
     AtLeast(i64),
+    /// As it was right after this offset.
+    Offset(i64),
     /// As the order's own stream was at this version, with its payments and shipments of that moment.
     Version(Version),
     /// As it was recorded at this instant.
@@ -38,6 +40,7 @@ pub(in crate::graphql) async fn load(
     let mut events = read(store, StreamId::order(order)).await?;
     let last = match until {
         Until::AtLeast(offset) => head.max(offset),
+        Until::Offset(offset) => offset,
         Until::Instant(_) => i64::MAX,
         Until::Version(version) => {
             let Some(at) = events.iter().find(|event| event.version == version) else {
@@ -58,7 +61,7 @@ pub(in crate::graphql) async fn load(
             .iter()
             .find(|event| event.version == version)
             .map(|e| e.command.command_id),
-        Until::AtLeast(_) | Until::Instant(_) => None,
+        Until::AtLeast(_) | Until::Offset(_) | Until::Instant(_) => None,
     };
     let of_others: Vec<_> = stream::iter(streams_of(order, &events))
         .map(|stream| read(store, stream))
@@ -75,7 +78,7 @@ pub(in crate::graphql) async fn load(
     events.retain(|event| {
         let is_in_time = match until {
             Until::Instant(instant) => event.recorded_at <= instant,
-            Until::AtLeast(_) | Until::Version(_) => true,
+            Until::AtLeast(_) | Until::Offset(_) | Until::Version(_) => true,
         };
         let is_of_command = command == Some(event.command.command_id);
         is_in_time && (event.position.offset <= last || is_of_command)

@@ -21,6 +21,7 @@ use super::{
 use crate::graphql::{
     Services, actor, cursor,
     error::{Refused, sentence},
+    plain::Plain,
     position::{self, PositionInput},
     scalars::{self, BigInt, CurrencyScalar},
     services,
@@ -194,7 +195,7 @@ impl OrderQueries {
         #[graphql(desc = "As it was recorded at this instant.")] as_of: Option<DateTime<Utc>>,
         #[graphql(desc = "Not before what is read is at or past each of these positions.")]
         min_position: Option<Vec<PositionInput>>,
-    ) -> Result<Option<Order>> {
+    ) -> Result<Option<Plain<Order>>> {
         let (services, order) = (services(ctx)?, order_id(&id)?);
         let until = match (at_version, as_of) {
             (None, None) => None,
@@ -233,7 +234,8 @@ impl OrderQueries {
                     .pop()
             }
         };
-        Ok(view.filter(|view| view.is_for(actor)).map(Order::of))
+        let order = view.filter(|view| view.is_for(actor)).map(Order::of);
+        Ok(order.map(Plain))
     }
 
     /// A list of orders. A cursor belongs to its sort.
@@ -298,8 +300,8 @@ pub(in crate::graphql) async fn list(
         window.limit,
         window.backward,
     );
-    let page = page.await.map_err(Refused::from)?;
-    connection.done();
+    let page = page.await;
+    let page = connection.finish(page).map_err(Refused::from)?;
     let cursors = page
         .rows
         .iter()
@@ -309,7 +311,10 @@ pub(in crate::graphql) async fn list(
     let edges = cursors
         .into_iter()
         .zip(orders)
-        .map(|(cursor, node)| OrderEdge { cursor, node })
+        .map(|(cursor, node)| OrderEdge {
+            cursor,
+            node: Plain(node),
+        })
         .collect();
     Ok(Some(connection::connection(
         edges,
@@ -377,8 +382,8 @@ pub(in crate::graphql) async fn orders_of(
     ids.sort_unstable();
     ids.dedup();
     let mut connection = services.store.query_connection().await?;
-    let rows = order_summary::find(&mut *connection, &ids).await?;
-    connection.done();
+    let rows = order_summary::find(&mut *connection, &ids).await;
+    let rows = connection.finish(rows)?;
     let orders = nodes(services, rows, asked == OrdersOf::Details).await?;
     Ok(orders
         .into_iter()

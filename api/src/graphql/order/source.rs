@@ -1,22 +1,41 @@
-//! Where what is shown of an order comes from: a row of the summaries, or its whole document.
+//! Where what is shown of an order comes from: a row of the summaries, its whole document, or what a command left of it.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Result};
 use docket_domain::{Currency, OrderId, order as domain};
-use docket_projections::read_models::order_summary::OrderSummary;
+use docket_event_store::Position;
+use docket_projections::read_models::{order_detail::OrderDetail, order_summary::OrderSummary};
+use tokio::sync::OnceCell;
 
-use super::view::OrderView;
+use super::{
+    load::{Until, load},
+    view::OrderView,
+};
 use crate::graphql::{error::Refused, services};
 
-/// An order. On a list of which only a summary is asked for, it is a row of the summaries; else its whole document.
+/// An order. On a list of which only a summary is asked for, it is a row of the summaries; after a command, the states
+/// that the command left; else its whole document.
 #[derive(Clone)]
 pub struct Order(pub(super) Source);
 
 #[derive(Clone)]
 pub(super) enum Source {
-    Detail(Arc<OrderView>),
+    Document(Arc<OrderView>),
+    States(Arc<States>),
     Summary(Arc<OrderSummary>),
+}
+
+/// The states right after a command, and the document of that moment where more than states is asked for.
+pub(super) struct States {
+    view: Arc<OrderView>,
+    document: OnceCell<Arc<OrderView>>,
+}
+
+/// What a field of states and sums is read from.
+pub(super) enum Known<'a> {
+    Detail(&'a OrderDetail),
+    Summary(&'a OrderSummary),
 }
 
 /// The fields that a summary answers. A list that asks for no other does not read documents.
@@ -46,7 +65,13 @@ pub(super) const SUMMARY_FIELDS: [&str; 20] = [
 impl Order {
     /// Of its document.
     pub(in crate::graphql) fn of(view: Arc<OrderView>) -> Order {
-        Order(Source::Detail(view))
+        Order(Source::Document(view))
+    }
+
+    /// Of states that are all of one moment: see [`OrderDetail::of_states`].
+    pub(in crate::graphql) fn of_states(view: Arc<OrderView>) -> Order {
+        let document = OnceCell::new();
+        Order(Source::States(Arc::new(States { view, document })))
     }
 
     /// Of its row in the summaries.
@@ -54,38 +79,73 @@ impl Order {
         Order(Source::Summary(Arc::new(summary)))
     }
 
-    pub(in crate::graphql) fn order_id(&self) -> OrderId {
+    pub(super) fn known(&self) -> Known<'_> {
         match &self.0 {
-            Source::Detail(view) => view.detail.id,
-            Source::Summary(row) => row.id,
+            Source::Document(view) => Known::Detail(&view.detail),
+            Source::States(states) => Known::Detail(&states.view.detail),
+            Source::Summary(row) => Known::Summary(row),
+        }
+    }
+
+    pub(in crate::graphql) fn order_id(&self) -> OrderId {
+        match self.known() {
+            Known::Detail(detail) => detail.id,
+            Known::Summary(row) => row.id,
+        }
+    }
+
+    pub(super) fn newest(&self) -> Position {
+        match self.known() {
+            Known::Detail(detail) => detail.position,
+            Known::Summary(row) => row.position,
         }
     }
 
     pub(super) fn money_of(&self) -> Option<Currency> {
-        match &self.0 {
-            Source::Detail(view) => view.detail.currency(),
-            Source::Summary(row) => Some(row.currency),
+        match self.known() {
+            Known::Detail(detail) => detail.currency(),
+            Known::Summary(row) => Some(row.currency),
         }
     }
 
     /// The document. A list reads all of its documents at once where it sees that they are asked for; should it not have
     /// seen it, this one is read by itself.
-    pub(super) async fn view(&self, ctx: &Context<'_>) -> Result<Arc<OrderView>> {
+    pub(in crate::graphql) async fn view(&self, ctx: &Context<'_>) -> Result<Arc<OrderView>, Refused> {
         match &self.0 {
-            Source::Detail(view) => Ok(Arc::clone(view)),
+            Source::Document(view) => Ok(Arc::clone(view)),
+            Source::States(states) => {
+                let services = services(ctx)?;
+                let OrderDetail { id, position, .. } = states.view.detail;
+                let read = || async move {
+                    let detail = load(&services.store, id, Until::Offset(position.offset)).await?;
+                    let view = OrderView::open_all(services, detail.into_iter().collect())
+                        .await?
+                        .pop();
+                    view.ok_or_else(|| Refused::not_found(id))
+                };
+                let document = states.document.get_or_try_init(read).await;
+                // The command is in the log, whatever stands in the way of reading.
+                document
+                    .cloned()
+                    .map_err(|refused| refused.although_done(position))
+            }
             Source::Summary(row) => {
                 let mut found = OrderView::find(services(ctx)?, &[row.id]).await?;
-                Ok(found.remove(&row.id).ok_or_else(|| Refused::not_found(row.id))?)
+                found.remove(&row.id).ok_or_else(|| Refused::not_found(row.id))
             }
         }
     }
 
+    /// What is read from the order's state; it must not need the rest of the document.
     pub(super) async fn state<T>(
         &self,
         ctx: &Context<'_>,
         read: impl FnOnce(&OrderView, &domain::Order) -> T,
     ) -> Result<T> {
-        let view = self.view(ctx).await?;
+        let view = match &self.0 {
+            Source::States(states) => Arc::clone(&states.view),
+            Source::Document(_) | Source::Summary(_) => self.view(ctx).await?,
+        };
         Ok(read(&view, view.detail.order()))
     }
 }

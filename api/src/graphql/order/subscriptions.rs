@@ -18,6 +18,7 @@ use crate::graphql::{
     cursor::LogCursor,
     error::{Refused, sentence},
     event::types::EventSummary,
+    plain::Plain,
     position::{self, Position},
     scalars::CurrencyScalar,
     services,
@@ -97,7 +98,7 @@ impl OrderMessage {
     }
 
     /// The order, with this in it; it may hold later changes too.
-    async fn order(&self, ctx: &Context<'_>) -> Result<Option<Order>> {
+    async fn order(&self, ctx: &Context<'_>) -> Result<Option<Plain<Order>>> {
         let Some(event) = &self.0.event else {
             return Ok(None);
         };
@@ -105,7 +106,8 @@ impl OrderMessage {
         position::wait_for(&services.projections, &[order_detail::NAME], &[event.position]).await?;
         let view = OrderView::find(services, &[order]).await?.remove(&order);
         let actor = actor(ctx)?;
-        Ok(view.filter(|view| view.is_for(actor)).map(Order::of))
+        let order = view.filter(|view| view.is_for(actor)).map(Order::of);
+        Ok(order.map(Plain))
     }
 }
 

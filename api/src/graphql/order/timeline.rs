@@ -46,8 +46,8 @@ impl Loader<Ask> for Timelines {
 
     async fn load(&self, asks: &[Ask]) -> Result<HashMap<Ask, Arc<Vec<Entry>>>, Arc<sqlx::Error>> {
         let mut connection = self.0.query_connection().await?;
-        let entries = order_timeline::entries(&mut *connection, asks).await?;
-        connection.done();
+        let entries = order_timeline::entries(&mut *connection, asks).await;
+        let entries = connection.finish(entries)?;
         Ok(asks
             .iter()
             .copied()

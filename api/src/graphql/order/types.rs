@@ -11,13 +11,14 @@ use super::{
         OrderPaymentStatus, OrderStatus, OrderTotals, ShippingMethod,
     },
     returns::OrderReturn,
-    source::{Order, Source},
+    source::{Known, Order, Source},
     timeline::{TimelineConnection, Wanted, timeline},
     view::only_customer,
 };
 use crate::graphql::{
     actor,
     payment::types::Payment,
+    plain::{Plain, PlainList},
     position::Position,
     scalars::{BigInt, CurrencyScalar, MoneyValue},
     services,
@@ -34,75 +35,72 @@ impl Order {
 
     /// The version of its own stream, for `expectedVersion`.
     async fn version(&self) -> i32 {
-        match &self.0 {
-            Source::Detail(view) => view.detail.version.0,
-            Source::Summary(row) => row.version.0,
+        match self.known() {
+            Known::Detail(detail) => detail.version.0,
+            Known::Summary(row) => row.version.0,
         }
     }
 
     /// The newest event in what is shown, of the order, its payments and its shipments.
     async fn position(&self) -> Position {
-        match &self.0 {
-            Source::Detail(view) => view.detail.position.into(),
-            Source::Summary(row) => row.position.into(),
-        }
+        self.newest().into()
     }
 
     /// What people call it by, once placed.
     async fn number(&self) -> Option<BigInt> {
-        let number = match &self.0 {
-            Source::Detail(view) => view.detail.order().number,
-            Source::Summary(row) => row.number,
+        let number = match self.known() {
+            Known::Detail(detail) => detail.order().number,
+            Known::Summary(row) => row.number,
         };
         number.map(|number| BigInt(number.0))
     }
 
     /// How far the sale has come.
     async fn status(&self) -> Option<OrderStatus> {
-        OrderStatus::of(match &self.0 {
-            Source::Detail(view) => view.detail.order().status,
-            Source::Summary(row) => row.status,
+        OrderStatus::of(match self.known() {
+            Known::Detail(detail) => detail.order().status,
+            Known::Summary(row) => row.status,
         })
     }
 
     /// How far its payments have come together.
     async fn payment_status(&self) -> OrderPaymentStatus {
-        match &self.0 {
-            Source::Detail(view) => view.detail.payment_status().into(),
-            Source::Summary(row) => row.payment_status.into(),
+        match self.known() {
+            Known::Detail(detail) => detail.payment_status().into(),
+            Known::Summary(row) => row.payment_status.into(),
         }
     }
 
     /// How far its shipments have come together.
     async fn fulfillment_status(&self) -> FulfillmentStatus {
-        match &self.0 {
-            Source::Detail(view) => view.detail.fulfillment_status().into(),
-            Source::Summary(row) => row.fulfillment_status.into(),
+        match self.known() {
+            Known::Detail(detail) => detail.fulfillment_status().into(),
+            Known::Summary(row) => row.fulfillment_status.into(),
         }
     }
 
     /// It is stopped.
     async fn on_hold(&self) -> bool {
-        match &self.0 {
-            Source::Detail(view) => !view.detail.order().holds.is_empty(),
-            Source::Summary(row) => row.on_hold,
+        match self.known() {
+            Known::Detail(detail) => !detail.order().holds.is_empty(),
+            Known::Summary(row) => row.on_hold,
         }
     }
 
     /// Who buys, where they are known: the customer's id in the shop's own accounts.
     async fn customer(&self) -> Option<String> {
-        let customer = match &self.0 {
-            Source::Detail(view) => view.detail.order().customer.as_ref(),
-            Source::Summary(row) => row.customer.as_ref(),
+        let customer = match self.known() {
+            Known::Detail(detail) => detail.order().customer.as_ref(),
+            Known::Summary(row) => row.customer.as_ref(),
         };
         customer.map(ToString::to_string)
     }
 
     /// Where it comes from: web, phone, marketplace.
     async fn channel(&self) -> Option<String> {
-        match &self.0 {
-            Source::Detail(view) => view.detail.order().channel.as_ref().map(ToString::to_string),
-            Source::Summary(row) => Some(row.channel.to_string()),
+        match self.known() {
+            Known::Detail(detail) => detail.order().channel.as_ref().map(ToString::to_string),
+            Known::Summary(row) => Some(row.channel.to_string()),
         }
     }
 
@@ -112,19 +110,20 @@ impl Order {
     }
 
     /// What it adds up to: as placed, or, in a draft, now.
-    async fn totals(&self) -> Option<OrderTotals> {
-        let totals = match &self.0 {
-            Source::Detail(view) => view.detail.totals(),
-            Source::Summary(row) => row.totals,
+    async fn totals(&self) -> Option<Plain<OrderTotals>> {
+        let totals = match self.known() {
+            Known::Detail(detail) => detail.totals(),
+            Known::Summary(row) => row.totals,
         };
-        self.money_of().map(|currency| OrderTotals::of(&totals, currency))
+        self.money_of()
+            .map(|currency| Plain(OrderTotals::of(&totals, currency)))
     }
 
     /// What the customer need not pay of it, because it was cancelled.
     async fn cancelled_value(&self) -> Option<MoneyValue> {
-        let value = match &self.0 {
-            Source::Detail(view) => view.detail.order().cancelled_value,
-            Source::Summary(row) => row.cancelled_value,
+        let value = match self.known() {
+            Known::Detail(detail) => detail.order().cancelled_value,
+            Known::Summary(row) => row.cancelled_value,
         };
         self.money_of().map(|currency| MoneyValue::new(value, currency))
     }
@@ -132,60 +131,60 @@ impl Order {
     /// What its payments took. What was given back, or lost in a dispute, was paid all the same: see `lost` and each
     /// payment's `refunded`.
     async fn paid(&self) -> Option<MoneyValue> {
-        let paid = match &self.0 {
-            Source::Detail(view) => view.detail.sums().captured,
-            Source::Summary(row) => row.sums.captured,
+        let paid = match self.known() {
+            Known::Detail(detail) => detail.sums().captured,
+            Known::Summary(row) => row.sums.captured,
         };
         self.money_of().map(|currency| MoneyValue::new(paid, currency))
     }
 
     /// What payers dispute and nobody has decided.
     async fn disputed(&self, ctx: &Context<'_>) -> Result<Option<MoneyValue>> {
-        let view = self.view(ctx).await?;
-        Ok(self
-            .money_of()
-            .map(|currency| MoneyValue::new(view.detail.disputed(), currency)))
+        self.state(ctx, |view, order| {
+            Some(MoneyValue::new(view.detail.disputed(), order.currency?))
+        })
+        .await
     }
 
     /// What was lost to payers who disputed it; it is part of `paid`.
     async fn lost(&self, ctx: &Context<'_>) -> Result<Option<MoneyValue>> {
-        let view = self.view(ctx).await?;
-        Ok(self
-            .money_of()
-            .map(|currency| MoneyValue::new(view.detail.lost(), currency)))
+        self.state(ctx, |view, order| {
+            Some(MoneyValue::new(view.detail.lost(), order.currency?))
+        })
+        .await
     }
 
     /// It was brought in from elsewhere.
-    async fn imported(&self) -> bool {
+    async fn imported(&self, ctx: &Context<'_>) -> Result<bool> {
         let origin = match &self.0 {
-            Source::Detail(view) => view.detail.document.origin,
             Source::Summary(row) => row.origin,
+            _ => self.view(ctx).await?.detail.document.origin,
         };
-        origin == Origin::Imported
+        Ok(origin == Origin::Imported)
     }
 
     /// When it was begun.
-    async fn created_at(&self) -> DateTime<Utc> {
-        match &self.0 {
-            Source::Detail(view) => view.detail.document.times.created_at,
+    async fn created_at(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
+        Ok(match &self.0 {
             Source::Summary(row) => row.created_at,
-        }
+            _ => self.view(ctx).await?.detail.document.times.created_at,
+        })
     }
 
     /// When something happened to it, its payments or its shipments last.
-    async fn updated_at(&self) -> DateTime<Utc> {
-        match &self.0 {
-            Source::Detail(view) => view.detail.document.times.updated_at,
+    async fn updated_at(&self, ctx: &Context<'_>) -> Result<DateTime<Utc>> {
+        Ok(match &self.0 {
             Source::Summary(row) => row.updated_at,
-        }
+            _ => self.view(ctx).await?.detail.document.times.updated_at,
+        })
     }
 
     /// When it was placed.
-    async fn placed_at(&self) -> Option<DateTime<Utc>> {
-        match &self.0 {
-            Source::Detail(view) => view.detail.document.times.placed_at,
+    async fn placed_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime<Utc>>> {
+        Ok(match &self.0 {
             Source::Summary(row) => row.placed_at,
-        }
+            _ => self.view(ctx).await?.detail.document.times.placed_at,
+        })
     }
 
     /// When it was confirmed.
@@ -312,7 +311,7 @@ impl Order {
     }
 
     /// Its lines, by number.
-    async fn lines(&self, ctx: &Context<'_>) -> Result<Option<Vec<OrderLine>>> {
+    async fn lines(&self, ctx: &Context<'_>) -> Result<Option<PlainList<OrderLine>>> {
         self.state(ctx, |view, order| {
             let progress = view.detail.line_progress();
             let (lines, currency) = (order.lines.iter().zip(&progress), order.currency?);
@@ -326,7 +325,7 @@ impl Order {
     }
 
     /// What is set aside for shipments, by number.
-    async fn allocations(&self, ctx: &Context<'_>) -> Result<Option<Vec<Allocation>>> {
+    async fn allocations(&self, ctx: &Context<'_>) -> Result<Option<PlainList<Allocation>>> {
         let id = self.order_id();
         self.state(ctx, |_, order| {
             let allocation = |(number, allocation): (&u16, &domain::Allocation)| Allocation {
@@ -341,37 +340,29 @@ impl Order {
 
     /// What the customer sends back, by number.
     async fn returns(&self, ctx: &Context<'_>) -> Result<Option<Vec<OrderReturn>>> {
-        self.state(ctx, |view, order| {
-            let numbers = order.returns.keys();
-            Some(
-                numbers
-                    .filter_map(|number| OrderReturn::of(&view.detail, *number))
-                    .collect(),
-            )
-        })
-        .await
+        let view = self.view(ctx).await?;
+        let numbers = view.detail.order().returns.keys();
+        let returns = numbers.filter_map(|number| OrderReturn::of(&view.detail, *number));
+        Ok(Some(returns.collect()))
     }
 
     /// What detectors noticed, in the order of time.
     async fn flags(&self, ctx: &Context<'_>) -> Result<Option<Vec<OrderFlag>>> {
-        self.state(ctx, |view, order| {
-            let times = view.detail.document.flagged_at.iter().copied().map(Some);
-            let flags = order.flags.iter().zip(times.chain(std::iter::repeat(None)));
-            Some(
-                flags
-                    .map(|(flag, at)| OrderFlag {
-                        signal: flag.signal.into(),
-                        evidence: flag.evidence.iter().map(ToString::to_string).collect(),
-                        at,
-                    })
-                    .collect(),
-            )
-        })
-        .await
+        let view = self.view(ctx).await?;
+        let times = view.detail.document.flagged_at.iter().copied().map(Some);
+        let flags = view.detail.order().flags.iter();
+        let flags = flags
+            .zip(times.chain(std::iter::repeat(None)))
+            .map(|(flag, at)| OrderFlag {
+                signal: flag.signal.into(),
+                evidence: flag.evidence.iter().map(ToString::to_string).collect(),
+                at,
+            });
+        Ok(Some(flags.collect()))
     }
 
     /// Its payments, by number.
-    async fn payments(&self, ctx: &Context<'_>) -> Result<Option<Vec<Payment>>> {
+    async fn payments(&self, ctx: &Context<'_>) -> Result<Option<PlainList<Payment>>> {
         let view = self.view(ctx).await?;
         let numbers = view.detail.document.payments.keys();
         Ok(Some(
@@ -380,7 +371,7 @@ impl Order {
     }
 
     /// Its shipments that were started, by number.
-    async fn shipments(&self, ctx: &Context<'_>) -> Result<Option<Vec<Shipment>>> {
+    async fn shipments(&self, ctx: &Context<'_>) -> Result<Option<PlainList<Shipment>>> {
         let view = self.view(ctx).await?;
         let numbers = view.detail.document.shipments.keys();
         Ok(Some(
@@ -397,13 +388,9 @@ impl Order {
         #[graphql(desc = "How many; 20 where nothing is said, at most 100.")] first: Option<i32>,
         #[graphql(desc = "After this place.")] after: Option<String>,
     ) -> Result<Option<TimelineConnection>> {
-        let until = match &self.0 {
-            Source::Detail(view) => view.detail.position,
-            Source::Summary(row) => row.position,
-        };
         let wanted = Wanted {
             order: self.order_id(),
-            until,
+            until: self.newest(),
             for_customer: only_customer(actor(ctx)?).is_some(),
         };
         let services = services(ctx)?;

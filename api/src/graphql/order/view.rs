@@ -47,14 +47,15 @@ impl OrderView {
         orders: &[OrderId],
     ) -> Result<HashMap<OrderId, Arc<OrderView>>, Refused> {
         let mut connection = services.store.query_connection().await?;
-        let details = order_detail::find(&mut *connection, orders).await?;
-        let sealed = details.iter().flat_map(sealed_values);
-        let opener = services
-            .store
-            .vault()
-            .opener_over(&mut *connection, sealed)
-            .await?;
-        connection.done();
+        let read = async {
+            let details = order_detail::find(&mut *connection, orders).await?;
+            let sealed = details.iter().flat_map(sealed_values);
+            let vault = services.store.vault();
+            let opener = vault.opener_over(&mut *connection, sealed).await?;
+            Ok::<_, Refused>((details, opener))
+        };
+        let read = read.await;
+        let (details, opener) = connection.finish(read)?;
         let views = OrderView::with(details, opener);
         Ok(views.into_iter().map(|view| (view.detail.id, view)).collect())
     }

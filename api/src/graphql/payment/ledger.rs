@@ -6,7 +6,7 @@ use async_graphql::{
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use docket_domain::{Currency, OrderId};
 use docket_projections::read_models::{
-    list::{Page, Part},
+    list::Page,
     payment_ledger::{self, Filter, LedgerPayment as Row, Movement, Sort},
 };
 use std::collections::BTreeMap;
@@ -108,10 +108,8 @@ impl PaymentLedger {
             .query_connection()
             .await
             .map_err(Refused::from)?;
-        let drift = payment_ledger::drift(&mut *connection, self.currency)
-            .await
-            .map_err(Refused::from)?;
-        connection.done();
+        let drift = payment_ledger::drift(&mut *connection, self.currency).await;
+        let drift = connection.finish(drift).map_err(Refused::from)?;
         let shown = |drift: &payment_ledger::Drift| LedgerDrift {
             is_zero: drift.is_zero(),
             difference: LedgerMovement::of(&drift.difference, drift.currency),
@@ -380,10 +378,8 @@ impl LedgerQueries {
             .query_connection()
             .await
             .map_err(Refused::from)?;
-        let days = payment_ledger::days(&mut *connection, (from, to), currency)
-            .await
-            .map_err(Refused::from)?;
-        connection.done();
+        let days = payment_ledger::days(&mut *connection, (from, to), currency).await;
+        let days = connection.finish(days).map_err(Refused::from)?;
         let mut totals: BTreeMap<Currency, Movement> = BTreeMap::new();
         for day in &days {
             let sum = totals.entry(day.currency).or_default();
@@ -433,22 +429,11 @@ impl LedgerQueries {
         let services = services(ctx)?;
         let page = match &filter {
             Some(filter) => {
-                let part = Part {
-                    from: window.from.as_ref(),
-                    limit: window.limit,
-                    backward: window.backward,
-                };
                 let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
-                let page = payment_ledger::page(&mut *connection, filter, sort, part)
-                    .await
-                    .map_err(Refused::from)?;
-                connection.done();
-                page
+                let page = payment_ledger::page(&mut *connection, filter, sort, window.part()).await;
+                connection.finish(page).map_err(Refused::from)?
             }
-            None => Page {
-                rows: Vec::new(),
-                has_more: false,
-            },
+            None => Page::empty(),
         };
         let ids: Vec<OrderId> = page.rows.iter().map(|row| row.order_id).collect();
         let found = orders_of(services, orders, &ids).await?;

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::graphql::{
     order::view::OrderView,
+    plain::PlainList,
     scalars::{CurrencyScalar, MoneyValue},
 };
 
@@ -202,29 +203,37 @@ impl Payment {
     }
 
     /// Its captures, by number.
-    async fn captures(&self) -> Vec<Capture> {
-        let Some(detail) = self.detail() else {
-            return Vec::new();
-        };
-        let captures = detail.state.captures.iter();
-        let id = self.payment_id();
-        captures
-            .map(|(number, state)| {
-                Capture::of(id, *number, state, detail.captures.get(number), self.currency)
+    async fn captures(&self) -> PlainList<Capture> {
+        let detail = self.detail().into_iter();
+        let captures = detail.flat_map(|detail| {
+            detail.state.captures.iter().map(move |(number, state)| {
+                Capture::of(
+                    self.payment_id(),
+                    *number,
+                    state,
+                    detail.captures.get(number),
+                    self.currency,
+                )
             })
-            .collect()
+        });
+        captures.collect()
     }
 
     /// Its refunds, by number.
-    async fn refunds(&self) -> Vec<Refund> {
-        let Some(detail) = self.detail() else {
-            return Vec::new();
-        };
-        let refunds = detail.state.refunds.iter();
-        let id = self.payment_id();
-        refunds
-            .map(|(number, state)| Refund::of(id, *number, state, detail.refunds.get(number), self.currency))
-            .collect()
+    async fn refunds(&self) -> PlainList<Refund> {
+        let detail = self.detail().into_iter();
+        let refunds = detail.flat_map(|detail| {
+            detail.state.refunds.iter().map(move |(number, state)| {
+                Refund::of(
+                    self.payment_id(),
+                    *number,
+                    state,
+                    detail.refunds.get(number),
+                    self.currency,
+                )
+            })
+        });
+        refunds.collect()
     }
 
     /// Its disputes, by the gateway's names for them.

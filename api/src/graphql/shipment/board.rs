@@ -6,7 +6,7 @@ use async_graphql::{
 use chrono::{DateTime, Utc};
 use docket_domain::OrderId;
 use docket_projections::read_models::{
-    list::{Page, Part},
+    list::Page,
     shipment_board::{self, Filter, Sort},
 };
 
@@ -313,22 +313,11 @@ impl ShipmentQueries {
         let services = services(ctx)?;
         let page = match &filter {
             Some(filter) => {
-                let part = Part {
-                    from: window.from.as_ref(),
-                    limit: window.limit,
-                    backward: window.backward,
-                };
                 let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
-                let page = shipment_board::page(&mut *connection, filter, sort, part)
-                    .await
-                    .map_err(Refused::from)?;
-                connection.done();
-                page
+                let page = shipment_board::page(&mut *connection, filter, sort, window.part()).await;
+                connection.finish(page).map_err(Refused::from)?
             }
-            None => Page {
-                rows: Vec::new(),
-                has_more: false,
-            },
+            None => Page::empty(),
         };
         let ids: Vec<OrderId> = page.rows.iter().map(|row| row.order_id).collect();
         let found = orders_of(services, orders, &ids).await?;

@@ -13,6 +13,7 @@ use crate::graphql::{
         parts::{Address, LineQuantity, count},
         view::OrderView,
     },
+    plain::{Plain, PlainList},
     scalars::MoneyValue,
 };
 
@@ -100,7 +101,7 @@ pub struct Parcel {
     /// In millimetres.
     pub height_mm: Option<i32>,
     /// How it is followed.
-    pub tracking: Tracking,
+    pub tracking: Plain<Tracking>,
     /// Where it is; moves forward only, except to failure and return.
     pub status: CarrierStatus,
     /// How often it could not be handed over.
@@ -123,7 +124,7 @@ impl Parcel {
             length_mm: parcel.length_mm.map(count),
             width_mm: parcel.width_mm.map(count),
             height_mm: parcel.height_mm.map(count),
-            tracking: (&parcel.tracking).into(),
+            tracking: Plain((&parcel.tracking).into()),
             status: state.status.into(),
             failed_attempts: count(state.failed_attempts),
             last_scan: scan,
@@ -198,22 +199,18 @@ impl Shipment {
     }
 
     /// What goes.
-    async fn lines(&self) -> Vec<LineQuantity> {
-        self.state()
-            .map(|state| state.lines.iter().map(LineQuantity::from).collect())
-            .unwrap_or_default()
+    async fn lines(&self) -> PlainList<LineQuantity> {
+        let lines = self.state().into_iter().flat_map(|state| &state.lines);
+        lines.map(LineQuantity::from).collect()
     }
 
     /// Its parcels, by number.
-    async fn parcels(&self) -> Vec<Parcel> {
-        let Some(detail) = self.detail() else {
-            return Vec::new();
-        };
-        detail
-            .state
-            .parcels
-            .iter()
-            .map(|parcel| Parcel::of(&self.view, detail, parcel))
+    async fn parcels(&self) -> PlainList<Parcel> {
+        let detail = self.detail().into_iter();
+        let parcels =
+            detail.flat_map(|detail| detail.state.parcels.iter().map(move |parcel| (detail, parcel)));
+        parcels
+            .map(|(detail, parcel)| Parcel::of(&self.view, detail, parcel))
             .collect()
     }
 

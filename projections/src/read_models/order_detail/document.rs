@@ -8,7 +8,7 @@ use crate::read_models::axes::{
 };
 use chrono::{DateTime, Utc};
 use docket_domain::{
-    CaptureId, Currency, LineId, OrderId, ParcelNumber, Personal, RefundId, ReturnId, Version,
+    CaptureId, Case, Currency, LineId, OrderId, ParcelNumber, Personal, RefundId, ReturnId, Version,
     order::{Order, Totals},
     payment::{Failure, OperationStatus, Payment},
     shipment::{CarrierStatus, Shipment},
@@ -16,7 +16,7 @@ use docket_domain::{
 };
 use docket_event_store::{Origin, Position};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// When an order reached a status: the business times of the events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +197,53 @@ pub struct Scan {
 }
 
 impl OrderDetail {
+    /// An order of which the states are known and nothing else: what follows from them is right, and there are no times,
+    /// references and reasons.
+    pub fn of_states(id: OrderId, position: Position, version: Version, case: &Case) -> OrderDetail {
+        let payment = |(number, state): (&u16, &Arc<Payment>)| {
+            let state = Payment::clone(state);
+            (
+                *number,
+                PaymentDetail {
+                    state,
+                    ..PaymentDetail::default()
+                },
+            )
+        };
+        let shipment = |(number, state): (&u16, &Arc<Shipment>)| {
+            let state = Shipment::clone(state);
+            (
+                *number,
+                ShipmentDetail {
+                    state,
+                    ..ShipmentDetail::default()
+                },
+            )
+        };
+        let (payments, shipments) = (case.payments.iter(), case.shipments.iter());
+        OrderDetail {
+            id,
+            position,
+            version,
+            document: Document {
+                origin: Origin::Live,
+                times: Times::default(),
+                cancel_reason: None,
+                order: Order::clone(&case.order),
+                returns: BTreeMap::new(),
+                flagged_at: Vec::new(),
+                payments: payments
+                    .filter(|(_, state)| state.exists())
+                    .map(payment)
+                    .collect(),
+                shipments: shipments
+                    .filter(|(_, state)| state.exists())
+                    .map(shipment)
+                    .collect(),
+            },
+        }
+    }
+
     /// The order's own state.
     pub fn order(&self) -> &Order {
         &self.document.order

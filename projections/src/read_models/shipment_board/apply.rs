@@ -50,11 +50,7 @@ impl Projector for ShipmentBoardProjector {
     }
 
     fn sql(&self, generation: Generation) -> ProjectorSql {
-        ProjectorSql {
-            load: TABLE.load(generation),
-            inserts: vec![TABLE.insert(generation, 0)],
-            rows: vec![TABLE.rows(generation, RowsOf::Order)],
-        }
+        TABLE.of_orders(generation)
     }
 
     fn touches(&self, event: &RecordedEvent, fact: &Event) -> impl IntoIterator<Item = Touch<ShipmentId>> {

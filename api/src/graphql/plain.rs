@@ -1,0 +1,159 @@
+//! Objects whose fields are there already, resolved without a task for each.
+//!
+//! The engine boxes a future for each field of each object and polls all of an object's at once, which is what fields need
+//! that wait for the database. Most of an answer is not like that: a page of orders has thousands of fields that only
+//! have to be copied. Here they are resolved one after the other where they stand, and in the order of the query.
+
+use std::borrow::Cow;
+
+use async_graphql::{
+    ContainerType, ContextSelectionSet, Name, OutputType, Positioned, ServerResult, Value,
+    indexmap::IndexMap,
+    parser::types::{Field, Selection, SelectionSet},
+    registry::Registry,
+    resolver_utils::resolve_container,
+};
+
+/// An object whose fields are resolved one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plain<T>(pub T);
+
+/// A list of such objects, itself resolved from the first to the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainList<T>(Vec<T>);
+
+impl<T> FromIterator<T> for PlainList<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        Self(items.into_iter().collect())
+    }
+}
+
+impl<T: ContainerType> OutputType for Plain<T> {
+    fn type_name() -> Cow<'static, str> {
+        T::type_name()
+    }
+
+    fn introspection_type_name(&self) -> Cow<'static, str> {
+        self.0.introspection_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        T::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        match Selected::of::<T>(ctx) {
+            Some(selected) => selected.resolve(ctx, &self.0).await,
+            None => resolve_container(ctx, &self.0).await,
+        }
+    }
+}
+
+impl<T: ContainerType> OutputType for PlainList<T> {
+    fn type_name() -> Cow<'static, str> {
+        Vec::<T>::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        Vec::<T>::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        Vec::<T>::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        let selected = Selected::of::<T>(ctx);
+        let mut list = Vec::with_capacity(self.0.len());
+        for (index, item) in self.0.iter().enumerate() {
+            let ctx = ctx.with_index(index);
+            list.push(match &selected {
+                Some(selected) => selected.clone().resolve(&ctx, item).await?,
+                None => resolve_container(&ctx, item).await?,
+            });
+        }
+        Ok(Value::List(list))
+    }
+}
+
+/// What is asked for of an object.
+#[derive(Clone)]
+struct Selected<'a> {
+    /// The answer, still without values.
+    object: IndexMap<Name, Value>,
+    /// One for each key of the answer.
+    fields: Vec<&'a Positioned<Field>>,
+}
+
+impl<'a> Selected<'a> {
+    /// `None` where a key is there twice: then what it is asked for has to be merged, which the engine knows how to.
+    fn of<T: ContainerType>(ctx: &ContextSelectionSet<'a>) -> Option<Selected<'a>> {
+        let expected = ctx.item.node.items.len();
+        let mut selected = Selected {
+            object: IndexMap::with_capacity(expected),
+            fields: Vec::with_capacity(expected),
+        };
+        selected.add::<T>(ctx, &ctx.item.node).then_some(selected)
+    }
+
+    fn add<T: ContainerType>(&mut self, ctx: &ContextSelectionSet<'a>, set: &'a SelectionSet) -> bool {
+        set.items.iter().all(|item| match &item.node {
+            Selection::Field(field) => {
+                self.fields.push(field);
+                let key = field.node.response_key().node.clone();
+                self.object.insert(key, Value::Null).is_none()
+            }
+            Selection::InlineFragment(inline) => {
+                let on = inline.node.type_condition.as_ref().map(|on| &on.node.on.node);
+                !applies::<T>(ctx, on) || self.add::<T>(ctx, &inline.node.selection_set.node)
+            }
+            Selection::FragmentSpread(spread) => {
+                let fragment = ctx.query_env.fragments.get(&spread.node.fragment_name.node);
+                // The engine refuses one that does not exist.
+                fragment.is_some_and(|fragment| {
+                    let on = &fragment.node.type_condition.node.on.node;
+                    !applies::<T>(ctx, Some(on)) || self.add::<T>(ctx, &fragment.node.selection_set.node)
+                })
+            }
+        })
+    }
+
+    /// Where a field fails that cannot be null, the object fails with it.
+    async fn resolve<T: ContainerType>(
+        mut self,
+        ctx: &ContextSelectionSet<'a>,
+        object: &T,
+    ) -> ServerResult<Value> {
+        for (place, field) in self.fields.into_iter().enumerate() {
+            let value = if field.node.name.node == "__typename" {
+                Value::from(object.introspection_type_name())
+            } else {
+                match object.resolve_field(&ctx.with_field(field)).await {
+                    Ok(value) => value.unwrap_or_default(),
+                    Err(error) if can_be_null::<T>(ctx, field) => {
+                        ctx.add_error(error);
+                        Value::Null
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            if let Some((_, empty)) = self.object.get_index_mut(place) {
+                *empty = value;
+            }
+        }
+        Ok(Value::Object(self.object))
+    }
+}
+
+/// Whether a fragment on a type is about an object.
+fn applies<T: ContainerType>(ctx: &ContextSelectionSet<'_>, on: Option<&Name>) -> bool {
+    let name = T::type_name();
+    let interfaces = || ctx.schema_env.registry.implements.get(&*name);
+    on.is_none_or(|on| *on == *name || interfaces().is_some_and(|all| all.contains(on.as_str())))
+}
+
+fn can_be_null<T: ContainerType>(ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> bool {
+    let object = ctx.schema_env.registry.types.get(&*T::type_name());
+    let field = object.and_then(|object| object.field_by_name(&field.node.name.node));
+    field.is_none_or(|field| !field.ty.ends_with('!'))
+}

@@ -1,0 +1,61 @@
+//! Order numbers, drawn in one statement for all who wait for one.
+//!
+//! Orders are placed together when a shop is busy; a round trip each, in front of an append that they share, would be
+//! most of what the database does for them.
+
+use crate::{connections::Connections, limits};
+use docket_domain::OrderNumber;
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicI64, Ordering},
+};
+use tokio::sync::Mutex;
+
+const DRAW: &str = "select nextval('order_number') from generate_series(1, $1)";
+
+/// The numbers of one process.
+#[derive(Default)]
+pub(crate) struct Numbers {
+    waiting: AtomicI64,
+    /// Drawn for who waits; who went away leaves theirs to the next.
+    drawn: Mutex<VecDeque<i64>>,
+}
+
+/// Somebody who waits for a number, counted until it is there or they go away.
+struct Waiting<'a>(&'a AtomicI64);
+
+impl<'a> Waiting<'a> {
+    fn count(waiting: &'a AtomicI64) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Numbers {
+    /// The next number, within [`limits::MAX_POOL_WAIT`]. Whoever comes first draws for all who have come by then, at
+    /// most [`limits::MAX_NUMBERS_DRAWN`].
+    pub(crate) async fn next(&self, connections: &Connections) -> Result<OrderNumber, sqlx::Error> {
+        let _waiting = Waiting::count(&self.waiting);
+        let drawn = async {
+            let mut drawn = self.drawn.lock().await;
+            if drawn.is_empty() {
+                let mut connection = connections.take(limits::MAX_POOL_WAIT).await?;
+                let wanted = self.waiting.load(Ordering::Relaxed);
+                let numbers = sqlx::query_scalar(DRAW)
+                    .bind(wanted.clamp(1, limits::MAX_NUMBERS_DRAWN))
+                    .fetch_all(&mut *connection)
+                    .await;
+                drawn.extend(connection.finish::<Vec<i64>, _>(numbers)?);
+            }
+            drawn.pop_front().map(OrderNumber).ok_or(sqlx::Error::RowNotFound)
+        };
+        let drawn = tokio::time::timeout(limits::MAX_POOL_WAIT, drawn).await;
+        drawn.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
+}
