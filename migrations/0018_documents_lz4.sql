@@ -1,4 +1,4 @@
--- Documents are longer than a page takes as they are, and are read far more often than they are stored. lz4 unpacks them
+-- Most documents are long enough to be packed (some 2 kB), and they are read far more often than they are stored. lz4 unpacks them
 -- several times as fast as what the server does by itself; a server that was built without it goes on as it is. Rows that
 -- are there stay as they are stored until they are written again.
 do $$

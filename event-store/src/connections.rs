@@ -47,8 +47,8 @@ impl DerefMut for InUse<'_> {
 }
 
 impl InUse<'_> {
-    /// Passes on what came of it. It is kept for the next turn where it did what it was asked for, and dropped where it
-    /// failed: a connection that is dead would be taken again and again.
+    /// Passes on what came of it. It is kept for the next turn where it did what it was asked for, and goes back to the
+    /// pool, which examines it, where it failed: a connection that is dead would be taken again and again.
     ///
     /// # Errors
     /// What it failed with.

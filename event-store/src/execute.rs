@@ -73,7 +73,7 @@ pub struct Executed {
     pub repeated: bool,
     /// Its events, of an earlier try too.
     pub events: Vec<Arc<RecordedEvent>>,
-    /// The order as this try left it; none of an earlier one.
+    /// The order as this try left it; none of an earlier one, and none where there was nothing to do.
     pub after: Option<After>,
 }
 
@@ -246,7 +246,9 @@ impl Store {
         let append = append_of(request, &context, &loaded, events)?;
         match self.append(append).await? {
             AppendOutcome::Appended { answer, events } => {
-                let after = self.remember(loaded, &events);
+                let left = self.remember(loaded, &events);
+                // Where it did nothing, its position is the partition's and not the order's.
+                let after = left.filter(|_| !events.is_empty());
                 let executed = executed(target, answer, false, events);
                 Ok(Round::Answered(Executed { after, ..executed }))
             }

@@ -17,7 +17,7 @@ const DRAW: &str = "select nextval('order_number') from generate_series(1, $1)";
 #[derive(Default)]
 pub(crate) struct Numbers {
     waiting: AtomicI64,
-    /// Drawn for who waits; who went away leaves theirs to the next.
+    /// Drawn for those who wait.
     drawn: Mutex<VecDeque<i64>>,
 }
 
@@ -38,24 +38,27 @@ impl Drop for Waiting<'_> {
 }
 
 impl Numbers {
-    /// The next number, within [`limits::MAX_POOL_WAIT`]. Whoever comes first draws for all who have come by then, at
-    /// most [`limits::MAX_NUMBERS_DRAWN`].
+    /// The next number. Whoever comes first draws for all who have come by then, at most [`limits::MAX_NUMBERS_DRAWN`].
+    /// Waits at most [`limits::MAX_POOL_WAIT`] for those before it and as long for a connection.
     pub(crate) async fn next(&self, connections: &Connections) -> Result<OrderNumber, sqlx::Error> {
-        let _waiting = Waiting::count(&self.waiting);
-        let drawn = async {
-            let mut drawn = self.drawn.lock().await;
-            if drawn.is_empty() {
-                let mut connection = connections.take(limits::MAX_POOL_WAIT).await?;
-                let wanted = self.waiting.load(Ordering::Relaxed);
-                let numbers = sqlx::query_scalar(DRAW)
-                    .bind(wanted.clamp(1, limits::MAX_NUMBERS_DRAWN))
-                    .fetch_all(&mut *connection)
-                    .await;
-                drawn.extend(connection.finish::<Vec<i64>, _>(numbers)?);
-            }
-            drawn.pop_front().map(OrderNumber).ok_or(sqlx::Error::RowNotFound)
-        };
-        let drawn = tokio::time::timeout(limits::MAX_POOL_WAIT, drawn).await;
-        drawn.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+        let waiting = Waiting::count(&self.waiting);
+        let turn = tokio::time::timeout(limits::MAX_POOL_WAIT, self.drawn.lock()).await;
+        let mut drawn = turn.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        if drawn.is_empty() {
+            let mut connection = connections.take(limits::MAX_POOL_WAIT).await?;
+            let wanted = self.waiting.load(Ordering::Relaxed);
+            let numbers = sqlx::query_scalar(DRAW)
+                .bind(wanted.clamp(1, limits::MAX_NUMBERS_DRAWN))
+                .fetch_all(&mut *connection)
+                .await;
+            drawn.extend(connection.finish::<Vec<i64>, _>(numbers)?);
+        }
+        let number = drawn.pop_front();
+        drop(waiting);
+        // Those that they were drawn for went away; an order that is placed tomorrow has a number of tomorrow.
+        if self.waiting.load(Ordering::Relaxed) == 0 {
+            drawn.clear();
+        }
+        number.map(OrderNumber).ok_or(sqlx::Error::RowNotFound)
     }
 }

@@ -27,11 +27,11 @@ pub const STALE: &str = "STALE";
 pub const PARKED: &str = "PARKED";
 
 /// Why a fault of ours happened: for the log, never for callers.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Causes(pub(super) String);
 
 /// An error with its code, as GraphQL will show it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Refused {
     code: &'static str,
     message: String,

@@ -86,7 +86,8 @@ struct Selected<'a> {
 }
 
 impl<'a> Selected<'a> {
-    /// `None` where a key is there twice: then what it is asked for has to be merged, which the engine knows how to.
+    /// `None` where a key is there twice and has fields of its own: they have to be merged, which the engine knows how
+    /// to.
     fn of<T: ContainerType>(ctx: &ContextSelectionSet<'a>) -> Option<Selected<'a>> {
         let expected = ctx.item.node.items.len();
         let mut selected = Selected {
@@ -99,9 +100,14 @@ impl<'a> Selected<'a> {
     fn add<T: ContainerType>(&mut self, ctx: &ContextSelectionSet<'a>, set: &'a SelectionSet) -> bool {
         set.items.iter().all(|item| match &item.node {
             Selection::Field(field) => {
+                let key = &field.node.response_key().node;
+                let known = self.object.get_index_of(key);
+                if let Some(first) = known.and_then(|place| self.fields.get(place)) {
+                    return is_same_leaf(&first.node, &field.node);
+                }
                 self.fields.push(field);
-                let key = field.node.response_key().node.clone();
-                self.object.insert(key, Value::Null).is_none()
+                self.object.insert(key.clone(), Value::Null);
+                true
             }
             Selection::InlineFragment(inline) => {
                 let on = inline.node.type_condition.as_ref().map(|on| &on.node.on.node);
@@ -143,6 +149,12 @@ impl<'a> Selected<'a> {
         }
         Ok(Value::Object(self.object))
     }
+}
+
+/// Whether two fields of one key are the same, as `id` is in a document and in its fragment.
+fn is_same_leaf(one: &Field, other: &Field) -> bool {
+    let is_bare = |field: &Field| field.arguments.is_empty() && field.selection_set.node.items.is_empty();
+    one.name.node == other.name.node && is_bare(one) && is_bare(other)
 }
 
 /// Whether a fragment on a type is about an object.

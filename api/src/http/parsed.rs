@@ -9,23 +9,25 @@ use std::cell::RefCell;
 use async_graphql::{Request, parser::types::ExecutableDocument};
 use quick_cache::{Weighter, unsync::Cache};
 
-/// Text that each thread keeps the documents of, in bytes; a document takes some twenty times its text.
-const MAX_KEPT: u64 = 256 * 1024;
+/// Memory that each thread keeps documents in, in bytes: about sixty of the usual length.
+const MAX_KEPT: u64 = 8 << 20;
+/// What a document takes for each byte of its text at most, which is where it has nothing but names of one letter.
+const BYTES_A_BYTE: u64 = 110;
 /// A text of the usual length, in bytes.
-const USUAL: usize = 1024;
+const USUAL: u64 = 1_200;
 
 #[derive(Clone)]
-struct Length;
+struct Memory;
 
-impl Weighter<String, ExecutableDocument> for Length {
+impl Weighter<String, ExecutableDocument> for Memory {
     fn weight(&self, text: &String, _: &ExecutableDocument) -> u64 {
-        text.len().max(1) as u64
+        (text.len() as u64 + 1) * BYTES_A_BYTE
     }
 }
 
 thread_local! {
-    static KEPT: RefCell<Cache<String, ExecutableDocument, Length>> = RefCell::new(
-        Cache::with_weighter(MAX_KEPT as usize / USUAL, MAX_KEPT, Length),
+    static KEPT: RefCell<Cache<String, ExecutableDocument, Memory>> = RefCell::new(
+        Cache::with_weighter((MAX_KEPT / BYTES_A_BYTE / USUAL) as usize, MAX_KEPT, Memory),
     );
 }
 

@@ -29,7 +29,8 @@ pub(super) enum Source {
 /// The states right after a command, and the document of that moment where more than states is asked for.
 pub(super) struct States {
     view: Arc<OrderView>,
-    document: OnceCell<Arc<OrderView>>,
+    /// Looked for once: each field that failed by itself would wait as long as the first.
+    document: OnceCell<Result<Arc<OrderView>, Refused>>,
 }
 
 /// What a field of states and sums is read from.
@@ -108,7 +109,7 @@ impl Order {
         }
     }
 
-    /// The document. A list reads all of its documents at once where it sees that they are asked for; should it not have
+    /// The document; after a command, as the command left it. A list reads all of its documents at once where it sees that they are asked for; should it not have
     /// seen it, this one is read by itself.
     pub(in crate::graphql) async fn view(&self, ctx: &Context<'_>) -> Result<Arc<OrderView>, Refused> {
         match &self.0 {
@@ -123,11 +124,9 @@ impl Order {
                         .pop();
                     view.ok_or_else(|| Refused::not_found(id))
                 };
-                let document = states.document.get_or_try_init(read).await;
+                let document = states.document.get_or_init(read).await.clone();
                 // The command is in the log, whatever stands in the way of reading.
-                document
-                    .cloned()
-                    .map_err(|refused| refused.although_done(position))
+                document.map_err(|refused| refused.although_done(position))
             }
             Source::Summary(row) => {
                 let mut found = OrderView::find(services(ctx)?, &[row.id]).await?;

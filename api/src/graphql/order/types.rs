@@ -264,7 +264,7 @@ impl Order {
 
     /// Something personal in it can no longer be read, because the person is forgotten.
     async fn forgotten(&self, ctx: &Context<'_>) -> Result<Option<bool>> {
-        self.state(ctx, |view, _| Some(view.is_forgotten())).await
+        Ok(Some(self.view(ctx).await?.is_forgotten()))
     }
 
     /// Where the goods go.

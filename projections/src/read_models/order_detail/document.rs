@@ -211,7 +211,8 @@ impl OrderDetail {
             )
         };
         let shipment = |(number, state): (&u16, &Arc<Shipment>)| {
-            let state = Shipment::clone(state);
+            let mut state = Shipment::clone(state);
+            state.scans.clear();
             (
                 *number,
                 ShipmentDetail {
@@ -229,7 +230,10 @@ impl OrderDetail {
                 origin: Origin::Live,
                 times: Times::default(),
                 cancel_reason: None,
-                order: Order::clone(&case.order),
+                order: Order {
+                    idle: None,
+                    ..Order::clone(&case.order)
+                },
                 returns: BTreeMap::new(),
                 flagged_at: Vec::new(),
                 payments: payments
