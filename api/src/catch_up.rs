@@ -4,8 +4,9 @@ use docket_event_store::Store;
 use docket_projections::{Projections, ProjectionsConfig, StartError, WaitError};
 use std::time::{Duration, Instant};
 
-/// How long the read models may take to reach the log's heads: a log of some 10 million events.
-const MAX_CATCH_UP: Duration = Duration::from_secs(600);
+/// How long the read models may stand still on their way to the log's heads: several times what a dead process's leases
+/// hold. However long the log is, whoever moves gets there.
+const MAX_STILL: Duration = Duration::from_secs(120);
 
 /// Why the read models are not where the log ends.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +22,7 @@ pub enum CatchUpError {
 /// Feeds every read model until it is where the log ends now. Partitions that a server feeds are waited for.
 ///
 /// # Errors
-/// When a read model does not belong to this log, stands still, or takes longer than ten minutes.
+/// When a read model does not belong to this log, or stands still.
 pub(crate) async fn catch_up(store: &Store) -> Result<(), CatchUpError> {
     let projections = Projections::start(store.clone(), ProjectionsConfig::default()).await?;
     let reached = reach_heads(&projections).await;
@@ -33,14 +34,28 @@ pub(crate) async fn catch_up(store: &Store) -> Result<(), CatchUpError> {
 /// takes.
 ///
 /// # Errors
-/// When a read model stands still, or takes longer than ten minutes.
+/// When a read model stands still.
 pub(crate) async fn reach_heads(projections: &Projections) -> Result<(), CatchUpError> {
-    let deadline = Instant::now() + MAX_CATCH_UP;
+    let (mut last, mut since) = (None, Instant::now());
     loop {
-        match projections.caught_up().await {
+        let error = match projections.caught_up().await {
             Ok(()) => return Ok(()),
-            Err(error @ WaitError::Stale { stopped: None, .. }) if Instant::now() < deadline => drop(error),
-            Err(error) => return Err(CatchUpError::Behind(error)),
+            Err(error) => error,
+        };
+        let now = match &error {
+            WaitError::Stale {
+                projection,
+                partition,
+                reached,
+                stopped: None,
+                ..
+            } => Some((*projection, *partition, *reached)),
+            _ => return Err(CatchUpError::Behind(error)),
+        };
+        if now != last {
+            (last, since) = (now, Instant::now());
+        } else if since.elapsed() > MAX_STILL {
+            return Err(CatchUpError::Behind(error));
         }
     }
 }

@@ -40,6 +40,16 @@ async fn fields_that_wait_for_the_database_keep_their_place() {
             r#"{{"bad":null,"a":"Query","order":{{"version":2,"status":"DRAFT","number":null,"id":"{id}"}}}}"#
         )
     );
+    // What is asked for in several places is one answer: the same leaf, and the fields of an object from all of them.
+    let query = "query($id: ID!) { order(id: $id) { id ...g totals { grand { amountMinor } }
+        ... on Node { id } ... on Customer { id } other: id lines { sku } lines { line sku } } }
+        fragment g on Order { id totals { grand { currency } shipping { amountMinor } } }";
+    assert_eq!(
+        text(&desk, query, json!({"id": id})).await,
+        format!(
+            r#"{{"order":{{"id":"{id}","totals":{{"grand":{{"currency":"EUR","amountMinor":"2000"}},"shipping":{{"amountMinor":"0"}}}},"other":"{id}","lines":[{{"sku":"tea","line":1}}]}}}}"#
+        )
+    );
     // In the answer of a mutation, too: the order is read after the rest is known.
     let query = "mutation($input: SetLineQuantityInput!) { setLineQuantity(input: $input) {
         order { version id } version userErrors { code } } }";

@@ -54,7 +54,7 @@ async fn a_checkpoint_of_another_history_is_refused() {
         ),
         "{error}"
     );
-    assert!(error.to_string().contains("rebuild"), "{error}");
+    assert!(error.to_string().contains("docs/operations.md"), "{error}");
 }
 
 #[tokio::test]

@@ -245,10 +245,11 @@ impl Followed {
 impl Drop for Followed {
     fn drop(&mut self) {
         let mut followed = self.reader.hub.followed();
-        // This one's own receiver is still there.
+        // Given up under the lock: of two who leave at once, the second sees that it is the last.
+        self.live = broadcast::channel(1).1;
         if followed
             .get(&self.recipient)
-            .is_some_and(|sender| sender.receiver_count() <= 1)
+            .is_some_and(|sender| sender.receiver_count() == 0)
         {
             followed.remove(&self.recipient);
         }
