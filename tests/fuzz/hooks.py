@@ -23,6 +23,7 @@ graphql.scalar("Currency", often(st.sampled_from(["EUR", "USD", "JPY", "KWD"])))
 graphql.scalar("CountryCode", often(st.sampled_from(["AT", "DE", "JP", "US", "KW"])))
 graphql.scalar("UUID", often(ORDERS))
 graphql.scalar("DateTime", often(st.datetimes().map(lambda at: at.isoformat() + "Z")))
+graphql.scalar("NaiveDate", often(st.dates().map(str)))
 
 
 @schemathesis.check
