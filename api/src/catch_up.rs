@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// How long the read models may stand still on their way to the log's heads: several times what a dead process's leases
 /// hold. However long the log is, whoever moves gets there.
-const MAX_STILL: Duration = Duration::from_secs(120);
+pub(crate) const MAX_STILL: Duration = Duration::from_secs(120);
 
 /// Why the read models are not where the log ends.
 #[derive(Debug, thiserror::Error)]

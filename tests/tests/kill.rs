@@ -2,7 +2,7 @@
 //! its key until it is answered has every step done, and none twice.
 
 use docket_domain::Role;
-use docket_tests::server::{Client, Server, embedded, life, mutation, on, signal, token, verb};
+use docket_tests::server::{Client, SERVE, Server, embedded, life, mutation, on, signal, token, verb};
 use docket_tests::{Seed, TestDatabase, database};
 use serde_json::Value;
 use std::path::Path;
@@ -165,13 +165,7 @@ async fn who_is_told_to_stop_while_it_waits_for_its_database_stops() {
     let db = database().await;
     let mut waiting = on(&db)
         .env("DATABASE_URL", url)
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--metrics-listen",
-            "127.0.0.1:0",
-        ])
+        .args(SERVE)
         .kill_on_drop(true)
         .spawn()
         .unwrap();
@@ -198,14 +192,8 @@ async fn the_demo_waits_for_the_leases_of_a_killed_server() {
     .await
     .unwrap();
     let mut demo = on(&db)
-        .args([
-            "serve",
-            "--demo",
-            "--listen",
-            "127.0.0.1:0",
-            "--metrics-listen",
-            "127.0.0.1:0",
-        ])
+        .args(SERVE)
+        .arg("--demo")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

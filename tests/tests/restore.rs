@@ -3,7 +3,7 @@
 //! answered after it is refused instead of believed. Tables that do not belong together do not start.
 
 use docket_domain::Role;
-use docket_tests::server::{Client, Server, life, on, token, verb};
+use docket_tests::server::{Client, SERVE, Server, life, on, token, verb};
 use docket_tests::{Scratch, TestDatabase, database, empty_database, eventually, scratch};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -155,14 +155,7 @@ async fn verified(db: &TestDatabase) -> String {
 
 /// Why `serve` does not start.
 async fn refusal(db: &TestDatabase) -> String {
-    let serve = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--metrics-listen",
-        "127.0.0.1:0",
-    ];
-    let output = verb(on(db), &serve).await;
+    let output = verb(on(db), &SERVE).await;
     assert!(!output.status.success(), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
 }

@@ -1,7 +1,7 @@
 //! TLS at the door: what is agreed on, a certificate that changes while connections live, and clients that come to none.
 
 use docket_domain::Role;
-use docket_tests::server::{Ask, Reply, Server, deadline, on, signal, token};
+use docket_tests::server::{Ask, Reply, SERVE, Server, deadline, on, signal, token, verb};
 use docket_tests::{TestDatabase, database, eventually};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -260,14 +260,7 @@ async fn half_of_the_files_and_files_that_do_not_fit_end_the_start() {
                 command.env(format!("DOCKET_SERVER__TLS__{name}"), path);
             }
         }
-        let args = [
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--metrics-listen",
-            "127.0.0.1:0",
-        ];
-        let ended = docket_tests::server::verb(command, &args).await;
+        let ended = verb(command, &SERVE).await;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(!ended.status.success() && said.contains(says), "{says}: {said}");
     }

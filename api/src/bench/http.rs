@@ -2,7 +2,7 @@
 //! measured as a user sees it, with a token, with every limit on and with every read model fed.
 
 use super::{BenchError, database::BenchDatabase};
-use crate::auth;
+use crate::{auth, catch_up::MAX_STILL};
 use docket_domain::Role;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -25,8 +25,6 @@ use tokio::{
 
 /// How long the server may take to come up, an index on a large database included.
 const MAX_START: Duration = Duration::from_secs(60);
-/// How long the read models of a shop may stand still on their way to its log's end.
-const MAX_STILL: Duration = Duration::from_secs(120);
 /// How long one answer may take.
 const MAX_ANSWER: Duration = Duration::from_secs(30);
 /// How long a token of the bench holds.

@@ -58,14 +58,13 @@ impl Answer {
                 executed.after.as_ref().filter(|after| after.case.is_whole())
             {
                 let detail = OrderDetail::of_states(id, position, *version, case);
-                let view = OrderView::open_all(services, vec![detail]).await?.pop();
-                return Ok(view.map(Order::of_states));
+                let view = OrderView::unsealed(services, detail).await?;
+                return Ok(Some(Order::of_states(view)));
             }
-            let detail = load(&services.store, id, Until::AtLeast(position.offset)).await?;
-            let view = OrderView::open_all(services, detail.into_iter().collect())
-                .await?
-                .pop();
-            Ok::<_, Refused>(view.map(Order::of))
+            match load(&services.store, id, Until::AtLeast(position.offset)).await? {
+                Some(detail) => Ok(Some(Order::of(OrderView::unsealed(services, detail).await?))),
+                None => Ok::<_, Refused>(None),
+            }
         };
         let order = self.order.get_or_try_init(read).await;
         // Whatever stands in the way of reading, the command is in the log: a caller who were told that nothing was done

@@ -22,6 +22,12 @@ pub struct Plain<T>(pub T);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainList<T>(Vec<T>);
 
+impl<T> Default for PlainList<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
 impl<T> FromIterator<T> for PlainList<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
         Self(items.into_iter().collect())
@@ -164,6 +170,7 @@ fn applies<T: ContainerType>(ctx: &ContextSelectionSet<'_>, on: Option<&Name>) -
     on.is_none_or(|on| *on == *name || interfaces().is_some_and(|all| all.contains(on.as_str())))
 }
 
+/// Whether the schema lets a field be null.
 fn can_be_null<T: ContainerType>(ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> bool {
     let object = ctx.schema_env.registry.types.get(&*T::type_name());
     let field = object.and_then(|object| object.field_by_name(&field.node.name.node));

@@ -45,6 +45,15 @@ pub struct Server {
     log: PathBuf,
 }
 
+/// The verb, on whatever ports are free.
+pub const SERVE: [&str; 5] = [
+    "serve",
+    "--listen",
+    "127.0.0.1:0",
+    "--metrics-listen",
+    "127.0.0.1:0",
+];
+
 impl Server {
     /// Serves a database that is there.
     pub async fn start(db: &TestDatabase) -> Server {
@@ -64,13 +73,7 @@ impl Server {
         fs::create_dir_all(&run).expect("the run's folder can be made");
         let log = run.join(format!("serve-{}-{number}.log", std::process::id()));
         let mut child = command
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--metrics-listen",
-                "127.0.0.1:0",
-            ])
+            .args(SERVE)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).expect("the server's log can be written"))

@@ -9,7 +9,7 @@ use docket_tests::{
     eventually,
     identity_provider::{IdentityProvider, SigningKey, claims},
     scratch,
-    server::{Server, on, verb},
+    server::{SERVE, Server, on, verb},
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -210,17 +210,7 @@ async fn half_a_configuration_does_not_start() {
         for (name, value) in variables {
             command.env(format!("DOCKET_AUTH__{name}"), value);
         }
-        let ended = verb(
-            command,
-            &[
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--metrics-listen",
-                "127.0.0.1:0",
-            ],
-        )
-        .await;
+        let ended = verb(command, &SERVE).await;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(!ended.status.success() && said.contains(what), "{what}: {said}");
     }

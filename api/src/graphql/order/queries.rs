@@ -229,9 +229,10 @@ impl OrderQueries {
                     let _one_of_few = services.turn_to_fold().await?;
                     load(&services.store, order, until).await?
                 };
-                OrderView::open_all(services, detail.into_iter().collect())
-                    .await?
-                    .pop()
+                match detail {
+                    Some(detail) => Some(OrderView::unsealed(services, detail).await?),
+                    None => None,
+                }
             }
         };
         let order = view.filter(|view| view.is_for(actor)).map(Order::of);

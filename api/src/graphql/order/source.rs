@@ -109,8 +109,8 @@ impl Order {
         }
     }
 
-    /// The document; after a command, as the command left it. A list reads all of its documents at once where it sees that they are asked for; should it not have
-    /// seen it, this one is read by itself.
+    /// The document; after a command, as the command left it. A list reads all of its documents at once where it sees that
+    /// they are asked for; should it not have seen it, this one is read by itself.
     pub(in crate::graphql) async fn view(&self, ctx: &Context<'_>) -> Result<Arc<OrderView>, Refused> {
         match &self.0 {
             Source::Document(view) => Ok(Arc::clone(view)),
@@ -119,10 +119,8 @@ impl Order {
                 let OrderDetail { id, position, .. } = states.view.detail;
                 let read = || async move {
                     let detail = load(&services.store, id, Until::Offset(position.offset)).await?;
-                    let view = OrderView::open_all(services, detail.into_iter().collect())
-                        .await?
-                        .pop();
-                    view.ok_or_else(|| Refused::not_found(id))
+                    let detail = detail.ok_or_else(|| Refused::not_found(id))?;
+                    OrderView::unsealed(services, detail).await
                 };
                 let document = states.document.get_or_init(read).await.clone();
                 // The command is in the log, whatever stands in the way of reading.

@@ -20,25 +20,14 @@ pub struct OrderView {
 }
 
 impl OrderView {
-    /// Opens documents: one statement at most, however many they are.
-    pub(in crate::graphql) async fn open_all(
+    /// A document with its keys: one statement at most.
+    pub(in crate::graphql) async fn unsealed(
         services: &Services,
-        details: Vec<OrderDetail>,
-    ) -> Result<Vec<Arc<OrderView>>, Refused> {
-        let sealed = details.iter().flat_map(sealed_values);
-        let opener = services.store.vault().opener(sealed).await?;
-        Ok(OrderView::with(details, opener))
-    }
-
-    fn with(details: Vec<OrderDetail>, opener: Opener) -> Vec<Arc<OrderView>> {
+        detail: OrderDetail,
+    ) -> Result<Arc<OrderView>, Refused> {
+        let opener = services.store.vault().opener(sealed_values(&detail)).await?;
         let opener = Arc::new(opener);
-        let view = |detail| {
-            Arc::new(OrderView {
-                detail,
-                opener: Arc::clone(&opener),
-            })
-        };
-        details.into_iter().map(view).collect()
+        Ok(Arc::new(OrderView { detail, opener }))
     }
 
     /// The documents of some orders as the read model has them: one statement for all, one more at most for keys.
@@ -56,8 +45,12 @@ impl OrderView {
         };
         let read = read.await;
         let (details, opener) = connection.finish(read)?;
-        let views = OrderView::with(details, opener);
-        Ok(views.into_iter().map(|view| (view.detail.id, view)).collect())
+        let opener = Arc::new(opener);
+        let view = |detail: OrderDetail| {
+            let (id, opener) = (detail.id, Arc::clone(&opener));
+            (id, Arc::new(OrderView { detail, opener }))
+        };
+        Ok(details.into_iter().map(view).collect())
     }
 
     /// The clear value, where there is one and its key is there.

@@ -204,36 +204,28 @@ impl Payment {
 
     /// Its captures, by number.
     async fn captures(&self) -> PlainList<Capture> {
-        let detail = self.detail().into_iter();
-        let captures = detail.flat_map(|detail| {
-            detail.state.captures.iter().map(move |(number, state)| {
-                Capture::of(
-                    self.payment_id(),
-                    *number,
-                    state,
-                    detail.captures.get(number),
-                    self.currency,
-                )
+        let Some(detail) = self.detail() else {
+            return PlainList::default();
+        };
+        let captures = detail.state.captures.iter();
+        let id = self.payment_id();
+        captures
+            .map(|(number, state)| {
+                Capture::of(id, *number, state, detail.captures.get(number), self.currency)
             })
-        });
-        captures.collect()
+            .collect()
     }
 
     /// Its refunds, by number.
     async fn refunds(&self) -> PlainList<Refund> {
-        let detail = self.detail().into_iter();
-        let refunds = detail.flat_map(|detail| {
-            detail.state.refunds.iter().map(move |(number, state)| {
-                Refund::of(
-                    self.payment_id(),
-                    *number,
-                    state,
-                    detail.refunds.get(number),
-                    self.currency,
-                )
-            })
-        });
-        refunds.collect()
+        let Some(detail) = self.detail() else {
+            return PlainList::default();
+        };
+        let refunds = detail.state.refunds.iter();
+        let id = self.payment_id();
+        refunds
+            .map(|(number, state)| Refund::of(id, *number, state, detail.refunds.get(number), self.currency))
+            .collect()
     }
 
     /// Its disputes, by the gateway's names for them.

@@ -206,11 +206,12 @@ impl Shipment {
 
     /// Its parcels, by number.
     async fn parcels(&self) -> PlainList<Parcel> {
-        let detail = self.detail().into_iter();
-        let parcels =
-            detail.flat_map(|detail| detail.state.parcels.iter().map(move |parcel| (detail, parcel)));
+        let Some(detail) = self.detail() else {
+            return PlainList::default();
+        };
+        let parcels = detail.state.parcels.iter();
         parcels
-            .map(|(detail, parcel)| Parcel::of(&self.view, detail, parcel))
+            .map(|parcel| Parcel::of(&self.view, detail, parcel))
             .collect()
     }
 
