@@ -179,33 +179,23 @@ pub(crate) fn changes(columns: impl IntoIterator<Item = impl AsRef<str>>) -> Str
 /// A read model that is one table with a row for each order; the first column is the order's id.
 pub fn one_table(generation: Generation, table: &str, columns: &[Column]) -> ProjectorSql {
     let table = generation.table(table);
-    let list = |form: &dyn Fn(&str, &str) -> String| {
-        columns
-            .iter()
-            .map(|(name, kind)| form(name, kind))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
     let names = names(columns.iter().map(|(name, _)| name));
-    let read = list(&|name, kind| {
-        if kind == "json" {
-            format!("\"{name}\"::text")
-        } else {
-            format!("\"{name}\"")
-        }
-    });
     let arguments: Vec<String> = (FIRST_ARGUMENT..)
         .zip(columns)
         .map(|(number, (_, kind))| format!("${number}::{}[]", if *kind == "json" { "text" } else { kind }))
         .collect();
-    let values = list(&|name, kind| format!("r.\"{name}\"{}", if kind == "json" { "::json" } else { "" }));
+    let values: Vec<String> = columns
+        .iter()
+        .map(|(name, kind)| format!("r.\"{name}\"{}", if *kind == "json" { "::json" } else { "" }))
+        .collect();
     let insert = format!(
-        "insert into {table} ({names}) select {values} from moved, unnest({}) r ({names}) order by r.order_id \
+        "insert into {table} ({names}) select {} from moved, unnest({}) r ({names}) order by r.order_id \
          on conflict (order_id) do update set {}",
+        values.join(", "),
         arguments.join(", "),
         changes(columns.iter().map(|(name, _)| name))
     );
-    let load = AssertSqlSafe(format!("select {read} from {table} where order_id = any ($1)")).into_sql_str();
+    let load = AssertSqlSafe(format!("select {names} from {table} where order_id = any ($1)")).into_sql_str();
     ProjectorSql {
         rows: vec![load.clone()],
         load,

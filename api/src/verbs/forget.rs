@@ -18,7 +18,7 @@ use docket_domain::{
 use docket_event_store::{
     ExecuteError, FeedError, Origin, PersonalError, Request, RequestHash, Store, command_id,
 };
-use docket_projections::read_models::order_summary::{self, Filter, PageError, Sort, SortField};
+use docket_projections::read_models::order_summary::{self, Filter, PageError, Part, Sort, SortField};
 use serde_json::json;
 use std::{error::Error, process::ExitCode};
 
@@ -165,7 +165,12 @@ async fn orders_of(store: &Store, customer: &CustomerId) -> Result<Vec<OrderId>,
     };
     let (mut orders, mut after) = (Vec::new(), None);
     loop {
-        let page = order_summary::page(store.pool(), &filter, sort, after.as_ref(), PAGE, false).await?;
+        let part = Part {
+            from: after.as_ref(),
+            limit: PAGE,
+            backward: false,
+        };
+        let page = order_summary::page(store.pool(), &filter, sort, part).await?;
         orders.extend(page.rows.iter().map(|row| row.id));
         match page.rows.last() {
             Some(last) if page.has_more => after = Some(last.keyset(sort.field)),

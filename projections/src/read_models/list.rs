@@ -176,4 +176,4 @@ pub(crate) fn push_equal(query: &mut QueryBuilder<Postgres>, column: &str, value
 }
 
 /// Seconds of the years 1 to 9999: what both sides can hold. A forged cursor may say anything.
-const STORABLE: Range<i64> = -62_135_596_800..253_402_300_800;
+pub(crate) const STORABLE: Range<i64> = -62_135_596_800..253_402_300_800;

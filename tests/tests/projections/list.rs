@@ -2,19 +2,39 @@
 
 use crate::shop::{draft, empty_database, open, order_in, place, start};
 use docket_domain::{CustomerId, order::OrderStatus};
-use docket_projections::read_models::order_summary::{Filter, Keyset, PageError, Sort, SortField, page};
+use docket_projections::read_models::order_summary::{
+    Filter, Keyset, PageError, Part, Sort, SortField, page, page_of_documents,
+};
 use sqlx::PgPool;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// All ids by pages of two, forward or backward.
+fn two(from: Option<&Keyset>, backward: bool) -> Part<'_> {
+    Part {
+        from,
+        limit: 2,
+        backward,
+    }
+}
+
+/// All ids by pages of two, forward or backward; pages with documents are the same.
 async fn walk(pool: &PgPool, filter: &Filter, sort: Sort, backward: bool) -> Vec<Uuid> {
     let mut all: Vec<Uuid> = Vec::new();
     let mut from = None;
     loop {
-        let part = page(pool, filter, sort, from.as_ref(), 2, backward)
-            .await
-            .unwrap();
+        let two = two(from.as_ref(), backward);
+        let part = page(pool, filter, sort, two).await.unwrap();
+        let listed = page_of_documents(pool, filter, sort, two).await.unwrap();
+        assert_eq!(listed.has_more, part.has_more);
+        assert_eq!(listed.rows.len(), part.rows.len());
+        for (listed, row) in listed.rows.iter().zip(&part.rows) {
+            assert_eq!(listed.keyset, row.keyset(sort.field));
+            assert_eq!(listed.newest, row.position);
+            assert!(listed.is_whole());
+            let detail = listed.detail.as_ref().unwrap();
+            assert_eq!((detail.id, detail.position), (row.id, row.position));
+            assert_eq!((detail.version, detail.totals()), (row.version, row.totals));
+        }
         let ids = part.rows.iter().map(|row| row.id.0);
         if backward {
             all.splice(0..0, ids);
@@ -125,13 +145,13 @@ async fn pages_cover_every_sort_once_in_both_directions() {
         value: Some(i64::MAX),
         id: Uuid::nil(),
     };
-    let refused = page(pool, &everything, Sort::default(), Some(&forged), 2, false).await;
+    let refused = page(pool, &everything, Sort::default(), two(Some(&forged), false)).await;
     assert!(matches!(refused, Err(PageError::BadKeyset)), "{refused:?}");
     let by_number = Sort {
         field: SortField::Number,
         descending: true,
     };
-    let refused = page(pool, &everything, by_number, Some(&forged), 2, false).await;
+    let refused = page(pool, &everything, by_number, two(Some(&forged), false)).await;
     assert!(matches!(refused, Err(PageError::OtherSort)), "{refused:?}");
     projections.stop().await;
 }

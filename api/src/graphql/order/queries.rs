@@ -5,9 +5,10 @@ use chrono::{DateTime, Datelike as _, Utc};
 use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
 use docket_projections::read_models::{
+    list::Page,
     order_detail,
     order_search::{self, Terms},
-    order_summary::{self, Filter, OrderSummary, PageError, Sort},
+    order_summary::{self, Filter, Keyset, Listed, OrderSummary, PageError, Part, Sort},
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,7 +17,7 @@ use super::{
     load::{Until, load},
     parts::{FulfillmentStatus, OrderPaymentStatus, OrderStatus},
     source::{Order, SUMMARY_FIELDS},
-    view::{OrderView, only_customer},
+    view::{self, OrderView, only_customer},
 };
 use crate::graphql::{
     Services, actor, cursor,
@@ -292,37 +293,80 @@ pub(in crate::graphql) async fn list(
     let is_personal = filter.search.as_ref().is_some_and(Terms::is_personal);
     read_models.extend(is_personal.then_some(order_search::NAME));
     position::wait(ctx, &read_models, min_position.as_deref()).await?;
-    let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
-    let page = order_summary::page(
-        &mut *connection,
-        &filter,
-        sort,
-        window.from.as_ref(),
-        window.limit,
-        window.backward,
-    );
-    let page = page.await;
-    let page = connection.finish(page).map_err(Refused::from)?;
-    let cursors = page
-        .rows
-        .iter()
-        .map(|row| cursor::of_keyset(&row.keyset(sort.field)))
-        .collect::<Vec<_>>();
-    let orders = nodes(services, page.rows, with_details).await?;
-    let edges = cursors
-        .into_iter()
-        .zip(orders)
-        .map(|(cursor, node)| OrderEdge {
-            cursor,
-            node: Plain(node),
-        })
-        .collect();
+    let part = Part {
+        from: window.from.as_ref(),
+        limit: window.limit,
+        backward: window.backward,
+    };
+    let whole = if with_details {
+        whole_page(services, &filter, sort, part).await?
+    } else {
+        None
+    };
+    let page = match whole {
+        Some(page) => page,
+        None => page(services, &filter, sort, part, with_details).await?,
+    };
+    let edge = |(place, node): (Keyset, Order)| OrderEdge {
+        cursor: cursor::of_keyset(&place),
+        node: Plain(node),
+    };
+    let edges = page.rows.into_iter().map(edge).collect();
     Ok(Some(connection::connection(
         edges,
         &window,
         page.has_more,
         filter,
     )))
+}
+
+/// A page of orders with their documents, by one statement and one for keys. `None` where a document is older than the row
+/// that stands for it, as the two are folded apart: who saw the row has to wait for the document.
+async fn whole_page(
+    services: &Services,
+    filter: &Filter,
+    sort: Sort,
+    part: Part<'_>,
+) -> Result<Option<Page<(Keyset, Order)>>, Refused> {
+    let mut connection = services.store.query_connection().await?;
+    let read = async {
+        let page = order_summary::page_of_documents(&mut *connection, filter, sort, part).await?;
+        if !page.rows.iter().all(Listed::is_whole) {
+            return Ok(None);
+        }
+        let (mut places, mut details) = (Vec::new(), Vec::new());
+        for listed in page.rows {
+            places.push(listed.keyset);
+            details.extend(listed.detail);
+        }
+        let opener = view::opener(services, &mut connection, &details).await?;
+        let orders = OrderView::all(details, opener).map(Order::of);
+        Ok::<_, Refused>(Some(Page {
+            rows: places.into_iter().zip(orders).collect(),
+            has_more: page.has_more,
+        }))
+    };
+    let read = read.await;
+    connection.finish(read)
+}
+
+/// A page of orders, with documents that are not older than their rows where they are asked for.
+async fn page(
+    services: &Services,
+    filter: &Filter,
+    sort: Sort,
+    part: Part<'_>,
+    with_details: bool,
+) -> Result<Page<(Keyset, Order)>, Refused> {
+    let mut connection = services.store.query_connection().await?;
+    let page = order_summary::page(&mut *connection, filter, sort, part).await;
+    let page = connection.finish(page)?;
+    let places: Vec<Keyset> = page.rows.iter().map(|row| row.keyset(sort.field)).collect();
+    let orders = nodes(services, page.rows, with_details).await?;
+    Ok(Page {
+        rows: places.into_iter().zip(orders).collect(),
+        has_more: page.has_more,
+    })
 }
 
 /// Whether a list's orders are asked for anything that a summary does not have.

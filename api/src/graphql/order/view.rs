@@ -9,6 +9,7 @@ use docket_domain::{Actor, OrderId, Personal, Role, SealedValue, access};
 use docket_event_store::Opener;
 use docket_projections::read_models::order_detail::{self, OrderDetail};
 use serde::de::DeserializeOwned;
+use sqlx::PgConnection;
 
 use crate::graphql::{Services, error::Refused};
 
@@ -38,19 +39,21 @@ impl OrderView {
         let mut connection = services.store.query_connection().await?;
         let read = async {
             let details = order_detail::find(&mut *connection, orders).await?;
-            let sealed = details.iter().flat_map(sealed_values);
-            let vault = services.store.vault();
-            let opener = vault.opener_over(&mut *connection, sealed).await?;
-            Ok::<_, Refused>((details, opener))
+            let opener = opener(services, &mut *connection, &details).await?;
+            Ok::<_, Refused>(OrderView::all(details, opener))
         };
         let read = read.await;
-        let (details, opener) = connection.finish(read)?;
+        let views = connection.finish(read)?;
+        Ok(views.map(|view| (view.detail.id, view)).collect())
+    }
+
+    /// Documents that share what opens them.
+    pub(super) fn all(details: Vec<OrderDetail>, opener: Opener) -> impl Iterator<Item = Arc<OrderView>> {
         let opener = Arc::new(opener);
-        let view = |detail: OrderDetail| {
-            let (id, opener) = (detail.id, Arc::clone(&opener));
-            (id, Arc::new(OrderView { detail, opener }))
-        };
-        Ok(details.into_iter().map(view).collect())
+        details.into_iter().map(move |detail| {
+            let opener = Arc::clone(&opener);
+            Arc::new(OrderView { detail, opener })
+        })
     }
 
     /// The clear value, where there is one and its key is there.
@@ -71,6 +74,16 @@ impl OrderView {
     pub(in crate::graphql) fn is_for(&self, actor: &Actor) -> bool {
         access::may_see(self.detail.order(), actor)
     }
+}
+
+/// What opens all that is sealed in some documents: one statement at most.
+pub(super) async fn opener(
+    services: &Services,
+    connection: &mut PgConnection,
+    details: &[OrderDetail],
+) -> Result<Opener, Refused> {
+    let sealed = details.iter().flat_map(sealed_values);
+    Ok(services.store.vault().opener_over(connection, sealed).await?)
 }
 
 /// The orders that an actor's lists are narrowed to; none where they see all.

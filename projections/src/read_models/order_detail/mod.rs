@@ -6,6 +6,7 @@ mod query;
 
 pub use apply::{OrderDetailProjector, fold};
 pub use document::{Document, OrderDetail, PaymentDetail, ShipmentDetail};
+pub(crate) use query::read;
 pub use query::{OrderDetails, find};
 
 /// Its name: of its tables, its checkpoints and in every message.

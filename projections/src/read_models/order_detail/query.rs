@@ -4,11 +4,10 @@ use super::{NAME, OrderDetail};
 use crate::{
     limits,
     projector::{Column, Generation},
-    read_models::stored::from_json,
 };
 use docket_domain::{OrderId, Version};
 use docket_event_store::Position;
-use sqlx::{AssertSqlSafe, PgExecutor, Row, SqlSafeStr, SqlStr, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgExecutor, Row, SqlSafeStr, SqlStr, postgres::PgRow, types::Json};
 use std::sync::LazyLock;
 use uuid::Uuid;
 
@@ -32,7 +31,7 @@ impl OrderDetails {
     /// Builds the statements of a generation.
     pub fn new(generation: Generation) -> Self {
         let table = generation.table(NAME);
-        let columns = "order_id, \"offset\", version, partition, document::text";
+        let columns = "order_id, \"offset\", version, partition, document";
         let find = format!("select {columns} from {table} where order_id = any ($1)");
         Self {
             find: AssertSqlSafe(find).into_sql_str(),
@@ -74,7 +73,7 @@ pub async fn find<'e>(
 }
 
 /// Reads a row.
-pub(super) fn read(row: &PgRow) -> Result<OrderDetail, sqlx::Error> {
+pub(crate) fn read(row: &PgRow) -> Result<OrderDetail, sqlx::Error> {
     let partition = row.try_get::<i16, _>("partition")? as u16;
     Ok(OrderDetail {
         id: OrderId(row.try_get("order_id")?),
@@ -83,6 +82,6 @@ pub(super) fn read(row: &PgRow) -> Result<OrderDetail, sqlx::Error> {
             offset: row.try_get("offset")?,
         },
         version: Version(row.try_get("version")?),
-        document: from_json(row.try_get("document")?)?,
+        document: row.try_get::<Json<_>, _>("document")?.0,
     })
 }

@@ -5,7 +5,10 @@ mod query;
 mod row;
 
 pub use apply::OrderSummaryProjector;
-pub use query::{Count, Filter, Keyset, OrderSummaries, Page, PageError, Sort, SortField, count, find, page};
+pub use query::{
+    Count, Filter, Keyset, Listed, OrderSummaries, PageError, Part, Sort, SortField, count, find, page,
+    page_of_documents,
+};
 pub use row::OrderSummary;
 
 /// Its name: of its tables, its checkpoints and in every message.

@@ -13,14 +13,17 @@ use crate::{
     projector::Generation,
     read_models::{
         axes::{FulfillmentStatus, OrderPaymentStatus},
+        list::{Page, STORABLE, push_any},
+        order_detail::{self, OrderDetail},
         order_search::{Terms, push_terms},
     },
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use docket_domain::{CustomerId, OrderId, OrderNumber, order::OrderStatus};
+use docket_event_store::Position;
 use serde::{Deserialize, Serialize};
-use sqlx::{AssertSqlSafe, PgExecutor, Postgres, QueryBuilder, SqlSafeStr, SqlStr};
-use std::{ops::Range, sync::LazyLock};
+use sqlx::{AssertSqlSafe, PgExecutor, Postgres, QueryBuilder, Row, SqlSafeStr, SqlStr, postgres::PgRow};
+use std::sync::LazyLock;
 use uuid::Uuid;
 
 static FIRST: LazyLock<OrderSummaries> = LazyLock::new(|| OrderSummaries::new(Generation::FIRST));
@@ -114,13 +117,35 @@ pub struct Keyset {
     pub id: Uuid,
 }
 
-/// A part of a list, in the list's order.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// The rows.
-    pub rows: Vec<OrderSummary>,
-    /// There are more in the direction that was read.
-    pub has_more: bool,
+/// Which part of a list is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// After this place, or, `backward`, before it.
+    pub from: Option<&'a Keyset>,
+    /// So many at most.
+    pub limit: usize,
+    /// Towards the beginning of the list.
+    pub backward: bool,
+}
+
+/// A place in a list with the whole order that stands there.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The place.
+    pub keyset: Keyset,
+    /// The newest event in the order's row.
+    pub newest: Position,
+    /// The order's document: of the same moment, or, as the two are folded apart, of an older or newer one, or not there
+    /// yet.
+    pub detail: Option<OrderDetail>,
+}
+
+impl Listed {
+    /// The document is there, and nothing that the list was sorted and filtered by is missing in it.
+    pub fn is_whole(&self) -> bool {
+        let detail = self.detail.as_ref();
+        detail.is_some_and(|detail| detail.position.offset >= self.newest.offset)
+    }
 }
 
 /// How many rows a list has.
@@ -156,6 +181,18 @@ pub enum PageError {
     },
 }
 
+impl SortField {
+    /// As its index has it.
+    fn column(self) -> &'static str {
+        match self {
+            SortField::CreatedAt => "created_at",
+            SortField::PlacedAt => NEVER_PLACED,
+            SortField::Number => NO_NUMBER,
+            SortField::Total => "grand",
+        }
+    }
+}
+
 impl OrderSummary {
     /// Its place in a list.
     pub fn keyset(&self, field: SortField) -> Keyset {
@@ -178,6 +215,9 @@ pub struct OrderSummaries {
     select: String,
     count: String,
     find: SqlStr,
+    /// What stands around the rows of a page whose documents are read with them.
+    with_documents: String,
+    documents: String,
 }
 
 impl OrderSummaries {
@@ -197,7 +237,22 @@ impl OrderSummaries {
             "select count(*) from (select from {} where ",
             generation.table(NAME)
         );
-        Self { select, count, find }
+        // The rows first, however many there are in all: then one document for each.
+        let with_documents = format!(
+            "select s.order_id, s.\"offset\" as newest, s.created_at, s.placed_at, s.number, s.grand, s.partition, \
+             d.\"offset\", d.version, d.document from ({select}",
+        );
+        let documents = format!(
+            ") s left join {} d using (order_id)",
+            generation.table(order_detail::NAME)
+        );
+        Self {
+            select,
+            count,
+            find,
+            with_documents,
+            documents,
+        }
     }
 
     /// The rows of some orders, in no particular order; what does not exist is absent.
@@ -222,7 +277,7 @@ impl OrderSummaries {
             .map_err(PageError::Read)
     }
 
-    /// Up to `limit` rows after a place, or, `backward`, before it; always in the list's order.
+    /// A part of the list, always in the list's order.
     ///
     /// # Errors
     /// When too much is asked for, the place is not of this list, or the database does not answer.
@@ -231,37 +286,30 @@ impl OrderSummaries {
         database: impl PgExecutor<'e>,
         filter: &Filter,
         sort: Sort,
-        from: Option<&Keyset>,
-        limit: usize,
-        backward: bool,
-    ) -> Result<Page, PageError> {
-        within("orders", limit, limits::PAGE_ORDERS)?;
-        filter.check()?;
-        let downward = sort.descending != backward;
+        part: Part<'_>,
+    ) -> Result<Page<OrderSummary>, PageError> {
         let mut query = QueryBuilder::new(self.select.as_str());
-        push_filter(&mut query, filter);
-        if let Some(from) = from {
-            push_place(&mut query, sort.field, from, downward)?;
-        }
-        let direction = if downward { "desc" } else { "asc" };
-        let sorted = match sort.field {
-            SortField::CreatedAt => "created_at",
-            SortField::PlacedAt => NEVER_PLACED,
-            SortField::Number => NO_NUMBER,
-            SortField::Total => "grand",
-        };
-        query.push(format!(
-            " order by {sorted} {direction}, order_id {direction} limit "
-        ));
-        query.push_bind(limit as i64 + 1);
+        push_part(&mut query, filter, sort, part)?;
         let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
-        let has_more = rows.len() > limit;
-        let rows: Result<Vec<_>, _> = rows.iter().take(limit).map(read).collect();
-        let mut rows = rows.map_err(PageError::Read)?;
-        if backward {
-            rows.reverse();
-        }
-        Ok(Page { rows, has_more })
+        read_part(&rows, part, read)
+    }
+
+    /// A part of the list with the documents of its orders, by one statement.
+    ///
+    /// # Errors
+    /// When too much is asked for, the place is not of this list, or the database does not answer.
+    pub async fn page_of_documents<'e>(
+        &self,
+        database: impl PgExecutor<'e>,
+        filter: &Filter,
+        sort: Sort,
+        part: Part<'_>,
+    ) -> Result<Page<Listed>, PageError> {
+        let mut query = QueryBuilder::new(self.with_documents.as_str());
+        let order = push_part(&mut query, filter, sort, part)?;
+        query.push(&self.documents).push(" order by ").push(order);
+        let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
+        read_part(&rows, part, |row| read_listed(row, sort.field))
     }
 
     /// How many rows a list has, counted up to [`limits::COUNT_ORDERS`].
@@ -308,11 +356,22 @@ pub async fn page<'e>(
     database: impl PgExecutor<'e>,
     filter: &Filter,
     sort: Sort,
-    from: Option<&Keyset>,
-    limit: usize,
-    backward: bool,
-) -> Result<Page, PageError> {
-    FIRST.page(database, filter, sort, from, limit, backward).await
+    part: Part<'_>,
+) -> Result<Page<OrderSummary>, PageError> {
+    FIRST.page(database, filter, sort, part).await
+}
+
+/// A part of the list with its documents; see [`OrderSummaries::page_of_documents`].
+///
+/// # Errors
+/// When too much is asked for, the place is not of this list, or the database does not answer.
+pub async fn page_of_documents<'e>(
+    database: impl PgExecutor<'e>,
+    filter: &Filter,
+    sort: Sort,
+    part: Part<'_>,
+) -> Result<Page<Listed>, PageError> {
+    FIRST.page_of_documents(database, filter, sort, part).await
 }
 
 /// How many rows a list has; see [`OrderSummaries::count`].
@@ -335,6 +394,63 @@ fn within(what: &'static str, size: usize, limit: usize) -> Result<(), PageError
     }
 }
 
+/// Adds which rows, in which order and how many: one more than is wanted tells whether there are more. The order is
+/// returned as it stands there.
+fn push_part(
+    query: &mut QueryBuilder<Postgres>,
+    filter: &Filter,
+    sort: Sort,
+    part: Part<'_>,
+) -> Result<String, PageError> {
+    within("orders", part.limit, limits::PAGE_ORDERS)?;
+    filter.check()?;
+    let downward = sort.descending != part.backward;
+    push_filter(query, filter);
+    if let Some(from) = part.from {
+        push_place(query, sort.field, from, downward)?;
+    }
+    let direction = if downward { "desc" } else { "asc" };
+    let order = format!("{} {direction}, order_id {direction}", sort.field.column());
+    query.push(" order by ").push(&order);
+    query.push(" limit ").push_bind(part.limit as i64 + 1);
+    Ok(order)
+}
+
+fn read_part<T>(
+    rows: &[PgRow],
+    part: Part<'_>,
+    read: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
+) -> Result<Page<T>, PageError> {
+    let has_more = rows.len() > part.limit;
+    let rows: Result<Vec<_>, _> = rows.iter().take(part.limit).map(read).collect();
+    let mut rows = rows.map_err(PageError::Read)?;
+    if part.backward {
+        rows.reverse();
+    }
+    Ok(Page { rows, has_more })
+}
+
+fn read_listed(row: &PgRow, field: SortField) -> Result<Listed, sqlx::Error> {
+    let id = row.try_get("order_id")?;
+    let time = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<DateTime<Utc>>, _>(column)?);
+    let micros = |at: DateTime<Utc>| at.timestamp_micros();
+    let value = match field {
+        SortField::CreatedAt => time("created_at")?.map(micros),
+        SortField::PlacedAt => time("placed_at")?.map(micros),
+        SortField::Number => row.try_get("number")?,
+        SortField::Total => row.try_get("grand")?,
+    };
+    let has_document = row.try_get::<Option<i64>, _>("offset")?.is_some();
+    Ok(Listed {
+        keyset: Keyset { field, value, id },
+        newest: Position {
+            partition: row.try_get::<i16, _>("partition")? as u16,
+            offset: row.try_get("newest")?,
+        },
+        detail: has_document.then(|| order_detail::read(row)).transpose()?,
+    })
+}
+
 fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     query.push("true");
     if let Some(terms) = &filter.search {
@@ -355,29 +471,12 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     if let Some(currency) = &filter.currency {
         query.push(" and currency = ").push_bind(currency.clone());
     }
-    push_any(
-        query,
-        "status",
-        filter.statuses.iter().map(|status| status.as_str()).collect(),
-    );
-    push_any(
-        query,
-        "payment_status",
-        filter
-            .payment_statuses
-            .iter()
-            .map(|status| status.as_str())
-            .collect(),
-    );
-    push_any(
-        query,
-        "fulfillment_status",
-        filter
-            .fulfillment_statuses
-            .iter()
-            .map(|status| status.as_str())
-            .collect(),
-    );
+    let words: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    push_any(query, "status", &words);
+    let words = filter.payment_statuses.iter().map(|status| status.as_str());
+    push_any(query, "payment_status", &words.collect::<Vec<_>>());
+    let words = filter.fulfillment_statuses.iter().map(|status| status.as_str());
+    push_any(query, "fulfillment_status", &words.collect::<Vec<_>>());
     match filter.on_hold {
         Some(true) => drop(query.push(" and on_hold")),
         Some(false) => drop(query.push(" and not on_hold")),
@@ -399,20 +498,6 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     }
     if let Some(until) = filter.total.1 {
         query.push(" and grand <= ").push_bind(until);
-    }
-}
-
-/// One word is compared directly, which lets an index walk in the order of the list.
-fn push_any(query: &mut QueryBuilder<Postgres>, column: &str, words: Vec<&'static str>) {
-    match words.as_slice() {
-        [] => {}
-        [word] => drop(query.push(format!(" and {column} = ")).push_bind(*word)),
-        _ => drop(
-            query
-                .push(format!(" and {column} = any ("))
-                .push_bind(words)
-                .push(")"),
-        ),
     }
 }
 
@@ -465,6 +550,3 @@ fn push_place(
     query.push(", ").push_bind(from.id).push(")");
     Ok(())
 }
-
-/// Seconds of the years 1 to 9999: what both sides can hold. A forged cursor may say anything.
-const STORABLE: Range<i64> = -62_135_596_800..253_402_300_800;
