@@ -9,6 +9,7 @@ pub mod config;
 pub mod embedded;
 pub mod graphql;
 pub mod http;
+pub mod json;
 mod page;
 pub mod server;
 mod telemetry;

@@ -59,6 +59,7 @@ use self::{
         subscriptions::OrderSubscriptions, timeline::Timelines,
     },
     payment::{ledger::LedgerQueries, mutations::PaymentMutations},
+    plain::Unmerged,
     sequence::Sequence,
     shipment::{board::ShipmentQueries, mutations::ShipmentMutations},
 };
@@ -70,6 +71,7 @@ pub use self::{
 use crate::{
     auth::Caller,
     http::{Peer, Trace, code},
+    json::TakesJson,
     telemetry::traces::Traces,
 };
 
@@ -347,6 +349,12 @@ impl Executor for Api {
         async move {
             let response = match admitted {
                 Ok(admitted) => {
+                    let is_unmerged = admitted
+                        .as_ref()
+                        .is_some_and(|admitted| admitted.sequence.is_unmerged());
+                    if is_unmerged && datum::<TakesJson>(&request.data).is_some() {
+                        request.data.insert(Unmerged);
+                    }
                     let mut response = self.schema.execute(request).await;
                     match admitted {
                         Some(Admitted { sequence, cost, .. }) => {

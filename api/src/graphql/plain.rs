@@ -7,12 +7,14 @@
 use std::borrow::Cow;
 
 use async_graphql::{
-    ContainerType, ContextSelectionSet, Name, OutputType, Positioned, ServerResult, Value,
+    ContainerType, ContextSelectionSet, Name, OutputType, Positioned, ServerError, ServerResult, Value,
     indexmap::IndexMap,
     parser::types::{Field, Selection, SelectionSet},
     registry::Registry,
     resolver_utils::resolve_container,
 };
+
+use crate::json;
 
 /// An object whose fields are resolved one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,11 @@ impl<T: ContainerType> OutputType for Plain<T> {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
         match Selected::of::<T>(ctx) {
+            Some(selected) if selected.as_json => {
+                let mut text = Vec::with_capacity(USUAL_OBJECT);
+                selected.write(ctx, &self.0, &mut text).await?;
+                Ok(Value::Binary(text.into()))
+            }
             Some(selected) => selected.resolve(ctx, &self.0).await,
             None => resolve_container(ctx, &self.0).await,
         }
@@ -70,11 +77,23 @@ impl<T: ContainerType> OutputType for PlainList<T> {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
         let selected = Selected::of::<T>(ctx);
+        if let Some(selected) = selected.as_ref().filter(|selected| selected.as_json) {
+            let mut text = Vec::with_capacity(USUAL_OBJECT * self.0.len() + 2);
+            text.push(b'[');
+            for (index, item) in self.0.iter().enumerate() {
+                if index > 0 {
+                    text.push(b',');
+                }
+                selected.write(&ctx.with_index(index), item, &mut text).await?;
+            }
+            text.push(b']');
+            return Ok(Value::Binary(text.into()));
+        }
         let mut list = Vec::with_capacity(self.0.len());
         for (index, item) in self.0.iter().enumerate() {
             let ctx = ctx.with_index(index);
             list.push(match &selected {
-                Some(selected) => selected.clone().resolve(&ctx, item).await?,
+                Some(selected) => selected.resolve(&ctx, item).await?,
                 None => resolve_container(&ctx, item).await?,
             });
         }
@@ -82,38 +101,49 @@ impl<T: ContainerType> OutputType for PlainList<T> {
     }
 }
 
+/// In a request's data: no key is there twice with fields of its own, so that nothing that is resolved has to be merged
+/// with anything. Objects whose fields are there may then be answered as JSON, without a tree of values that is built,
+/// walked and torn down for the same text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unmerged;
+
+/// Bytes of an object with a few fields.
+const USUAL_OBJECT: usize = 128;
+
 /// What is asked for of an object.
-#[derive(Clone)]
 struct Selected<'a> {
-    /// The answer, still without values.
-    object: IndexMap<Name, Value>,
     /// One for each key of the answer.
     fields: Vec<&'a Positioned<Field>>,
+    as_json: bool,
 }
 
 impl<'a> Selected<'a> {
     /// `None` where a key is there twice and has fields of its own: they have to be merged, which the engine knows how
     /// to.
     fn of<T: ContainerType>(ctx: &ContextSelectionSet<'a>) -> Option<Selected<'a>> {
-        let expected = ctx.item.node.items.len();
+        let set = &ctx.item.node;
         let mut selected = Selected {
-            object: IndexMap::with_capacity(expected),
-            fields: Vec::with_capacity(expected),
+            fields: Vec::with_capacity(set.items.len()),
+            as_json: ctx.data_opt::<Unmerged>().is_some(),
         };
-        selected.add::<T>(ctx, &ctx.item.node).then_some(selected)
+        selected.add::<T>(ctx, set).then_some(selected)
     }
 
     fn add<T: ContainerType>(&mut self, ctx: &ContextSelectionSet<'a>, set: &'a SelectionSet) -> bool {
         set.items.iter().all(|item| match &item.node {
             Selection::Field(field) => {
-                let key = &field.node.response_key().node;
-                let known = self.object.get_index_of(key);
-                if let Some(first) = known.and_then(|place| self.fields.get(place)) {
-                    return is_same_leaf(&first.node, &field.node);
+                let key = field.node.response_key();
+                let known = self
+                    .fields
+                    .iter()
+                    .find(|known| known.node.response_key().node == key.node);
+                match known {
+                    Some(known) => is_same_leaf(&known.node, &field.node),
+                    None => {
+                        self.fields.push(field);
+                        true
+                    }
                 }
-                self.fields.push(field);
-                self.object.insert(key.clone(), Value::Null);
-                true
             }
             Selection::InlineFragment(inline) => {
                 let on = inline.node.type_condition.as_ref().map(|on| &on.node.on.node);
@@ -130,30 +160,57 @@ impl<'a> Selected<'a> {
         })
     }
 
-    /// Where a field fails that cannot be null, the object fails with it.
     async fn resolve<T: ContainerType>(
-        mut self,
+        &self,
         ctx: &ContextSelectionSet<'a>,
         object: &T,
     ) -> ServerResult<Value> {
-        for (place, field) in self.fields.into_iter().enumerate() {
-            let value = if field.node.name.node == "__typename" {
-                Value::from(object.introspection_type_name())
-            } else {
-                match object.resolve_field(&ctx.with_field(field)).await {
-                    Ok(value) => value.unwrap_or_default(),
-                    Err(error) if can_be_null::<T>(ctx, field) => {
-                        ctx.add_error(error);
-                        Value::Null
-                    }
-                    Err(error) => return Err(error),
-                }
-            };
-            if let Some((_, empty)) = self.object.get_index_mut(place) {
-                *empty = value;
-            }
+        let mut fields = IndexMap::with_capacity(self.fields.len());
+        for field in &self.fields {
+            let key = field.node.response_key().node.clone();
+            fields.insert(key, value(ctx, object, field).await?);
         }
-        Ok(Value::Object(self.object))
+        Ok(Value::Object(fields))
+    }
+
+    /// Adds the object's text.
+    async fn write<T: ContainerType>(
+        &self,
+        ctx: &ContextSelectionSet<'a>,
+        object: &T,
+        text: &mut Vec<u8>,
+    ) -> ServerResult<()> {
+        text.push(b'{');
+        for (place, field) in self.fields.iter().enumerate() {
+            if place > 0 {
+                text.push(b',');
+            }
+            json::write_key(&field.node.response_key().node, text);
+            let value = value(ctx, object, field).await?;
+            let written = json::write(&value, text);
+            written.map_err(|error| ServerError::new(error.to_string(), Some(field.pos)))?;
+        }
+        text.push(b'}');
+        Ok(())
+    }
+}
+
+/// A field's value. Where one fails that cannot be null, the object fails with it.
+async fn value<'a, T: ContainerType>(
+    ctx: &ContextSelectionSet<'a>,
+    object: &T,
+    field: &'a Positioned<Field>,
+) -> ServerResult<Value> {
+    if field.node.name.node == "__typename" {
+        return Ok(Value::from(object.introspection_type_name()));
+    }
+    match object.resolve_field(&ctx.with_field(field)).await {
+        Ok(value) => Ok(value.unwrap_or_default()),
+        Err(error) if can_be_null::<T>(ctx, field) => {
+            ctx.add_error(error);
+            Ok(Value::Null)
+        }
+        Err(error) => Err(error),
     }
 }
 

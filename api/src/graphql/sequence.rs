@@ -17,7 +17,11 @@ use crate::http::show_null;
 
 /// The keys of an object in the document's order, with those of what lies below.
 #[derive(Debug, Default)]
-pub(super) struct Sequence(IndexMap<Name, Sequence>);
+pub(super) struct Sequence {
+    fields: IndexMap<Name, Sequence>,
+    /// Some key is there twice and has fields of its own, here or below.
+    has_merges: bool,
+}
 
 impl Sequence {
     /// Of an operation whose document is bounded.
@@ -31,9 +35,13 @@ impl Sequence {
         for item in &set.items {
             match &item.node {
                 Selection::Field(field) => {
-                    let key = field.node.response_key().node.clone();
-                    let below = self.0.entry(key).or_default();
-                    below.add(document, &field.node.selection_set.node);
+                    let (key, set) = (field.node.response_key(), &field.node.selection_set.node);
+                    let known = self.fields.len();
+                    let below = self.fields.entry(key.node.clone()).or_default();
+                    below.add(document, set);
+                    let (has_fields, has_merges) = (!below.fields.is_empty(), below.has_merges);
+                    let is_again = self.fields.len() == known;
+                    self.has_merges |= has_merges || (is_again && has_fields);
                 }
                 Selection::InlineFragment(inline) => self.add(document, &inline.node.selection_set.node),
                 Selection::FragmentSpread(spread) => {
@@ -43,6 +51,11 @@ impl Sequence {
                 }
             }
         }
+    }
+
+    /// Whether the answer's fields are all resolved apart: no two of them make up one object.
+    pub(super) fn is_unmerged(&self) -> bool {
+        !self.has_merges
     }
 
     /// Puts a response into order, with null where a field failed.
@@ -62,13 +75,13 @@ impl Sequence {
 
     fn put_fields(&self, fields: &mut IndexMap<Name, Value>) {
         // What was skipped is in the document and not in the answer.
-        let mut keys = self.0.keys();
+        let mut keys = self.fields.keys();
         if !fields.keys().all(|key| keys.any(|known| known == key)) {
-            let place = |key: &Name| self.0.get_index_of(key);
+            let place = |key: &Name| self.fields.get_index_of(key);
             fields.sort_by(|one, _, other, _| place(one).cmp(&place(other)));
         }
         for (key, value) in fields {
-            if let Some(below) = self.0.get(key).filter(|below| !below.0.is_empty()) {
+            if let Some(below) = self.fields.get(key).filter(|below| !below.fields.is_empty()) {
                 below.put_value(value);
             }
         }

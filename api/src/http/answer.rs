@@ -16,6 +16,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 use super::{code, trace::Trace};
+use crate::json;
 
 /// The media type of a refusal, and of an answer to who asked for nothing else.
 pub(super) const JSON: &str = "application/json; charset=utf-8";
@@ -24,17 +25,13 @@ pub(super) const JSON: &str = "application/json; charset=utf-8";
 const INTERNAL_MESSAGE: &str = "Something went wrong on our side.";
 
 /// One GraphQL result, ready to be written.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(super) struct Answer {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) errors: Vec<ServerError>,
     /// `None` when execution never began, which is another thing than `null`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) data: Option<Value>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     extensions: BTreeMap<String, Value>,
     /// Headers that resolvers asked for.
-    #[serde(skip)]
     pub(super) headers: HeaderMap,
 }
 
@@ -91,19 +88,50 @@ impl Answer {
         }
     }
 
-    /// Compact JSON.
+    /// Compact JSON. Errors come first: a client that reads as it comes knows at once.
     pub(super) fn json(&self) -> String {
-        to_json(self)
+        self.write().unwrap_or_else(|error| unwritten(&error))
+    }
+
+    fn write(&self) -> Result<String, Box<dyn std::error::Error>> {
+        let mut text = Vec::with_capacity(USUAL_ANSWER);
+        let begin = |text: &mut Vec<u8>, name: &str| {
+            text.push(if text.is_empty() { b'{' } else { b',' });
+            json::write_key(name, text);
+        };
+        if !self.errors.is_empty() {
+            begin(&mut text, "errors");
+            serde_json::to_writer(&mut text, &self.errors)?;
+        }
+        if let Some(data) = &self.data {
+            begin(&mut text, "data");
+            json::write(data, &mut text)?;
+        }
+        if !self.extensions.is_empty() {
+            begin(&mut text, "extensions");
+            serde_json::to_writer(&mut text, &self.extensions)?;
+        }
+        if text.is_empty() {
+            text.push(b'{');
+        }
+        text.push(b'}');
+        Ok(String::from_utf8(text)?)
     }
 }
 
-/// Compact JSON of an answer or message. Its parts are maps with text keys and GraphQL values, which always
-/// serialize; if that ever breaks, the reader gets a coded error and not a dropped connection.
+/// Bytes of an answer that most are not longer than.
+const USUAL_ANSWER: usize = 4096;
+
+/// Compact JSON of a message.
 pub(super) fn to_json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_else(|error| {
-        tracing::error!(%error, "an answer could not be serialized");
-        format!(r#"{{"errors":[{{"message":"{INTERNAL_MESSAGE}","extensions":{{"code":"INTERNAL"}}}}]}}"#)
-    })
+    serde_json::to_string(value).unwrap_or_else(|error| unwritten(&error))
+}
+
+/// Answers and messages are maps with text keys and GraphQL values, which always serialize; if that ever breaks, the
+/// reader gets a coded error and not a dropped connection.
+fn unwritten(error: &dyn std::fmt::Display) -> String {
+    tracing::error!(%error, "an answer could not be serialized");
+    format!(r#"{{"errors":[{{"message":"{INTERNAL_MESSAGE}","extensions":{{"code":"INTERNAL"}}}}]}}"#)
 }
 
 /// An error with a code.

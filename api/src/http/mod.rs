@@ -63,6 +63,7 @@ pub use self::{
     trace::Trace,
     trusted::Trusted,
 };
+use crate::json::TakesJson;
 
 /// Where all three transports listen.
 pub const PATH: &str = "/graphql";
@@ -117,7 +118,7 @@ fn with_data(
     peer: Option<Peer>,
     trace: Trace,
 ) -> async_graphql::Request {
-    let request = request.data(caller).data(trace);
+    let request = request.data(caller).data(trace).data(TakesJson);
     match peer {
         Some(peer) => request.data(peer),
         None => request,

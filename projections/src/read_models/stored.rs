@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use sqlx::{Row, postgres::PgRow};
+
 /// A word that this program does not write.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
@@ -28,6 +30,14 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Er
 
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, sqlx::Error> {
     serde_json::from_str(text).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+}
+
+/// A column of the type json. Its text is looked at once for what it is, and not again in each of its strings.
+pub(crate) fn json_column<T: serde::de::DeserializeOwned>(
+    row: &PgRow,
+    column: &str,
+) -> Result<T, sqlx::Error> {
+    from_json(row.try_get_raw(column)?.as_str().map_err(sqlx::Error::Decode)?)
 }
 
 /// SQL of a sum of minor units. Should it not fit 64 bits, it is the nearest number that does: nothing that can be bought

@@ -1,7 +1,11 @@
 //! An order desk to test with: a log, its read models, and the schema over them.
 
 use async_graphql::{Executor, Request, Variables};
-use docket::{auth::Caller, graphql::Api};
+use docket::{
+    auth::Caller,
+    graphql::Api,
+    json::{self, TakesJson},
+};
 use docket_domain::Role;
 use docket_event_store::{MasterKey, Store, StoreConfig, migrate};
 use docket_projections::{Projections, ProjectionsConfig};
@@ -75,12 +79,19 @@ impl Desk {
         }
     }
 
-    /// The whole answer.
+    /// The whole answer, as the transports give it.
     pub(crate) async fn ask(&self, caller: &Caller, query: &str, variables: Value) -> Value {
         let request = Request::new(query)
             .variables(Variables::from_json(variables))
-            .data(caller.clone());
-        serde_json::to_value(self.api.execute(request).await).unwrap()
+            .data(caller.clone())
+            .data(TakesJson);
+        let mut response = self.api.execute(request).await;
+        let data = std::mem::take(&mut response.data);
+        let mut answer = serde_json::to_value(response).unwrap();
+        let mut text = Vec::new();
+        json::write(&data, &mut text).unwrap();
+        answer["data"] = serde_json::from_slice(&text).unwrap();
+        answer
     }
 
     /// The data of an answer without errors.

@@ -2,14 +2,23 @@
 
 use crate::desk::{Desk, staff};
 use async_graphql::{Executor, Request, Variables};
+use docket::json::{self, TakesJson};
 use serde_json::{Value, json};
 
-/// The text of an answer's data, as it goes to the caller.
+/// The text of an answer's data, as it goes to the caller: the same whether it was made by way of values or not.
 async fn text(desk: &Desk, query: &str, variables: Value) -> String {
-    let request = Request::new(query)
-        .variables(Variables::from_json(variables))
-        .data(staff());
-    serde_json::to_string(&desk.api.execute(request).await.data).unwrap()
+    let request = || {
+        Request::new(query)
+            .variables(Variables::from_json(variables.clone()))
+            .data(staff())
+    };
+    let values = desk.api.execute(request()).await;
+    let values = serde_json::to_string(&values.data).unwrap();
+    let json = desk.api.execute(request().data(TakesJson)).await;
+    let mut text = Vec::new();
+    json::write(&json.data, &mut text).unwrap();
+    assert_eq!(String::from_utf8(text).unwrap(), values);
+    values
 }
 
 #[tokio::test(flavor = "multi_thread")]

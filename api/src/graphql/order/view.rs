@@ -39,7 +39,7 @@ impl OrderView {
         let mut connection = services.store.query_connection().await?;
         let read = async {
             let details = order_detail::find(&mut *connection, orders).await?;
-            let opener = opener(services, &mut *connection, &details).await?;
+            let opener = opener(services, &mut connection, &details).await?;
             Ok::<_, Refused>(OrderView::all(details, opener))
         };
         let read = read.await;

@@ -67,6 +67,7 @@ pub(super) enum FromServer<'a> {
         payload: Option<Map<String, Value>>,
     },
     /// A result.
+    #[serde(skip)]
     Next { id: &'a str, payload: &'a Answer },
     /// The operation failed and is over.
     Error { id: &'a str, payload: &'a [ServerError] },
@@ -77,6 +78,15 @@ pub(super) enum FromServer<'a> {
 impl FromServer<'_> {
     /// The text of the message.
     pub(super) fn text(&self) -> Utf8Bytes {
-        to_json(self).into()
+        match self {
+            // An answer writes itself.
+            FromServer::Next { id, payload } => format!(
+                r#"{{"type":"next","id":{},"payload":{}}}"#,
+                to_json(id),
+                payload.json()
+            )
+            .into(),
+            other => to_json(other).into(),
+        }
     }
 }

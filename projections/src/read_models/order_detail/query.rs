@@ -4,10 +4,11 @@ use super::{NAME, OrderDetail};
 use crate::{
     limits,
     projector::{Column, Generation},
+    read_models::stored::json_column,
 };
 use docket_domain::{OrderId, Version};
 use docket_event_store::Position;
-use sqlx::{AssertSqlSafe, PgExecutor, Row, SqlSafeStr, SqlStr, postgres::PgRow, types::Json};
+use sqlx::{AssertSqlSafe, PgExecutor, Row, SqlSafeStr, SqlStr, postgres::PgRow};
 use std::sync::LazyLock;
 use uuid::Uuid;
 
@@ -82,6 +83,6 @@ pub(crate) fn read(row: &PgRow) -> Result<OrderDetail, sqlx::Error> {
             offset: row.try_get("offset")?,
         },
         version: Version(row.try_get("version")?),
-        document: row.try_get::<Json<_>, _>("document")?.0,
+        document: json_column(row, "document")?,
     })
 }

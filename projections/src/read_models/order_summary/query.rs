@@ -432,7 +432,7 @@ fn read_part<T>(
 
 fn read_listed(row: &PgRow, field: SortField) -> Result<Listed, sqlx::Error> {
     let id = row.try_get("order_id")?;
-    let time = |column| Ok::<_, sqlx::Error>(row.try_get::<Option<DateTime<Utc>>, _>(column)?);
+    let time = |column| row.try_get::<Option<DateTime<Utc>>, _>(column);
     let micros = |at: DateTime<Utc>| at.timestamp_micros();
     let value = match field {
         SortField::CreatedAt => time("created_at")?.map(micros),

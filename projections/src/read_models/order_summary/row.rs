@@ -4,7 +4,7 @@ use crate::{
     projector::{Column, PgQuery},
     read_models::{
         axes::{FulfillmentStatus, OrderPaymentStatus, Sums},
-        stored::{parse, to_json, unknown},
+        stored::{json_column, parse, to_json, unknown},
     },
 };
 use chrono::{DateTime, Utc};
@@ -17,7 +17,7 @@ use docket_domain::{
 };
 use docket_event_store::{Origin, Position};
 use serde::{Deserialize, Serialize};
-use sqlx::{Row, postgres::PgRow, types::Json};
+use sqlx::{Row, postgres::PgRow};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// The table's columns in the order of their arguments.
@@ -262,7 +262,7 @@ pub(super) fn read(row: &PgRow) -> Result<OrderSummary, sqlx::Error> {
 pub(super) fn read_entity(row: &PgRow) -> Result<Entity, sqlx::Error> {
     Ok(Entity {
         row: read(row)?,
-        facts: row.try_get::<Json<_>, _>("facts")?.0,
+        facts: json_column(row, "facts")?,
     })
 }
 
