@@ -1,6 +1,9 @@
 """What the schema's own scalars look like (mostly right, so that requests come far, and sometimes not), and what no
 answer may be."""
 
+from zlib import crc32
+
+import graphql as language
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis import graphql
@@ -24,6 +27,24 @@ graphql.scalar("CountryCode", often(st.sampled_from(["AT", "DE", "JP", "US", "KW
 graphql.scalar("UUID", often(ORDERS))
 graphql.scalar("DateTime", often(st.datetimes().map(lambda at: at.isoformat() + "Z")))
 graphql.scalar("NaiveDate", often(st.dates().map(str)))
+
+
+# What a list is asked for at random: two ends at once, a cursor from nowhere, a position that nothing reaches. Almost all of it is
+# refused, so that three times in four it is left out.
+PAGING = {"last", "after", "before", "fromOffset", "minPosition"}
+
+
+class Plainly(language.Visitor):
+    def enter_argument(self, node: language.ArgumentNode, *_: object) -> object:
+        return language.REMOVE if node.name.value in PAGING else None
+
+
+@schemathesis.hook
+def map_body(_context, body):
+    """The same bodies for the same seed."""
+    if not isinstance(body, str) or crc32(body.encode()) % 4 == 0:
+        return body
+    return language.print_ast(language.visit(language.parse(body), Plainly()))
 
 
 @schemathesis.check

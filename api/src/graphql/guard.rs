@@ -122,6 +122,7 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
         &[
             ("orderUpdated", READERS),
             ("ordersChanged", READERS),
+            ("shipmentTracking", READERS),
             ("notifications", READERS),
         ],
     ),
@@ -147,6 +148,7 @@ const TYPES: &[(Roles, &[&str])] = &[
             "Scan",
             "Tracking",
             "OrderMessage",
+            "ShipmentMessage",
             "EventSummary",
             "Notification",
             "NotificationConnection",

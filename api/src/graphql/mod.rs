@@ -61,7 +61,7 @@ use self::{
     payment::{ledger::LedgerQueries, mutations::PaymentMutations},
     plain::Unmerged,
     sequence::Sequence,
-    shipment::{board::ShipmentQueries, mutations::ShipmentMutations},
+    shipment::{board::ShipmentQueries, mutations::ShipmentMutations, subscriptions::ShipmentSubscriptions},
 };
 pub use self::{
     budget::{Rate, Rates},
@@ -93,7 +93,11 @@ pub struct Mutation(OrderMutations, PaymentMutations, ShipmentMutations);
 
 /// What can be followed. A stream begins with its cursor; `after` goes on from one without a gap and without a repetition.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(OrderSubscriptions, NotificationSubscriptions);
+pub struct Subscription(
+    OrderSubscriptions,
+    ShipmentSubscriptions,
+    NotificationSubscriptions,
+);
 
 type DocketSchema = Schema<Query, Mutation, Subscription>;
 

@@ -69,6 +69,7 @@ Query shipments -SOV-
 Subscription notifications CSOV-
 Subscription orderUpdated CSOV-
 Subscription ordersChanged CSOV-
+Subscription shipmentTracking CSOV-
 ";
 
 #[test]

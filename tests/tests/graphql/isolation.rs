@@ -374,6 +374,13 @@ fn queries(world: &World) -> Vec<Row> {
         rows.push(row("Query", "notifications", format!("(first: 3, {recipient})")));
         rows.push(row("Subscription", "notifications", format!("({recipient})")));
     }
+    for id in ["-s1", "-s9"] {
+        rows.push(row(
+            "Subscription",
+            "shipmentTracking",
+            format!("(id: \"{order}{id}\")"),
+        ));
+    }
     for id in ["", "-p1", "-p9", "-s1", "-s9"] {
         rows.push(row("Query", "node", format!("(id: \"{order}{id}\")")));
     }

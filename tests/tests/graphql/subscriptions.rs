@@ -137,3 +137,60 @@ async fn a_stream_that_is_resumed_misses_nothing_and_repeats_nothing() {
     let heads: i64 = desk.store.feed().heads().iter().sum();
     assert_eq!(heads - before, 2 * ORDERS as i64);
 }
+
+const TRACKED: &str = "subscription($id: ID!, $after: String) { shipmentTracking(id: $id, after: $after) {
+    cursor event { type } shipment { id status parcels { status } } } }";
+
+/// A shipment is followed from before it begins, without what happens to the order and its other shipments.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shipment_is_followed_from_before_it_starts_until_it_arrives() {
+    let desk = Desk::open().await;
+    let order = desk.placed("ada", "k").await;
+    let id = format!("{order}-s1");
+    let mut stream = desk.follow(&customer("ada"), TRACKED, json!({"id": id}));
+    assert_eq!(stream.next().await["event"], Value::Null);
+    desk.authorized(&order, "MANUAL").await;
+    let first = json!([{"line": 1, "quantity": 1}]);
+    desk.done("confirmOrder", json!({"order": order, "mode": "AUTOMATIC"}), "")
+        .await;
+    assert_eq!(desk.shipped(&order, first.clone(), "a").await, id);
+    desk.shipped(&order, first, "b").await;
+    desk.arrived(&id).await;
+
+    let mut seen = Vec::new();
+    let mut middle = Value::Null;
+    while seen.last() != Some(&json!("shipment.delivered")) {
+        let message = stream.next().await;
+        if message["event"].is_null() {
+            continue;
+        }
+        assert_eq!(message["shipment"]["id"], json!(id), "{message}");
+        seen.push(message["event"]["type"].clone());
+        if seen.last() == Some(&json!("shipment.dispatched")) {
+            middle = message["cursor"].clone();
+        }
+    }
+    let dispatched = seen
+        .iter()
+        .position(|kind| kind == "shipment.dispatched")
+        .unwrap();
+    assert_eq!(seen[0], "shipment.created");
+    assert!(stream.is_silent().await);
+
+    let mut resumed = desk.follow(&staff(), TRACKED, json!({"id": id, "after": middle}));
+    assert_eq!(resumed.next().await["event"], Value::Null);
+    for kind in &seen[dispatched + 1..] {
+        let message = resumed.next().await;
+        assert_eq!(&message["event"]["type"], kind);
+        assert_eq!(message["shipment"]["status"], "DELIVERED");
+    }
+    for (caller, id, expected) in [
+        (customer("bob"), id.as_str(), "NOT_FOUND"),
+        (staff(), &format!("{}-s1", uuid::Uuid::new_v4()), "NOT_FOUND"),
+        (staff(), order.as_str(), "BAD_USER_INPUT"),
+        (staff(), &format!("{order}-p1"), "BAD_USER_INPUT"),
+    ] {
+        let answer = desk.follow(&caller, TRACKED, json!({"id": id})).answer().await;
+        assert_eq!(code(&answer), expected, "{id}");
+    }
+}

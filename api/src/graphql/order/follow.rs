@@ -6,22 +6,27 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use docket_domain::{Currency, CustomerId, OrderId, text::Code};
+use async_graphql::Context;
+use docket_domain::{Currency, CustomerId, OrderId, StreamId, StreamKind, text::Code};
 use docket_event_store::{Feed, RecordedEvent};
+use docket_projections::read_models::order_detail;
 use futures::{Stream, stream};
 use tokio::sync::watch;
 
+use super::view::{OrderView, only_customer};
 use crate::graphql::{
-    Services,
+    Services, actor,
     cursor::{LogCursor, Mark},
     error::Refused,
-    limits,
+    limits, position, services,
 };
 
 /// Which events a stream shows.
-pub(super) enum Scope {
+pub(in crate::graphql) enum Scope {
     /// All of one order.
     Order(OrderId),
+    /// All of one payment or shipment.
+    Stream(StreamId),
     /// Those of orders for which all that is given holds.
     Orders {
         customer: Option<CustomerId>,
@@ -35,7 +40,7 @@ impl Scope {
     /// Whether an order's own facts decide.
     fn needs_facts(&self) -> bool {
         match self {
-            Scope::Order(_) => false,
+            Scope::Order(_) | Scope::Stream(_) => false,
             Scope::Orders {
                 customer,
                 channel,
@@ -48,6 +53,7 @@ impl Scope {
     async fn shows(&self, services: &Services, event: &RecordedEvent) -> Result<bool, Refused> {
         match self {
             Scope::Order(order) => Ok(event.stream.order == *order),
+            Scope::Stream(stream) => Ok(event.stream == *stream),
             Scope::Orders {
                 customer,
                 channel,
@@ -74,9 +80,9 @@ impl Scope {
 }
 
 /// A message of a stream: where it stands now, and what happened, unless it only says where it stands.
-pub(super) struct Message {
-    pub(super) cursor: String,
-    pub(super) event: Option<Arc<RecordedEvent>>,
+pub(in crate::graphql) struct Message {
+    pub(in crate::graphql) cursor: String,
+    pub(in crate::graphql) event: Option<Arc<RecordedEvent>>,
 }
 
 enum Wake {
@@ -98,14 +104,19 @@ struct Follow {
     spoke: Option<Instant>,
 }
 
-/// The messages after a cursor. It begins with the cursor alone, and ends after an error: whoever was following resumes
-/// from the last cursor that was given.
-pub(super) fn follow(
+/// The messages after a cursor, or from now on. It begins with the cursor alone, and ends after an error: whoever was
+/// following resumes from the last cursor that was given.
+pub(in crate::graphql) async fn follow(
     services: Arc<Services>,
     scope: Scope,
-    cursor: LogCursor,
-) -> impl Stream<Item = async_graphql::Result<Message>> + use<> {
+    partitions: &[u16],
+    after: Option<&str>,
+) -> Result<impl Stream<Item = async_graphql::Result<Message>> + use<>, Refused> {
     let feed = services.store.feed();
+    let cursor = match after {
+        Some(after) => LogCursor::resume(feed, after, partitions).await?,
+        None => LogCursor::now(feed, partitions).await?,
+    };
     let wake = match cursor.0.as_slice() {
         [Mark { partition, .. }] => feed.watch(*partition).map(Wake::Partition),
         _ => None,
@@ -120,13 +131,55 @@ pub(super) fn follow(
         spoke: None,
         services,
     };
-    stream::unfold(Some(follow), |follow| async move {
+    Ok(stream::unfold(Some(follow), |follow| async move {
         let mut follow = follow?;
         match follow.next().await {
             Ok(message) => Some((Ok(message), Some(follow))),
             Err(refused) => Some((Err(refused.into()), None)),
         }
-    })
+    }))
+}
+
+/// All that happens to one order, or to one payment or shipment of it, for who may see the order.
+pub(in crate::graphql) async fn follow_one(
+    ctx: &Context<'_>,
+    id: StreamId,
+    after: Option<&str>,
+) -> Result<impl Stream<Item = async_graphql::Result<Message>> + use<>, Refused> {
+    let services = shared(ctx)?;
+    let facts = services.facts.of(id.order).await?;
+    let facts = facts.ok_or_else(|| Refused::not_found(id))?;
+    if let Some(own) = only_customer(actor(ctx)?)
+        && facts.customer.as_ref().map(CustomerId::as_str) != Some(own)
+    {
+        return Err(Refused::not_found(id));
+    }
+    let scope = match id.kind {
+        StreamKind::Order => Scope::Order(id.order),
+        StreamKind::Payment | StreamKind::Shipment => Scope::Stream(id),
+    };
+    // Everything about an order is in one partition; the others do not wake this stream.
+    let partition = services.store.partition_of(id.order);
+    follow(services, scope, &[partition], after).await
+}
+
+/// The order that a message is about, no older than the message.
+pub(in crate::graphql) async fn order_of(
+    ctx: &Context<'_>,
+    event: &RecordedEvent,
+) -> Result<Option<Arc<OrderView>>, Refused> {
+    let (services, order) = (services(ctx)?, event.stream.order);
+    position::wait_for(&services.projections, &[order_detail::NAME], &[event.position]).await?;
+    let view = OrderView::find(services, &[order]).await?.remove(&order);
+    let actor = actor(ctx)?;
+    Ok(view.filter(|view| view.is_for(actor)))
+}
+
+/// The services, for a stream that outlives its request.
+pub(in crate::graphql) fn shared(ctx: &Context<'_>) -> Result<Arc<Services>, Refused> {
+    ctx.data::<Arc<Services>>()
+        .cloned()
+        .map_err(|_| Refused::unavailable())
 }
 
 impl Follow {

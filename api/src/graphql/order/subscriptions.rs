@@ -1,27 +1,22 @@
 //! Subscriptions to orders.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, ID, InputObject, Object, Result, Subscription};
-use docket_domain::{CustomerId, Event, OrderId, text::Code};
-use docket_projections::read_models::order_detail;
+use docket_domain::{CustomerId, Event, StreamId, text::Code};
 use futures::{Stream, StreamExt};
 
 use super::{
-    follow::{Message, Scope, follow},
+    follow::{Message, Scope, follow, follow_one, order_of, shared},
     queries::order_id,
     source::Order,
-    view::{OrderView, only_customer},
+    view::only_customer,
 };
 use crate::graphql::{
-    Services, actor,
-    cursor::LogCursor,
+    actor,
     error::{Refused, sentence},
     event::types::EventSummary,
     plain::Plain,
-    position::{self, Position},
+    position::Position,
     scalars::CurrencyScalar,
-    services,
 };
 
 /// Which changes are followed: everything that is given must hold. Only what never changes of an order can be asked
@@ -102,42 +97,14 @@ impl OrderMessage {
         let Some(event) = &self.0.event else {
             return Ok(None);
         };
-        let (services, order) = (services(ctx)?, event.stream.order);
-        position::wait_for(&services.projections, &[order_detail::NAME], &[event.position]).await?;
-        let view = OrderView::find(services, &[order]).await?.remove(&order);
-        let actor = actor(ctx)?;
-        let order = view.filter(|view| view.is_for(actor)).map(Order::of);
-        Ok(order.map(Plain))
+        let view = order_of(ctx, event).await?;
+        Ok(view.map(|view| Plain(Order::of(view))))
     }
 }
 
 /// Subscriptions to orders.
 #[derive(Default)]
 pub struct OrderSubscriptions;
-
-fn shared(ctx: &Context<'_>) -> Result<Arc<Services>, Refused> {
-    ctx.data::<Arc<Services>>()
-        .cloned()
-        .map_err(|_| Refused::unavailable())
-}
-
-async fn start(
-    services: Arc<Services>,
-    scope: Scope,
-    partitions: &[u16],
-    after: Option<&str>,
-) -> Result<Messages, Refused> {
-    let feed = services.store.feed();
-    let cursor = match after {
-        Some(after) => LogCursor::resume(feed, after, partitions).await?,
-        None => LogCursor::now(feed, partitions).await?,
-    };
-    Ok(follow(services, scope, cursor)
-        .map(|message| message.map(OrderMessage))
-        .boxed())
-}
-
-type Messages = futures::stream::BoxStream<'static, Result<OrderMessage>>;
 
 #[Subscription]
 impl OrderSubscriptions {
@@ -148,21 +115,9 @@ impl OrderSubscriptions {
         #[graphql(desc = "The order's id.")] id: ID,
         #[graphql(desc = "Go on after the message with this cursor.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderMessage>> + use<>> {
-        let services = shared(ctx)?;
-        let order: OrderId = order_id(&id)?;
-        let facts = services
-            .facts
-            .of(order)
-            .await?
-            .ok_or_else(|| Refused::not_found(order))?;
-        if let Some(own) = only_customer(actor(ctx)?)
-            && facts.customer.as_ref().map(CustomerId::as_str) != Some(own)
-        {
-            return Err(Refused::not_found(order).into());
-        }
-        // Everything about an order is in one partition; the others do not wake this stream.
-        let partition = services.store.partition_of(order);
-        Ok(start(services, Scope::Order(order), &[partition], after.as_deref()).await?)
+        let order = StreamId::order(order_id(&id)?);
+        let messages = follow_one(ctx, order, after.as_deref()).await?;
+        Ok(messages.map(|message| message.map(OrderMessage)))
     }
 
     /// What happens to all orders, or to those of a filter. Customers see their own.
@@ -185,6 +140,7 @@ impl OrderSubscriptions {
             *customer = Some(own);
         }
         let partitions: Vec<u16> = (0..services.store.feed().partitions()).collect();
-        Ok(start(services, scope, &partitions, after.as_deref()).await?)
+        let messages = follow(services, scope, &partitions, after.as_deref()).await?;
+        Ok(messages.map(|message| message.map(OrderMessage)))
     }
 }

@@ -45,9 +45,9 @@ use self::{
     tls::Tls,
 };
 
-/// Connections at once in one process: 12,000, which is [`MAX_LIVE_CONNECTIONS`](crate::http::limits::MAX_LIVE_CONNECTIONS)
+/// Connections at once in one process: 15,000, which is [`MAX_LIVE_CONNECTIONS`](crate::http::limits::MAX_LIVE_CONNECTIONS)
 /// streams, the requests in flight, and as many that idle. Below the 16,384 descriptors that services are commonly given.
-pub const MAX_CONNECTIONS: usize = 12_000;
+pub const MAX_CONNECTIONS: usize = 15_000;
 /// Connections of one address at once: 1,000, an office behind one address and its browsers' six each.
 pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 1_000;
 /// How long the head of a request may take to arrive, and a connection between two requests may idle: 30 s, half of
@@ -58,7 +58,7 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 pub const MAX_HEAD_BYTES: usize = 32 * 1024;
 /// The most headers of a request: 100, as hyper keeps on its stack.
 pub const MAX_HEADERS: usize = 100;
-/// What hyper may buffer of a connection each way, in bytes: 128 KiB. With [`MAX_CONNECTIONS`] of the worst kind 1.5 GiB
+/// What hyper may buffer of a connection each way, in bytes: 128 KiB. With [`MAX_CONNECTIONS`] of the worst kind 1.9 GiB
 /// each way; a connection that idles holds 8 KiB.
 pub const MAX_CONNECTION_BUFFER: usize = 128 * 1024;
 /// How long bytes may wait for a client that reads nothing: 60 s, above every time that a stream gives its client.

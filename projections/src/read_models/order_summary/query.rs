@@ -62,7 +62,7 @@ impl Default for Sort {
 }
 
 /// What a list shows; everything that is given must hold. Empty lists and `None` ask for nothing.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Found by all of these.
     pub search: Option<Terms>,
@@ -91,6 +91,28 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Nothing but a range of what the list is sorted by: whatever the values, the index of the sort is walked from one place.
+    /// Where anything else is asked for, the best plan depends on how many rows have it.
+    fn is_walk(&self, field: SortField) -> bool {
+        let everything = Filter::default();
+        let others = match field {
+            SortField::CreatedAt => Filter {
+                created: everything.created,
+                ..self.clone()
+            },
+            SortField::PlacedAt => Filter {
+                placed: everything.placed,
+                ..self.clone()
+            },
+            SortField::Total => Filter {
+                total: everything.total,
+                ..self.clone()
+            },
+            SortField::Number => self.clone(),
+        };
+        others == everything
+    }
+
     /// Refuses more values than a statement is to have.
     fn check(&self) -> Result<(), PageError> {
         let values = [
@@ -412,7 +434,14 @@ fn push_part(
     let direction = if downward { "desc" } else { "asc" };
     let order = format!("{} {direction}, order_id {direction}", sort.field.column());
     query.push(" order by ").push(&order);
-    query.push(" limit ").push_bind(part.limit as i64 + 1);
+    query.push(" limit ");
+    let limit = part.limit as i64 + 1;
+    if filter.is_walk(sort.field) {
+        // Named, so that the database can tell that the plan is the same for all values, and keeps it.
+        query.push(limit);
+    } else {
+        query.push_bind(limit);
+    }
     Ok(order)
 }
 
