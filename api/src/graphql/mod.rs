@@ -30,13 +30,14 @@ mod shape;
 mod shipment;
 mod user_error;
 mod validate;
+mod validated;
 
 use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
 
 use async_graphql::{
     Context, Data, Executor, MergedObject, MergedSubscription, Name, OutputType, PathSegment, Request,
-    Response, SDLExportOptions, Schema, ServerError, SubscriptionType, Value, dataloader::DataLoader,
-    registry::Registry,
+    Response, SDLExportOptions, Schema, ServerError, SubscriptionType, ValidationMode, Value,
+    dataloader::DataLoader, registry::Registry,
 };
 use docket_domain::Actor;
 use docket_event_store::Store;
@@ -62,6 +63,7 @@ use self::{
     plain::Unmerged,
     sequence::Sequence,
     shipment::{board::ShipmentQueries, mutations::ShipmentMutations, subscriptions::ShipmentSubscriptions},
+    validated::{Known, Validated},
 };
 pub use self::{
     budget::{Rate, Rates},
@@ -156,16 +158,21 @@ pub fn sdl() -> String {
         .sdl_with_options(SDLExportOptions::new().prefer_single_line_descriptions())
 }
 
-/// The table of who may ask for what, joined with the schema's types.
-pub fn guards() -> Guards {
+/// The types of the schema.
+fn registry() -> Registry {
     let mut registry = Registry::default();
     <Query as OutputType>::create_type_info(&mut registry);
     <Mutation as OutputType>::create_type_info(&mut registry);
     <Subscription as SubscriptionType>::create_type_info(&mut registry);
+    registry
+}
+
+/// The table of who may ask for what, joined with the schema's types.
+pub fn guards() -> Guards {
     let query = <Query as OutputType>::type_name();
     let mutation = <Mutation as OutputType>::type_name();
     Guards::new(
-        &registry,
+        &registry(),
         &query,
         &mutation,
         &<Subscription as SubscriptionType>::type_name(),
@@ -199,6 +206,9 @@ impl Default for ApiOptions {
 #[derive(Clone)]
 pub struct Api {
     schema: DocketSchema,
+    /// The same, for what it need not validate again.
+    unvalidating: DocketSchema,
+    validated: Arc<Validated>,
     guards: Arc<Guards>,
     budgets: Arc<Budgets>,
     introspection: Introspection,
@@ -228,8 +238,12 @@ impl Api {
             projections,
             traces: traces.clone(),
         };
+        let services = Arc::new(services);
+        let unvalidating = builder().validation_mode(ValidationMode::Fast);
         Api {
-            schema: builder().data(Arc::new(services)).finish(),
+            schema: builder().data(Arc::clone(&services)).finish(),
+            unvalidating: unvalidating.data(services).finish(),
+            validated: Arc::new(Validated::new(registry())),
             guards: Arc::new(guards()),
             budgets: Arc::new(Budgets::new(rates)),
             introspection,
@@ -244,11 +258,11 @@ impl Api {
         let spend = |cost| self.budgets.spend(asker.caller.as_ref(), asker.peer, cost, now);
         match self.measure(request, asker) {
             Ok(None) => Ok(None),
-            Ok(Some((measure, name, sequence))) => {
+            Ok(Some((measure, admitted))) => {
                 let (standing, paid) = spend(measure.cost);
                 let cost = cost(measure, standing);
                 match paid {
-                    Ok(()) => Ok(Some(Admitted { name, sequence, cost })),
+                    Ok(()) => Ok(Some(Admitted { cost, ..admitted })),
                     Err(refused) => Err(Turned {
                         error: Box::new(refused.into_server_error()),
                         cost: Some(cost),
@@ -270,9 +284,10 @@ impl Api {
         &self,
         request: &mut Request,
         asker: &Asker,
-    ) -> Result<Option<(Measure, String, Sequence)>, ServerError> {
+    ) -> Result<Option<(Measure, Admitted)>, ServerError> {
         let role = asker.caller.as_ref().and_then(Caller::role);
         let (operation, variables) = (request.operation_name.clone(), request.variables.clone());
+        let known = self.validated.get(&request.query, operation.as_deref());
         let document = request.parsed_query()?;
         let measured = document::check(
             &self.guards,
@@ -285,8 +300,16 @@ impl Api {
         let measured = measured.map_err(Refused::into_server_error)?;
         Ok(measured.and_then(|measure| {
             let operation = document::chosen(document, operation.as_deref())?;
-            let name = observed::name(&self.guards, operation);
-            Some((measure, name, Sequence::of(document, operation)))
+            let admitted = Admitted {
+                name: observed::name(&self.guards, operation),
+                is_valid: known.is_some() && self.validated.admits(operation, &variables),
+                sequence: match known {
+                    Some(known) => Arc::clone(&known.sequence),
+                    None => Arc::new(Sequence::of(document, operation)),
+                },
+                cost: Value::Null,
+            };
+            Some((measure, admitted))
         }))
     }
 }
@@ -294,8 +317,10 @@ impl Api {
 /// What is known of an operation before it runs.
 struct Admitted {
     name: String,
-    sequence: Sequence,
+    sequence: Arc<Sequence>,
     cost: Value,
+    /// The engine validated it before, and its variables are of their types.
+    is_valid: bool,
 }
 
 /// An operation that does not run.
@@ -359,13 +384,28 @@ impl Executor for Api {
                     if is_unmerged && datum::<TakesJson>(&request.data).is_some() {
                         request.data.insert(Unmerged);
                     }
-                    let mut response = self.schema.execute(request).await;
                     match admitted {
-                        Some(Admitted { sequence, cost, .. }) => {
+                        Some(Admitted {
+                            is_valid: true,
+                            sequence,
+                            cost,
+                            ..
+                        }) => {
+                            let mut response = self.unvalidating.execute(request).await;
                             sequence.put(&mut response);
                             response.extension("cost", cost)
                         }
-                        None => response,
+                        Some(Admitted { sequence, cost, .. }) => {
+                            let (text, operation) = (request.query.clone(), request.operation_name.clone());
+                            let mut response = self.schema.execute(request).await;
+                            if validated::began(&response) {
+                                let sequence = Arc::clone(&sequence);
+                                self.validated.insert(text, Known { operation, sequence });
+                            }
+                            sequence.put(&mut response);
+                            response.extension("cost", cost)
+                        }
+                        None => self.schema.execute(request).await,
                     }
                 }
                 Err(turned) => turned.response(),

@@ -81,10 +81,19 @@ impl Desk {
 
     /// The whole answer, as the transports give it.
     pub(crate) async fn ask(&self, caller: &Caller, query: &str, variables: Value) -> Value {
-        let request = Request::new(query)
-            .variables(Variables::from_json(variables))
-            .data(caller.clone())
-            .data(TakesJson);
+        let request = Request::new(query).variables(Variables::from_json(variables));
+        self.run(caller, request).await
+    }
+
+    /// The answer of one operation of a document.
+    pub(crate) async fn operation(&self, document: &str, name: &str, variables: Value) -> Value {
+        let request = Request::new(document).operation_name(name);
+        self.run(&staff(), request.variables(Variables::from_json(variables)))
+            .await
+    }
+
+    async fn run(&self, caller: &Caller, request: Request) -> Value {
+        let request = request.data(caller.clone()).data(TakesJson);
         let mut response = self.api.execute(request).await;
         let data = std::mem::take(&mut response.data);
         let mut answer = serde_json::to_value(response).unwrap();

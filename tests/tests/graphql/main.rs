@@ -25,6 +25,7 @@ mod server;
 mod subscriptions;
 mod time_travel;
 mod tokens;
+mod validated;
 mod walk;
 mod watch;
 mod whole_path;
