@@ -72,7 +72,7 @@ pub use self::{
 };
 use crate::{
     auth::Caller,
-    http::{Peer, Trace, code},
+    http::{Peer, Trace, began, code},
     json::TakesJson,
     telemetry::traces::Traces,
 };
@@ -133,9 +133,12 @@ impl Services {
 
 /// The services, in a resolver.
 fn services<'a>(ctx: &Context<'a>) -> Result<&'a Services, Refused> {
-    ctx.data::<Arc<Services>>()
-        .map(Arc::as_ref)
-        .map_err(|_| Refused::unavailable())
+    shared(ctx).map(Arc::as_ref)
+}
+
+/// The same, for a stream that outlives its request.
+fn shared<'a>(ctx: &Context<'a>) -> Result<&'a Arc<Services>, Refused> {
+    ctx.data::<Arc<Services>>().map_err(|_| Refused::unavailable())
 }
 
 /// Who asks, in a resolver. The guards let nobody through without a token; this holds even so.
@@ -169,10 +172,14 @@ fn registry() -> Registry {
 
 /// The table of who may ask for what, joined with the schema's types.
 pub fn guards() -> Guards {
+    guards_of(&registry())
+}
+
+fn guards_of(registry: &Registry) -> Guards {
     let query = <Query as OutputType>::type_name();
     let mutation = <Mutation as OutputType>::type_name();
     Guards::new(
-        &registry(),
+        registry,
         &query,
         &mutation,
         &<Subscription as SubscriptionType>::type_name(),
@@ -239,12 +246,13 @@ impl Api {
             traces: traces.clone(),
         };
         let services = Arc::new(services);
+        let registry = registry();
         let unvalidating = builder().validation_mode(ValidationMode::Fast);
         Api {
             schema: builder().data(Arc::clone(&services)).finish(),
             unvalidating: unvalidating.data(services).finish(),
-            validated: Arc::new(Validated::new(registry())),
-            guards: Arc::new(guards()),
+            guards: Arc::new(guards_of(&registry)),
+            validated: Arc::new(Validated::new(registry)),
             budgets: Arc::new(Budgets::new(rates)),
             introspection,
             traces,
@@ -258,11 +266,11 @@ impl Api {
         let spend = |cost| self.budgets.spend(asker.caller.as_ref(), asker.peer, cost, now);
         match self.measure(request, asker) {
             Ok(None) => Ok(None),
-            Ok(Some((measure, admitted))) => {
-                let (standing, paid) = spend(measure.cost);
-                let cost = cost(measure, standing);
+            Ok(Some(measured)) => {
+                let (standing, paid) = spend(measured.measure.cost);
+                let cost = cost(measured.measure, standing);
                 match paid {
-                    Ok(()) => Ok(Some(Admitted { cost, ..admitted })),
+                    Ok(()) => Ok(Some(Admitted { measured, cost })),
                     Err(refused) => Err(Turned {
                         error: Box::new(refused.into_server_error()),
                         cost: Some(cost),
@@ -280,11 +288,7 @@ impl Api {
         }
     }
 
-    fn measure(
-        &self,
-        request: &mut Request,
-        asker: &Asker,
-    ) -> Result<Option<(Measure, Admitted)>, ServerError> {
+    fn measure(&self, request: &mut Request, asker: &Asker) -> Result<Option<Measured>, ServerError> {
         let role = asker.caller.as_ref().and_then(Caller::role);
         let (operation, variables) = (request.operation_name.clone(), request.variables.clone());
         let known = self.validated.get(&request.query, operation.as_deref());
@@ -300,27 +304,56 @@ impl Api {
         let measured = measured.map_err(Refused::into_server_error)?;
         Ok(measured.and_then(|measure| {
             let operation = document::chosen(document, operation.as_deref())?;
-            let admitted = Admitted {
+            Some(Measured {
+                measure,
                 name: observed::name(&self.guards, operation),
                 is_valid: known.is_some() && self.validated.admits(operation, &variables),
                 sequence: match known {
                     Some(known) => Arc::clone(&known.sequence),
                     None => Arc::new(Sequence::of(document, operation)),
                 },
-                cost: Value::Null,
-            };
-            Some((measure, admitted))
+            })
         }))
+    }
+
+    /// Runs what was admitted; a document that is run for the first time is validated, and remembered.
+    async fn run(&self, mut request: Request, admitted: Admitted) -> Response {
+        let Admitted { measured, cost } = admitted;
+        let Measured {
+            sequence, is_valid, ..
+        } = measured;
+        if sequence.is_unmerged() && datum::<TakesJson>(&request.data).is_some() {
+            request.data.insert(Unmerged);
+        }
+        let mut response = if is_valid {
+            self.unvalidating.execute(request).await
+        } else {
+            let (text, operation) = (request.query.clone(), request.operation_name.clone());
+            let response = self.schema.execute(request).await;
+            if began(&response) {
+                let sequence = Arc::clone(&sequence);
+                self.validated.insert(text, Known { operation, sequence });
+            }
+            response
+        };
+        sequence.put(&mut response);
+        response.extension("cost", cost)
     }
 }
 
 /// What is known of an operation before it runs.
-struct Admitted {
+struct Measured {
+    measure: Measure,
     name: String,
     sequence: Arc<Sequence>,
-    cost: Value,
     /// The engine validated it before, and its variables are of their types.
     is_valid: bool,
+}
+
+/// An operation that was paid for.
+struct Admitted {
+    measured: Measured,
+    cost: Value,
 }
 
 /// An operation that does not run.
@@ -367,7 +400,10 @@ impl Executor for Api {
         let asker = Asker::of(&request.data, None);
         let admitted = self.admit(&mut request, &asker);
         let name = admitted.as_ref().ok().and_then(Option::as_ref);
-        let name = name.map_or_else(|| observed::REFUSED.to_owned(), |admitted| admitted.name.clone());
+        let name = name.map_or_else(
+            || observed::REFUSED.to_owned(),
+            |admitted| admitted.measured.name.clone(),
+        );
         let observed = Observed::begin(
             self.traces.as_ref(),
             &mut request,
@@ -377,37 +413,9 @@ impl Executor for Api {
         );
         async move {
             let response = match admitted {
-                Ok(admitted) => {
-                    let is_unmerged = admitted
-                        .as_ref()
-                        .is_some_and(|admitted| admitted.sequence.is_unmerged());
-                    if is_unmerged && datum::<TakesJson>(&request.data).is_some() {
-                        request.data.insert(Unmerged);
-                    }
-                    match admitted {
-                        Some(Admitted {
-                            is_valid: true,
-                            sequence,
-                            cost,
-                            ..
-                        }) => {
-                            let mut response = self.unvalidating.execute(request).await;
-                            sequence.put(&mut response);
-                            response.extension("cost", cost)
-                        }
-                        Some(Admitted { sequence, cost, .. }) => {
-                            let (text, operation) = (request.query.clone(), request.operation_name.clone());
-                            let mut response = self.schema.execute(request).await;
-                            if validated::began(&response) {
-                                let sequence = Arc::clone(&sequence);
-                                self.validated.insert(text, Known { operation, sequence });
-                            }
-                            sequence.put(&mut response);
-                            response.extension("cost", cost)
-                        }
-                        None => self.schema.execute(request).await,
-                    }
-                }
+                Ok(Some(admitted)) => self.run(request, admitted).await,
+                // The engine says that there is no such operation.
+                Ok(None) => self.schema.execute(request).await,
                 Err(turned) => turned.response(),
             };
             observed.end(&response);
@@ -438,8 +446,8 @@ impl Executor for Api {
                 let open = Open::new(asker.trace, counted);
                 let stream = self.schema.execute_stream_with_session_data(request, session);
                 let in_sequence = move |mut response| {
-                    if let Some(Admitted { sequence, .. }) = &admitted {
-                        sequence.put(&mut response);
+                    if let Some(admitted) = &admitted {
+                        admitted.measured.sequence.put(&mut response);
                     }
                     open.sent(&response);
                     response

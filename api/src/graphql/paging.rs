@@ -1,7 +1,7 @@
 //! Pages of lists: which part is asked for, and what lies around it.
 
 use async_graphql::connection::PageInfo;
-use docket_projections::read_models::list::{Part, Place};
+use docket_projections::read_models::list::Part;
 
 use super::{error::Refused, limits};
 
@@ -41,6 +41,15 @@ impl<P> Window<P> {
         })
     }
 
+    /// The same for a read model.
+    pub(super) fn part(&self) -> Part<'_, P> {
+        Part {
+            from: self.from.as_ref(),
+            limit: self.limit,
+            backward: self.backward,
+        }
+    }
+
     /// What lies around a page from its first cursor to its last.
     pub(super) fn page_info(
         &self,
@@ -62,17 +71,6 @@ impl<P> Window<P> {
             },
             start_cursor: first.cloned(),
             end_cursor: last.cloned(),
-        }
-    }
-}
-
-impl Window<Place> {
-    /// The same for a read model.
-    pub(super) fn part(&self) -> Part<'_> {
-        Part {
-            from: self.from.as_ref(),
-            limit: self.limit,
-            backward: self.backward,
         }
     }
 }

@@ -36,11 +36,10 @@ impl Sequence {
             match &item.node {
                 Selection::Field(field) => {
                     let (key, set) = (field.node.response_key(), &field.node.selection_set.node);
-                    let known = self.fields.len();
+                    let is_again = self.fields.contains_key(&key.node);
                     let below = self.fields.entry(key.node.clone()).or_default();
                     below.add(document, set);
                     let (has_fields, has_merges) = (!below.fields.is_empty(), below.has_merges);
-                    let is_again = self.fields.len() == known;
                     self.has_merges |= has_merges || (is_again && has_fields);
                 }
                 Selection::InlineFragment(inline) => self.add(document, &inline.node.selection_set.node),

@@ -38,17 +38,14 @@ pub(super) struct Answer {
 impl Answer {
     /// The engine's response with every error coded.
     pub(super) fn of(response: Executed, trace: &Trace) -> Answer {
+        let has_begun = began(&response);
         let mut errors = response.errors;
-        // An error from within execution has the path of its field.
-        let before_execution = response.data == Value::Null
-            && !errors.is_empty()
-            && errors.iter().all(|error| error.path.is_empty());
         errors.iter_mut().for_each(|error| settle(error, trace));
         let mut data = response.data;
         errors.iter().for_each(|error| show_null(&mut data, &error.path));
         Answer {
             errors,
-            data: (!before_execution).then_some(data),
+            data: has_begun.then_some(data),
             extensions: response.extensions,
             headers: response.http_headers,
         }
@@ -173,6 +170,12 @@ fn settle(error: &mut ServerError, trace: &Trace) {
     }
     // Whatever an error wraps has served its purpose and must not live as long as a slow client.
     error.source = None;
+}
+
+/// Whether execution began: an error from within has the path of its field.
+pub(crate) fn began(response: &Executed) -> bool {
+    let errors = &response.errors;
+    response.data != Value::Null || errors.is_empty() || errors.iter().any(|error| !error.path.is_empty())
 }
 
 /// Puts `null` where a field failed: the engine leaves its key out, which a client cannot tell from a field that it

@@ -37,9 +37,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// connections; what waits longer than that is better tried again than queued here.
 pub const MAX_IN_FLIGHT: usize = 1024;
 
-/// WebSocket connections and event streams at once in one process: 12,000, about 54 kB each: 10,000 that are there, and those
-/// that come back before the server has seen them go. Below the 16,384
-/// file descriptors that services are commonly given.
+/// WebSocket connections and event streams at once in one process: 12,000, about 54 kB each: 10,000 that are there, and
+/// those that come back before the server has seen them go. Below the 16,384 file descriptors that services are
+/// commonly given.
 pub const MAX_LIVE_CONNECTIONS: usize = 12_000;
 
 /// How long a WebSocket may stay without `connection_init`: 3 s, the reference implementation's default.

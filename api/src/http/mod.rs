@@ -53,7 +53,7 @@ use axum::{
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 
-pub(crate) use self::answer::show_null;
+pub(crate) use self::answer::{began, show_null};
 use self::request::{Operation, Params};
 pub use self::{
     auth::{AuthError, Authenticate, Session},

@@ -18,7 +18,10 @@ use docket_domain::{
 use docket_event_store::{
     ExecuteError, FeedError, Origin, PersonalError, Request, RequestHash, Store, command_id,
 };
-use docket_projections::read_models::order_summary::{self, Filter, PageError, Part, Sort, SortField};
+use docket_projections::read_models::{
+    list::Part,
+    order_summary::{self, Filter, PageError, Sort, SortField},
+};
 use serde_json::json;
 use std::{error::Error, process::ExitCode};
 

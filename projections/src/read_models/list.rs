@@ -8,7 +8,7 @@ use super::{order_summary::PageError, stored::from_json};
 use crate::limits;
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use sqlx::{PgExecutor, Postgres, QueryBuilder, Row};
+use sqlx::{PgExecutor, Postgres, QueryBuilder, Row, postgres::PgRow};
 use std::ops::Range;
 use uuid::Uuid;
 
@@ -35,6 +35,21 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// Of rows of which one more was asked for than is wanted: it tells whether there are more.
+    pub(crate) fn read<P>(
+        rows: &[PgRow],
+        part: Part<'_, P>,
+        read: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
+    ) -> Result<Self, PageError> {
+        let has_more = rows.len() > part.limit;
+        let rows: Result<Vec<T>, _> = rows.iter().take(part.limit).map(read).collect();
+        let mut rows = rows.map_err(PageError::Read)?;
+        if part.backward {
+            rows.reverse();
+        }
+        Ok(Self { rows, has_more })
+    }
+
     /// Of a list that has nothing in it.
     pub fn empty() -> Self {
         Self {
@@ -44,11 +59,11 @@ impl<T> Page<T> {
     }
 }
 
-/// Which part of a list is wanted.
+/// Which part of a list is wanted; `P` is a place in it.
 #[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
+pub struct Part<'a, P = Place> {
     /// After this place, or, `backward`, before it.
-    pub from: Option<&'a Place>,
+    pub from: Option<&'a P>,
     /// So many at most.
     pub limit: usize,
     /// Towards the beginning of the list.
@@ -103,17 +118,7 @@ pub(crate) async fn page<'e, T: DeserializeOwned>(
     ));
     query.push_bind(part.limit as i64 + 1);
     let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
-    let has_more = rows.len() > part.limit;
-    let rows: Result<Vec<T>, _> = rows
-        .iter()
-        .take(part.limit)
-        .map(|row| from_json(row.try_get(0)?))
-        .collect();
-    let mut rows = rows.map_err(PageError::Read)?;
-    if part.backward {
-        rows.reverse();
-    }
-    Ok(Page { rows, has_more })
+    Page::read(&rows, part, |row| from_json(row.try_get(0)?))
 }
 
 fn push_place(

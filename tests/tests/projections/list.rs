@@ -2,14 +2,15 @@
 
 use crate::shop::{draft, empty_database, open, order_in, place, start};
 use docket_domain::{CustomerId, order::OrderStatus};
+use docket_projections::read_models::list::Part;
 use docket_projections::read_models::order_summary::{
-    Filter, Keyset, PageError, Part, Sort, SortField, page, page_of_documents,
+    Filter, Keyset, PageError, Sort, SortField, page, page_of_documents,
 };
 use sqlx::PgPool;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-fn two(from: Option<&Keyset>, backward: bool) -> Part<'_> {
+fn two(from: Option<&Keyset>, backward: bool) -> Part<'_, Keyset> {
     Part {
         from,
         limit: 2,

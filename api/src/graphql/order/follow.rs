@@ -6,7 +6,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use async_graphql::Context;
+use async_graphql::{Context, Object};
 use docket_domain::{Currency, CustomerId, OrderId, StreamId, StreamKind, text::Code};
 use docket_event_store::{Feed, RecordedEvent};
 use docket_projections::read_models::order_detail;
@@ -18,7 +18,10 @@ use crate::graphql::{
     Services, actor,
     cursor::{LogCursor, Mark},
     error::Refused,
-    limits, position, services,
+    event::types::EventSummary,
+    limits,
+    position::{self, Position},
+    services, shared,
 };
 
 /// Which events a stream shows.
@@ -80,9 +83,28 @@ impl Scope {
 }
 
 /// A message of a stream: where it stands now, and what happened, unless it only says where it stands.
-pub(in crate::graphql) struct Message {
-    pub(in crate::graphql) cursor: String,
+pub struct Message {
+    cursor: String,
     pub(in crate::graphql) event: Option<Arc<RecordedEvent>>,
+}
+
+/// What every message of such a stream says.
+#[Object]
+impl Message {
+    /// Give it as `after` to go on after this message.
+    async fn cursor(&self) -> &str {
+        &self.cursor
+    }
+
+    /// Where it happened in the log.
+    async fn position(&self) -> Option<Position> {
+        self.event.as_ref().map(|event| event.position.into())
+    }
+
+    /// What happened.
+    async fn event(&self) -> Option<EventSummary> {
+        self.event.as_ref().map(|event| EventSummary::of(event))
+    }
 }
 
 enum Wake {
@@ -146,7 +168,7 @@ pub(in crate::graphql) async fn follow_one(
     id: StreamId,
     after: Option<&str>,
 ) -> Result<impl Stream<Item = async_graphql::Result<Message>> + use<>, Refused> {
-    let services = shared(ctx)?;
+    let services = Arc::clone(shared(ctx)?);
     let facts = services.facts.of(id.order).await?;
     let facts = facts.ok_or_else(|| Refused::not_found(id))?;
     if let Some(own) = only_customer(actor(ctx)?)
@@ -173,13 +195,6 @@ pub(in crate::graphql) async fn order_of(
     let view = OrderView::find(services, &[order]).await?.remove(&order);
     let actor = actor(ctx)?;
     Ok(view.filter(|view| view.is_for(actor)))
-}
-
-/// The services, for a stream that outlives its request.
-pub(in crate::graphql) fn shared(ctx: &Context<'_>) -> Result<Arc<Services>, Refused> {
-    ctx.data::<Arc<Services>>()
-        .cloned()
-        .map_err(|_| Refused::unavailable())
 }
 
 impl Follow {

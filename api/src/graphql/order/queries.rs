@@ -5,10 +5,10 @@ use chrono::{DateTime, Datelike as _, Utc};
 use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
 use docket_projections::read_models::{
-    list::Page,
+    list::{Page, Part},
     order_detail,
     order_search::{self, Terms},
-    order_summary::{self, Filter, Keyset, Listed, OrderSummary, PageError, Part, Sort},
+    order_summary::{self, Filter, Keyset, Listed, OrderSummary, PageError, Sort},
 };
 use std::{collections::HashMap, sync::Arc};
 
@@ -293,11 +293,7 @@ pub(in crate::graphql) async fn list(
     let is_personal = filter.search.as_ref().is_some_and(Terms::is_personal);
     read_models.extend(is_personal.then_some(order_search::NAME));
     position::wait(ctx, &read_models, min_position.as_deref()).await?;
-    let part = Part {
-        from: window.from.as_ref(),
-        limit: window.limit,
-        backward: window.backward,
-    };
+    let part = window.part();
     let whole = if with_details {
         whole_page(services, &filter, sort, part).await?
     } else {
@@ -326,7 +322,7 @@ async fn whole_page(
     services: &Services,
     filter: &Filter,
     sort: Sort,
-    part: Part<'_>,
+    part: Part<'_, Keyset>,
 ) -> Result<Option<Page<(Keyset, Order)>>, Refused> {
     let mut connection = services.store.query_connection().await?;
     let read = async {
@@ -355,7 +351,7 @@ async fn page(
     services: &Services,
     filter: &Filter,
     sort: Sort,
-    part: Part<'_>,
+    part: Part<'_, Keyset>,
     with_details: bool,
 ) -> Result<Page<(Keyset, Order)>, Refused> {
     let mut connection = services.store.query_connection().await?;

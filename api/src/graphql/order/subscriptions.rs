@@ -1,11 +1,14 @@
 //! Subscriptions to orders.
 
-use async_graphql::{Context, ID, InputObject, Object, Result, Subscription};
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, InputObject, MergedObject, Object, Result, Subscription};
 use docket_domain::{CustomerId, Event, StreamId, text::Code};
+use docket_event_store::RecordedEvent;
 use futures::{Stream, StreamExt};
 
 use super::{
-    follow::{Message, Scope, follow, follow_one, order_of, shared},
+    follow::{Message, Scope, follow, follow_one, order_of},
     queries::order_id,
     source::Order,
     view::only_customer,
@@ -13,10 +16,9 @@ use super::{
 use crate::graphql::{
     actor,
     error::{Refused, sentence},
-    event::types::EventSummary,
     plain::Plain,
-    position::Position,
     scalars::CurrencyScalar,
+    shared,
 };
 
 /// Which changes are followed: everything that is given must hold. Only what never changes of an order can be asked
@@ -63,38 +65,31 @@ impl OrderChangesFilter {
     }
 }
 
-/// A message of a stream of orders. The first has only a cursor, and so has one each 15 s in which nothing happens.
-pub struct OrderMessage(Message);
-
 /// What happened to an order, or only how far the stream has come.
+// The first has only a cursor, and so has one each 15 s in which nothing happens.
+#[derive(MergedObject)]
+pub struct OrderMessage(Message, OrderOf);
+
+impl From<Message> for OrderMessage {
+    fn from(message: Message) -> OrderMessage {
+        let event = message.event.clone();
+        OrderMessage(message, OrderOf(event))
+    }
+}
+
+/// The order of a message.
+struct OrderOf(Option<Arc<RecordedEvent>>);
+
 #[Object]
-impl OrderMessage {
-    /// Give it as `after` to go on after this message.
-    async fn cursor(&self) -> &str {
-        &self.0.cursor
-    }
-
-    /// Where it happened in the log.
-    async fn position(&self) -> Option<Position> {
-        self.0.event.as_ref().map(|event| event.position.into())
-    }
-
-    /// What happened.
-    async fn event(&self) -> Option<EventSummary> {
-        self.0.event.as_ref().map(|event| EventSummary::of(event))
-    }
-
+impl OrderOf {
     /// The id of the order that it happened to.
     async fn order_id(&self) -> Option<ID> {
-        self.0
-            .event
-            .as_ref()
-            .map(|event| ID(event.stream.order.to_string()))
+        self.0.as_ref().map(|event| ID(event.stream.order.to_string()))
     }
 
     /// The order, with this in it; it may hold later changes too.
     async fn order(&self, ctx: &Context<'_>) -> Result<Option<Plain<Order>>> {
-        let Some(event) = &self.0.event else {
+        let Some(event) = &self.0 else {
             return Ok(None);
         };
         let view = order_of(ctx, event).await?;
@@ -117,7 +112,7 @@ impl OrderSubscriptions {
     ) -> Result<impl Stream<Item = Result<OrderMessage>> + use<>> {
         let order = StreamId::order(order_id(&id)?);
         let messages = follow_one(ctx, order, after.as_deref()).await?;
-        Ok(messages.map(|message| message.map(OrderMessage)))
+        Ok(messages.map(|message| message.map(OrderMessage::from)))
     }
 
     /// What happens to all orders, or to those of a filter. Customers see their own.
@@ -127,7 +122,7 @@ impl OrderSubscriptions {
         #[graphql(desc = "Which changes; all where nothing is said.")] filter: Option<OrderChangesFilter>,
         #[graphql(desc = "Go on after the message with this cursor.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderMessage>> + use<>> {
-        let services = shared(ctx)?;
+        let services = Arc::clone(shared(ctx)?);
         let mut scope = filter.unwrap_or_default().into_scope()?;
         if let (Some(own), Scope::Orders { customer, .. }) = (only_customer(actor(ctx)?), &mut scope) {
             if customer.as_ref().is_some_and(|customer| customer.as_str() != own) {
@@ -141,6 +136,6 @@ impl OrderSubscriptions {
         }
         let partitions: Vec<u16> = (0..services.store.feed().partitions()).collect();
         let messages = follow(services, scope, &partitions, after.as_deref()).await?;
-        Ok(messages.map(|message| message.map(OrderMessage)))
+        Ok(messages.map(|message| message.map(OrderMessage::from)))
     }
 }

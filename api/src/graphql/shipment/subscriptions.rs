@@ -1,41 +1,38 @@
 //! Following a shipment.
 
-use async_graphql::{Context, ID, Object, Result, Subscription};
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, MergedObject, Object, Result, Subscription};
 use docket_domain::ShipmentId;
+use docket_event_store::RecordedEvent;
 use futures::{Stream, StreamExt};
 
 use super::types::Shipment;
 use crate::graphql::{
     error::{Refused, sentence},
-    event::types::EventSummary,
     order::follow::{Message, follow_one, order_of},
-    position::Position,
 };
 
-/// A message of a shipment's stream. The first has only a cursor, and so has one each 15 s in which nothing happens.
-pub struct ShipmentMessage(Message);
-
 /// What happened to a shipment, or only how far the stream has come.
+// The first has only a cursor, and so has one each 15 s in which nothing happens.
+#[derive(MergedObject)]
+pub struct ShipmentMessage(Message, ShipmentOf);
+
+impl From<Message> for ShipmentMessage {
+    fn from(message: Message) -> ShipmentMessage {
+        let event = message.event.clone();
+        ShipmentMessage(message, ShipmentOf(event))
+    }
+}
+
+/// The shipment of a message.
+struct ShipmentOf(Option<Arc<RecordedEvent>>);
+
 #[Object]
-impl ShipmentMessage {
-    /// Give it as `after` to go on after this message.
-    async fn cursor(&self) -> &str {
-        &self.0.cursor
-    }
-
-    /// Where it happened in the log.
-    async fn position(&self) -> Option<Position> {
-        self.0.event.as_ref().map(|event| event.position.into())
-    }
-
-    /// What happened.
-    async fn event(&self) -> Option<EventSummary> {
-        self.0.event.as_ref().map(|event| EventSummary::of(event))
-    }
-
+impl ShipmentOf {
     /// The shipment, with this in it; it may hold later changes too.
     async fn shipment(&self, ctx: &Context<'_>) -> Result<Option<Shipment>> {
-        let Some(event) = &self.0.event else {
+        let Some(event) = &self.0 else {
             return Ok(None);
         };
         let view = order_of(ctx, event).await?;
@@ -60,6 +57,6 @@ impl ShipmentSubscriptions {
         let shipment = id.parse::<ShipmentId>();
         let shipment = shipment.map_err(|error| Refused::bad_input(sentence(&error)))?;
         let messages = follow_one(ctx, shipment.into(), after.as_deref()).await?;
-        Ok(messages.map(|message| message.map(ShipmentMessage)))
+        Ok(messages.map(|message| message.map(ShipmentMessage::from)))
     }
 }

@@ -6,7 +6,7 @@ mod row;
 
 pub use apply::OrderSummaryProjector;
 pub use query::{
-    Count, Filter, Keyset, Listed, OrderSummaries, PageError, Part, Sort, SortField, count, find, page,
+    Count, Filter, Keyset, Listed, OrderSummaries, PageError, Sort, SortField, count, find, page,
     page_of_documents,
 };
 pub use row::OrderSummary;

@@ -13,7 +13,7 @@ use crate::{
     projector::Generation,
     read_models::{
         axes::{FulfillmentStatus, OrderPaymentStatus},
-        list::{Page, STORABLE, push_any},
+        list::{Page, Part, STORABLE, push_any, push_equal, push_range},
         order_detail::{self, OrderDetail},
         order_search::{Terms, push_terms},
     },
@@ -129,7 +129,7 @@ impl Filter {
 }
 
 /// A place in a sorted list: after, or before, this row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keyset {
     /// What the list is sorted by.
     pub field: SortField,
@@ -137,17 +137,6 @@ pub struct Keyset {
     pub value: Option<i64>,
     /// The row's order.
     pub id: Uuid,
-}
-
-/// Which part of a list is wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
-    /// After this place, or, `backward`, before it.
-    pub from: Option<&'a Keyset>,
-    /// So many at most.
-    pub limit: usize,
-    /// Towards the beginning of the list.
-    pub backward: bool,
 }
 
 /// A place in a list with the whole order that stands there.
@@ -308,12 +297,12 @@ impl OrderSummaries {
         database: impl PgExecutor<'e>,
         filter: &Filter,
         sort: Sort,
-        part: Part<'_>,
+        part: Part<'_, Keyset>,
     ) -> Result<Page<OrderSummary>, PageError> {
         let mut query = QueryBuilder::new(self.select.as_str());
         push_part(&mut query, filter, sort, part)?;
         let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
-        read_part(&rows, part, read)
+        Page::read(&rows, part, read)
     }
 
     /// A part of the list with the documents of its orders, by one statement.
@@ -325,13 +314,13 @@ impl OrderSummaries {
         database: impl PgExecutor<'e>,
         filter: &Filter,
         sort: Sort,
-        part: Part<'_>,
+        part: Part<'_, Keyset>,
     ) -> Result<Page<Listed>, PageError> {
         let mut query = QueryBuilder::new(self.with_documents.as_str());
         let order = push_part(&mut query, filter, sort, part)?;
         query.push(&self.documents).push(" order by ").push(order);
         let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
-        read_part(&rows, part, |row| read_listed(row, sort.field))
+        Page::read(&rows, part, |row| read_listed(row, sort.field))
     }
 
     /// How many rows a list has, counted up to [`limits::COUNT_ORDERS`].
@@ -378,7 +367,7 @@ pub async fn page<'e>(
     database: impl PgExecutor<'e>,
     filter: &Filter,
     sort: Sort,
-    part: Part<'_>,
+    part: Part<'_, Keyset>,
 ) -> Result<Page<OrderSummary>, PageError> {
     FIRST.page(database, filter, sort, part).await
 }
@@ -391,7 +380,7 @@ pub async fn page_of_documents<'e>(
     database: impl PgExecutor<'e>,
     filter: &Filter,
     sort: Sort,
-    part: Part<'_>,
+    part: Part<'_, Keyset>,
 ) -> Result<Page<Listed>, PageError> {
     FIRST.page_of_documents(database, filter, sort, part).await
 }
@@ -422,7 +411,7 @@ fn push_part(
     query: &mut QueryBuilder<Postgres>,
     filter: &Filter,
     sort: Sort,
-    part: Part<'_>,
+    part: Part<'_, Keyset>,
 ) -> Result<String, PageError> {
     within("orders", part.limit, limits::PAGE_ORDERS)?;
     filter.check()?;
@@ -443,20 +432,6 @@ fn push_part(
         query.push_bind(limit);
     }
     Ok(order)
-}
-
-fn read_part<T>(
-    rows: &[PgRow],
-    part: Part<'_>,
-    read: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
-) -> Result<Page<T>, PageError> {
-    let has_more = rows.len() > part.limit;
-    let rows: Result<Vec<_>, _> = rows.iter().take(part.limit).map(read).collect();
-    let mut rows = rows.map_err(PageError::Read)?;
-    if part.backward {
-        rows.reverse();
-    }
-    Ok(Page { rows, has_more })
 }
 
 fn read_listed(row: &PgRow, field: SortField) -> Result<Listed, sqlx::Error> {
@@ -489,17 +464,13 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     if let Some(number) = filter.number {
         query.push(" and coalesce(number, 0) = ").push_bind(number.0);
     }
-    if let Some(customer) = &filter.customer {
-        query
-            .push(" and customer = ")
-            .push_bind(customer.as_str().to_owned());
-    }
-    if let Some(channel) = &filter.channel {
-        query.push(" and channel = ").push_bind(channel.clone());
-    }
-    if let Some(currency) = &filter.currency {
-        query.push(" and currency = ").push_bind(currency.clone());
-    }
+    push_equal(
+        query,
+        "customer",
+        filter.customer.as_ref().map(CustomerId::as_str),
+    );
+    push_equal(query, "channel", filter.channel.as_deref());
+    push_equal(query, "currency", filter.currency.as_deref());
     let words: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
     push_any(query, "status", &words);
     let words = filter.payment_statuses.iter().map(|status| status.as_str());
@@ -511,14 +482,8 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
         Some(false) => drop(query.push(" and not on_hold")),
         None => {}
     }
-    for (column, (from, until)) in [("created_at", filter.created), (NEVER_PLACED, filter.placed)] {
-        if let Some(from) = from {
-            query.push(format!(" and {column} >= ")).push_bind(from);
-        }
-        if let Some(until) = until {
-            query.push(format!(" and {column} < ")).push_bind(until);
-        }
-    }
+    push_range(query, "created_at", filter.created);
+    push_range(query, NEVER_PLACED, filter.placed);
     if filter.placed.1.is_some() {
         query.push(" and placed_at is not null");
     }
