@@ -15,6 +15,7 @@ pub mod connections;
 pub mod envelope;
 pub mod execute;
 pub mod feed;
+pub mod gather;
 pub mod index_key;
 mod lane;
 pub mod limits;

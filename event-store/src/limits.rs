@@ -79,6 +79,12 @@ pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const SNAPSHOT_EVERY: i32 = PAGE_EVENTS as i32;
 /// Subjects whose keys a process keeps unwrapped.
 pub const MAX_CACHED_KEYS: usize = 10_000;
+/// Statements that read keys for queries at once.
+pub const KEY_LANES: usize = 2;
+/// Keys of one such statement, unless one query asks for more: some pages' worth.
+pub const MAX_KEYS_TOGETHER: usize = 1_000;
+/// Queries and followers that may wait for keys: all that a process lets in.
+pub const MAX_KEY_READS: usize = 16_384;
 /// Times that a subject's key is looked for while others make or destroy keys.
 pub const MAX_KEY_ROUNDS: u32 = 8;
 /// How long an unwrapped key may be kept: the longest that another process can still open a forgotten subject.

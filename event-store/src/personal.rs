@@ -5,7 +5,12 @@
 //! decision needs to tell "already done", and all that sealing gives away. A value whose key is gone, or that was not
 //! sealed by this log, opens as the forgotten mark, never as an error.
 
-use crate::{index_key::IndexKey, limits, wakeup};
+use crate::{
+    connections::Connections,
+    gather::{Gather, GatherError, GatherLimits, Read},
+    index_key::IndexKey,
+    limits, wakeup,
+};
 use docket_domain::{SealedValue, Subject};
 use quick_cache::sync::Cache;
 use ring::{
@@ -13,7 +18,7 @@ use ring::{
     hmac,
     rand::{SecureRandom, SystemRandom},
 };
-use sqlx::{PgExecutor, PgPool, Row};
+use sqlx::{PgExecutor, PgPool, Row, postgres::PgRow};
 use std::{
     collections::HashMap,
     fmt,
@@ -78,17 +83,32 @@ impl fmt::Debug for MasterKey {
 }
 
 /// Why personal data could not be sealed or opened.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum PersonalError {
     /// The keys could not be read or written.
     #[error("the keys of personal data cannot be reached")]
-    Keys(#[source] sqlx::Error),
+    Keys(#[source] Arc<sqlx::Error>),
     /// A key is there, and the master key does not open it.
     #[error("the master key does not fit this database's keys of personal data")]
     WrongMasterKey,
     /// The system gave no randomness, or the cipher refused.
     #[error("the cipher failed")]
     Cipher,
+}
+
+impl From<GatherError> for PersonalError {
+    fn from(error: GatherError) -> Self {
+        match error {
+            GatherError::Full => sqlx::Error::PoolTimedOut.into(),
+            GatherError::Gone => sqlx::Error::WorkerCrashed.into(),
+        }
+    }
+}
+
+impl From<sqlx::Error> for PersonalError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Keys(Arc::new(error))
+    }
 }
 
 /// A subject's key, unwrapped.
@@ -168,9 +188,44 @@ impl Opener {
     }
 }
 
+/// Wrapped keys by their ids; none where a key was destroyed.
+type Wrapped = HashMap<Uuid, Option<Arc<[u8]>>>;
+
+/// An opener that is being made.
+struct Opening {
+    emptied: u64,
+    opener: Opener,
+    missing: Vec<Uuid>,
+}
+
+/// Reads wrapped keys for all who wait.
+struct KeyReader(Arc<Connections>);
+
+impl Read for KeyReader {
+    type Key = Uuid;
+    type Value = Option<Arc<[u8]>>;
+    type Error = PersonalError;
+
+    async fn read(&self, keys: &[Uuid]) -> Result<Wrapped, PersonalError> {
+        let mut connection = self.0.take(limits::MAX_POOL_WAIT).await?;
+        let keys = wrapped_keys(&mut *connection, keys).await;
+        Ok(connection.finish(keys)?)
+    }
+}
+
+async fn wrapped_keys<'e>(database: impl PgExecutor<'e>, keys: &[Uuid]) -> Result<Wrapped, sqlx::Error> {
+    let rows = sqlx::query(KEYS).bind(keys).fetch_all(database).await?;
+    let key = |row: &PgRow| {
+        let wrapped: Option<&[u8]> = row.try_get(1)?;
+        Ok((row.try_get(0)?, wrapped.map(Arc::from)))
+    };
+    rows.iter().map(key).collect()
+}
+
 /// The subjects' keys.
 pub struct Vault {
     pool: PgPool,
+    wrapped: Gather<KeyReader>,
     root: MasterKey,
     master: LessSafeKey,
     by_subject: Cache<Subject, (Instant, Arc<SubjectKey>)>,
@@ -193,14 +248,20 @@ with destroyed as (
 select count(*), pg_notify($2, $3) from destroyed"#;
 
 impl Vault {
-    /// A vault over the database's keys.
+    /// A vault over the database's keys, which queries read over connections of their own.
     ///
     /// # Errors
     /// When the cipher refuses the master key.
-    pub fn new(pool: PgPool, master: &MasterKey) -> Result<Self, PersonalError> {
+    pub fn new(pool: PgPool, queries: Arc<Connections>, master: &MasterKey) -> Result<Self, PersonalError> {
         let key =
             UnboundKey::new(&CHACHA20_POLY1305, master.0.as_slice()).map_err(|_| PersonalError::Cipher)?;
+        let limits = GatherLimits {
+            lanes: limits::KEY_LANES,
+            together: limits::MAX_KEYS_TOGETHER,
+            waiting: limits::MAX_KEY_READS,
+        };
         Ok(Self {
+            wrapped: Gather::new(KeyReader(queries), limits),
             pool,
             root: master.clone(),
             master: LessSafeKey::new(key),
@@ -217,12 +278,11 @@ impl Vault {
     /// When the keys cannot be reached, or the master key does not fit.
     pub(crate) async fn check(&self) -> Result<(), PersonalError> {
         let any = sqlx::query(ANY_KEY).fetch_optional(&self.pool).await;
-        let Some(row) = any.map_err(PersonalError::Keys)? else {
+        let Some(row) = any? else {
             return Ok(());
         };
-        let id = row.try_get(0).map_err(PersonalError::Keys)?;
-        self.unwrap(id, row.try_get(1).map_err(PersonalError::Keys)?)
-            .map(drop)
+        let id = row.try_get(0)?;
+        self.unwrap(id, row.try_get(1)?).map(drop)
     }
 
     /// The key of the index with this label; see [`MasterKey::index_key`].
@@ -245,9 +305,9 @@ impl Vault {
                 .bind(subject.to_string())
                 .fetch_optional(&self.pool)
                 .await;
-            if let Some(row) = living.map_err(PersonalError::Keys)? {
-                let id = row.try_get(0).map_err(PersonalError::Keys)?;
-                let key = self.unwrap(id, row.try_get(1).map_err(PersonalError::Keys)?)?;
+            if let Some(row) = living? {
+                let id = row.try_get(0)?;
+                let key = self.unwrap(id, row.try_get(1)?)?;
                 self.by_subject
                     .insert(subject.clone(), (Instant::now(), Arc::clone(&key)));
                 if self.emptied.load(Ordering::SeqCst) != emptied {
@@ -263,13 +323,12 @@ impl Vault {
                 .bind(subject.to_string())
                 .bind(self.wrap(id, &random()?)?)
                 .execute(&self.pool)
-                .await
-                .map_err(PersonalError::Keys)?;
+                .await?;
         }
-        Err(PersonalError::Keys(sqlx::Error::RowNotFound))
+        Err(sqlx::Error::RowNotFound.into())
     }
 
-    /// An opener for these values; one statement at most.
+    /// An opener for these values; one statement at most, which others share.
     ///
     /// # Errors
     /// When the keys cannot be reached, or the master key does not fit.
@@ -277,10 +336,15 @@ impl Vault {
         &self,
         sealed: impl IntoIterator<Item = &'a SealedValue>,
     ) -> Result<Opener, PersonalError> {
-        self.opener_over(&self.pool, sealed).await
+        let mut opening = self.begin(sealed);
+        if !opening.missing.is_empty() {
+            let wrapped = self.wrapped.find(opening.missing.clone()).await?;
+            self.end(&mut opening, wrapped)?;
+        }
+        Ok(opening.opener)
     }
 
-    /// The same over a connection of the caller's.
+    /// The same by one statement at most over a connection of the caller's.
     ///
     /// # Errors
     /// As [`Vault::opener`].
@@ -289,35 +353,49 @@ impl Vault {
         database: impl PgExecutor<'e>,
         sealed: impl IntoIterator<Item = &'a SealedValue>,
     ) -> Result<Opener, PersonalError> {
-        let emptied = self.emptied.load(Ordering::SeqCst);
-        let mut keys = HashMap::new();
-        let mut missing = Vec::new();
+        let mut opening = self.begin(sealed);
+        if !opening.missing.is_empty() {
+            let wrapped = wrapped_keys(database, &opening.missing).await?;
+            self.end(&mut opening, wrapped)?;
+        }
+        Ok(opening.opener)
+    }
+
+    /// With the keys that are at hand.
+    fn begin<'a>(&self, sealed: impl IntoIterator<Item = &'a SealedValue>) -> Opening {
+        let mut opening = Opening {
+            emptied: self.emptied.load(Ordering::SeqCst),
+            opener: Opener::default(),
+            missing: Vec::new(),
+        };
+        // Values of one order follow each other, and most have one key.
+        let mut last = None;
         for id in sealed.into_iter().filter_map(key_id) {
+            if last.replace(id) == Some(id) {
+                continue;
+            }
             match self.by_id.get(&id).filter(|(since, _)| fresh(*since)) {
-                Some((_, Some(key))) => drop(keys.insert(id, key)),
+                Some((_, Some(key))) => drop(opening.opener.0.insert(id, key)),
                 Some((_, None)) => {}
-                None if missing.contains(&id) => {}
-                None => missing.push(id),
+                None if opening.missing.contains(&id) => {}
+                None => opening.missing.push(id),
             }
         }
-        if !missing.is_empty() {
-            let rows = sqlx::query(KEYS)
-                .bind(&missing)
-                .fetch_all(database)
-                .await
-                .map_err(PersonalError::Keys)?;
-            for row in rows {
-                let id: Uuid = row.try_get(0).map_err(PersonalError::Keys)?;
-                let wrapped: Option<&[u8]> = row.try_get(1).map_err(PersonalError::Keys)?;
-                let key = wrapped.map(|wrapped| self.unwrap(id, wrapped)).transpose()?;
-                self.by_id.insert(id, (Instant::now(), key.clone()));
-                keys.extend(key.map(|key| (id, key)));
-            }
-            if self.emptied.load(Ordering::SeqCst) != emptied {
-                missing.iter().for_each(|id| drop(self.by_id.remove(id)));
-            }
+        opening
+    }
+
+    /// With those that had to be read.
+    fn end(&self, opening: &mut Opening, wrapped: Wrapped) -> Result<(), PersonalError> {
+        for (id, wrapped) in wrapped {
+            let key = wrapped.map(|wrapped| self.unwrap(id, &wrapped)).transpose()?;
+            self.by_id.insert(id, (Instant::now(), key.clone()));
+            opening.opener.0.extend(key.map(|key| (id, key)));
         }
-        Ok(Opener(keys))
+        if self.emptied.load(Ordering::SeqCst) != opening.emptied {
+            let read = opening.missing.iter();
+            read.for_each(|id| drop(self.by_id.remove(id)));
+        }
+        Ok(())
     }
 
     /// Destroys a subject's key: what was sealed with it is unreadable for ever, here at once and in other processes as
@@ -333,7 +411,7 @@ impl Vault {
             .fetch_one(&self.pool)
             .await;
         self.drop_keys();
-        Ok(destroyed.map_err(PersonalError::Keys)? > 0)
+        Ok(destroyed? > 0)
     }
 
     /// Forgets every unwrapped key; they are read again when needed.

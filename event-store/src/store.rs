@@ -137,7 +137,10 @@ impl Store {
             .await
             .map_err(OpenError::Connect)?;
 
-        let vault = Arc::new(Vault::new(pool.clone(), &config.master_key)?);
+        let readers = Arc::new(Connections::new(pool.clone(), limits::READERS));
+        let queries = Arc::new(Connections::new(pool.clone(), limits::QUERIES));
+        let vault = Vault::new(pool.clone(), Arc::clone(&queries), &config.master_key)?;
+        let vault = Arc::new(vault);
         vault.check().await?;
         let feed = Feed::open(pool.clone(), partitions, Arc::clone(&vault))
             .await
@@ -166,8 +169,6 @@ impl Store {
             hints.clone(),
             stop.clone(),
         ));
-        let readers = Arc::new(Connections::new(pool.clone(), limits::READERS));
-        let queries = Arc::new(Connections::new(pool.clone(), limits::QUERIES));
         for kept in [&readers, &queries] {
             tasks.spawn(give_back_idle(Arc::clone(kept), stop.clone()));
         }

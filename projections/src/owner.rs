@@ -257,12 +257,12 @@ pub(crate) fn failed(failure: Failure, first: Position) -> Trouble {
 }
 
 /// Rows that the database will refuse again the next time are trouble with their events; the rest passes.
-pub(crate) fn trouble(error: sqlx::Error, first: Position, count: usize) -> Trouble {
-    let reason = match &error {
+pub(crate) fn trouble(error: &sqlx::Error, first: Position, count: usize) -> Trouble {
+    let reason = match error {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
             if !code.starts_with("22") && !code.starts_with("23") {
-                return Trouble::Unavailable(chain(&error));
+                return Trouble::Unavailable(chain(error));
             }
             let constraint = database
                 .constraint()
@@ -273,8 +273,8 @@ pub(crate) fn trouble(error: sqlx::Error, first: Position, count: usize) -> Trou
                 database.message()
             )
         }
-        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => chain(&error),
-        _ => return Trouble::Unavailable(chain(&error)),
+        sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => chain(error),
+        _ => return Trouble::Unavailable(chain(error)),
     };
     Trouble::Events {
         first,

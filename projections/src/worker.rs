@@ -45,7 +45,7 @@ impl<P: Projector> Worker<P> {
     async fn commit(&mut self, events: &[Arc<RecordedEvent>], turn: Turn<'_>) -> Result<Step, Trouble> {
         let (began, started) = (SystemTime::now(), Instant::now());
         let first = self.at.next();
-        let refused = |error: sqlx::Error| trouble(error, first, events.len());
+        let refused = |error: sqlx::Error| trouble(&error, first, events.len());
         let mut connection = turn.connection().await.map_err(refused)?;
         let missing = self.fold.missing(events);
         let loaded = self
@@ -56,7 +56,7 @@ impl<P: Projector> Worker<P> {
         let vault = self.at.shared.store.vault();
         let opener = self.fold.opener(vault, &mut connection, events).await;
         let opener = opener.map_err(|error| match error {
-            PersonalError::Keys(error) => refused(error),
+            PersonalError::Keys(error) => trouble(&error, first, events.len()),
             PersonalError::WrongMasterKey | PersonalError::Cipher => Trouble::Unavailable(chain(&error)),
         })?;
         let open = |sealed: &SealedValue| opener.open(sealed);
@@ -95,10 +95,7 @@ impl<P: Projector> Worker<P> {
             &step,
             &entities,
         );
-        if !written
-            .await
-            .map_err(|error| trouble(error, first, events.len()))?
-        {
+        if !written.await.map_err(refused)? {
             turn.keep(connection);
             self.fold.clear();
             return self.at.look_again().await;

@@ -10,6 +10,7 @@ use async_graphql::{Error, ErrorExtensionValues, Pos, ServerError, Value};
 use docket_domain::{InvalidError, Refusal, Role};
 use docket_event_store::{
     AppendError, ExecuteError, FeedError, LoadError, PersonalError, Position, command_id::MAX_KEY_BYTES,
+    gather::GatherError,
 };
 
 use crate::http::code;
@@ -221,10 +222,22 @@ impl From<LoadError> for Refused {
     }
 }
 
+impl From<GatherError> for Refused {
+    fn from(error: GatherError) -> Refused {
+        tracing::warn!(%error, "a read did not take place");
+        match error {
+            GatherError::Full => {
+                Refused::new(code::OVERLOADED, "Too many queries are waiting; try again later.")
+            }
+            GatherError::Gone => Refused::internal(&error),
+        }
+    }
+}
+
 impl From<PersonalError> for Refused {
     fn from(error: PersonalError) -> Refused {
         match error {
-            PersonalError::Keys(error) => error.into(),
+            PersonalError::Keys(error) => Refused::of_shared(&error),
             PersonalError::WrongMasterKey | PersonalError::Cipher => Refused::internal(&error),
         }
     }

@@ -48,6 +48,14 @@ pub const MAX_MIN_POSITIONS: usize = 1_024;
 /// practice, and about 100 MiB of events.
 pub const MAX_FOLDED_EVENTS: usize = 50_000;
 
+/// Statements that read documents for queries at once: fewer than the connections that answer queries, so that lists have
+/// some, and enough for every processor of a small machine.
+pub const MAX_READ_LANES: usize = 3;
+/// Orders of one such statement, unless one query asks for more: the biggest page.
+pub const MAX_READ_TOGETHER: usize = 100;
+/// Queries and followers that may wait for documents: all that a process lets in.
+pub const MAX_WAITING_READS: usize = 16_384;
+
 /// Orders that are folded for time travel at once: as many hold about 400 MiB at the worst, and 12 of the process's
 /// connections.
 pub const MAX_FOLDS_AT_ONCE: usize = 4;

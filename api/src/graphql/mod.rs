@@ -56,7 +56,7 @@ use self::{
     notification::{queries::NotificationQueries, subscriptions::NotificationSubscriptions},
     observed::Observed,
     order::{
-        facts::OrderFacts, mutations::OrderMutations, queries::OrderQueries,
+        documents::Documents, facts::OrderFacts, mutations::OrderMutations, queries::OrderQueries,
         subscriptions::OrderSubscriptions, timeline::Timelines,
     },
     payment::{ledger::LedgerQueries, mutations::PaymentMutations},
@@ -108,6 +108,7 @@ pub(crate) struct Services {
     store: Store,
     projections: Projections,
     facts: OrderFacts,
+    documents: Documents,
     notifications: Live,
     /// What makes the hashes that people's orders are found by.
     search: order_search::Index,
@@ -237,6 +238,7 @@ impl Api {
         } = options;
         let services = Services {
             facts: OrderFacts::new(store.clone()),
+            documents: Documents::new(store.clone()),
             notifications: Live::start(store.clone()),
             search: order_search::Index::new(store.vault()),
             timelines: Timelines::loader(store.clone()),

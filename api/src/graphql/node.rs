@@ -92,7 +92,7 @@ async fn find(ctx: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>, Refuse
     let mut orders: Vec<OrderId> = ids.iter().map(|id| id.order).collect();
     orders.sort_unstable();
     orders.dedup();
-    let views: HashMap<OrderId, Arc<OrderView>> = OrderView::find(services, &orders).await?;
+    let views: HashMap<OrderId, Arc<OrderView>> = services.documents.find(&orders).await?;
     let node = |id: &StreamId| Node::of(views.get(&id.order)?, *id, actor);
     Ok(ids.iter().map(node).collect())
 }

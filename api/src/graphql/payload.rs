@@ -58,11 +58,13 @@ impl Answer {
                 executed.after.as_ref().filter(|after| after.case.is_whole())
             {
                 let detail = OrderDetail::of_states(id, position, *version, case);
-                let view = OrderView::unsealed(services, detail).await?;
+                let view = OrderView::unsealed(&services.store, detail).await?;
                 return Ok(Some(Order::of_states(view)));
             }
             match load(&services.store, id, Until::AtLeast(position.offset)).await? {
-                Some(detail) => Ok(Some(Order::of(OrderView::unsealed(services, detail).await?))),
+                Some(detail) => Ok(Some(Order::of(
+                    OrderView::unsealed(&services.store, detail).await?,
+                ))),
                 None => Ok::<_, Refused>(None),
             }
         };

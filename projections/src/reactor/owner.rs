@@ -168,7 +168,7 @@ impl<R: Reactor> Owner<R> {
             Ok(since)
         };
         read.await
-            .map_err(|error: sqlx::Error| trouble(error, self.at.next(), 1))
+            .map_err(|error: sqlx::Error| trouble(&error, self.at.next(), 1))
     }
 
     async fn handle(&mut self, events: &[Arc<RecordedEvent>]) -> Result<Step, Trouble> {
@@ -205,7 +205,7 @@ impl<R: Reactor> Owner<R> {
         count: usize,
     ) -> Result<bool, Trouble> {
         let (shared, held, first) = (Arc::clone(&self.at.shared), self.at.held, self.at.next());
-        let refused = |error| trouble(error, first, count);
+        let refused = |error: sqlx::Error| trouble(&error, first, count);
         let Some(turn) = shared.connections.turn().await else {
             return Err(Trouble::Unavailable("the process stops".into()));
         };

@@ -166,6 +166,55 @@ async fn a_page_takes_as_many_statements_whatever_its_size() {
     assert_eq!(taken_by_others, [[2, 2, 2], [2, 2, 2]], "for one and for twenty");
 }
 
+/// Many ask while the database is busy: then a few statements read for all, and everybody gets what they may see.
+#[tokio::test]
+async fn what_is_asked_for_together_is_read_together() {
+    let counted = Statements::default();
+    let _second = Dispatch::new(NoSubscriber::default());
+    let _listening = tracing::subscriber::set_default(counted.clone());
+    let desk = Desk::open().await;
+    let mut orders = Vec::new();
+    for n in 0..20 {
+        orders.push(desk.placed(&format!("c-{n}"), &format!("k-{n}")).await);
+    }
+    desk.caught_up().await;
+    let mut busy = Vec::new();
+    for _ in 0..docket_event_store::limits::QUERIES {
+        busy.push(desk.store.query_connection().await.unwrap());
+    }
+    counted.take();
+    let query = "query($id: ID!) { order(id: $id) { id name customer } }";
+    let asked = orders.iter().enumerate().flat_map(|(n, order)| {
+        let (desk, variables) = (&desk, json!({"id": order}));
+        // Each customer, the next one, and staff.
+        [
+            customer(&format!("c-{n}")),
+            customer(&format!("c-{}", n + 1)),
+            staff(),
+        ]
+        .map(|caller| desk.data_of(caller, query, variables.clone()))
+    });
+    let asked = futures::future::join_all(asked);
+    let free = async {
+        // Each turn lets all others go as far as they come, and they come no further than to wait.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        busy.clear();
+    };
+    let (answers, ()) = tokio::join!(asked, free);
+    for (n, answers) in answers.chunks(3).enumerate() {
+        let own = json!({"order": {"id": orders[n], "name": "Ada", "customer": format!("c-{n}")}});
+        assert_eq!(answers, [own.clone(), json!({"order": null}), own]);
+    }
+    let statements = counted.take();
+    // Those who came first, each lane's, and then all others together; keys likewise.
+    assert!(
+        statements.len() <= 8,
+        "documents and keys for 60 that ask: {statements:#?}"
+    );
+}
+
 /// The statements that read what a page shows, as the driver reports them.
 #[derive(Clone, Default)]
 struct Statements(Arc<Mutex<Vec<String>>>);

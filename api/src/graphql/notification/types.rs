@@ -103,7 +103,7 @@ async fn orders(
         .map(|(partition, offset)| docket_event_store::Position { partition, offset });
     let positions: Vec<_> = positions.collect();
     position::wait_for(&services.projections, &[order_detail::NAME], &positions).await?;
-    OrderView::find(services, &ids).await
+    services.documents.find(&ids).await
 }
 
 fn shown(orders: &HashMap<OrderId, Arc<OrderView>>, order: OrderId, actor: &Actor) -> Option<Order> {

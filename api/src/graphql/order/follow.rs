@@ -192,7 +192,7 @@ pub(in crate::graphql) async fn order_of(
 ) -> Result<Option<Arc<OrderView>>, Refused> {
     let (services, order) = (services(ctx)?, event.stream.order);
     position::wait_for(&services.projections, &[order_detail::NAME], &[event.position]).await?;
-    let view = OrderView::find(services, &[order]).await?.remove(&order);
+    let view = services.documents.find(&[order]).await?.remove(&order);
     let actor = actor(ctx)?;
     Ok(view.filter(|view| view.is_for(actor)))
 }

@@ -1,6 +1,7 @@
 //! Orders.
 
 pub(super) mod connection;
+pub(super) mod documents;
 pub(super) mod facts;
 pub(super) mod follow;
 pub(super) mod inputs;

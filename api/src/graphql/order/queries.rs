@@ -17,7 +17,7 @@ use super::{
     load::{Until, load},
     parts::{FulfillmentStatus, OrderPaymentStatus, OrderStatus},
     source::{Order, SUMMARY_FIELDS},
-    view::{self, OrderView, only_customer},
+    view::{OrderView, only_customer},
 };
 use crate::graphql::{
     Services, actor, cursor,
@@ -214,7 +214,7 @@ impl OrderQueries {
         let view = match until {
             None => {
                 position::wait(ctx, &[order_detail::NAME], min_position.as_deref()).await?;
-                OrderView::find(services, &[order]).await?.remove(&order)
+                services.documents.find(&[order]).await?.remove(&order)
             }
             // The log itself is read, and it holds every position that a mutation ever gave.
             Some(until) => {
@@ -231,7 +231,7 @@ impl OrderQueries {
                     load(&services.store, order, until).await?
                 };
                 match detail {
-                    Some(detail) => Some(OrderView::unsealed(services, detail).await?),
+                    Some(detail) => Some(OrderView::unsealed(&services.store, detail).await?),
                     None => None,
                 }
             }
@@ -325,25 +325,20 @@ async fn whole_page(
     part: Part<'_, Keyset>,
 ) -> Result<Option<Page<(Keyset, Order)>>, Refused> {
     let mut connection = services.store.query_connection().await?;
-    let read = async {
-        let page = order_summary::page_of_documents(&mut *connection, filter, sort, part).await?;
-        if !page.rows.iter().all(Listed::is_whole) {
-            return Ok(None);
-        }
-        let (mut places, mut details) = (Vec::new(), Vec::new());
-        for listed in page.rows {
-            places.push(listed.keyset);
-            details.extend(listed.detail);
-        }
-        let opener = view::opener(services, &mut connection, &details).await?;
-        let orders = OrderView::all(details, opener).map(Order::of);
-        Ok::<_, Refused>(Some(Page {
-            rows: places.into_iter().zip(orders).collect(),
-            has_more: page.has_more,
-        }))
-    };
-    let read = read.await;
-    connection.finish(read)
+    let page = order_summary::page_of_documents(&mut *connection, filter, sort, part).await;
+    let page = connection.finish(page)?;
+    if !page.rows.iter().all(Listed::is_whole) {
+        return Ok(None);
+    }
+    let (mut places, mut details) = (Vec::new(), Vec::new());
+    for listed in page.rows {
+        places.push(listed.keyset);
+        details.extend(listed.detail);
+    }
+    let orders = OrderView::all_unsealed(&services.store, details).await?;
+    let rows = places.into_iter().zip(orders.map(Order::of)).collect();
+    let has_more = page.has_more;
+    Ok(Some(Page { rows, has_more }))
 }
 
 /// A page of orders, with documents that are not older than their rows where they are asked for.
@@ -454,7 +449,7 @@ async fn nodes(
     }
     position::wait_for(&services.projections, &[order_detail::NAME], &newest).await?;
     let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
-    let views = OrderView::find(services, &ids).await?;
+    let views = services.documents.find(&ids).await?;
     let node = |row: OrderSummary| match views.get(&row.id) {
         Some(view) => Order::of(Arc::clone(view)),
         None => Order::of_summary(row),

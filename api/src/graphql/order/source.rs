@@ -120,14 +120,14 @@ impl Order {
                 let read = || async move {
                     let detail = load(&services.store, id, Until::Offset(position.offset)).await?;
                     let detail = detail.ok_or_else(|| Refused::not_found(id))?;
-                    OrderView::unsealed(services, detail).await
+                    OrderView::unsealed(&services.store, detail).await
                 };
                 let document = states.document.get_or_init(read).await.clone();
                 // The command is in the log, whatever stands in the way of reading.
                 document.map_err(|refused| refused.although_done(position))
             }
             Source::Summary(row) => {
-                let mut found = OrderView::find(services(ctx)?, &[row.id]).await?;
+                let mut found = services(ctx)?.documents.find(&[row.id]).await?;
                 found.remove(&row.id).ok_or_else(|| Refused::not_found(row.id))
             }
         }

@@ -3,15 +3,14 @@
 //! Rows and folds hold personal values sealed. They are opened here, for all orders of an answer with one statement at
 //! most; a value whose key was destroyed opens as none, and nothing tells it from one that never was but `forgotten`.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use docket_domain::{Actor, OrderId, Personal, Role, SealedValue, access};
-use docket_event_store::Opener;
-use docket_projections::read_models::order_detail::{self, OrderDetail};
+use docket_domain::{Actor, Personal, Role, SealedValue, access};
+use docket_event_store::{Opener, Store};
+use docket_projections::read_models::order_detail::OrderDetail;
 use serde::de::DeserializeOwned;
-use sqlx::PgConnection;
 
-use crate::graphql::{Services, error::Refused};
+use crate::graphql::error::Refused;
 
 /// An order with its payments and shipments, and the keys to what is personal.
 pub struct OrderView {
@@ -23,37 +22,28 @@ pub struct OrderView {
 impl OrderView {
     /// A document with its keys: one statement at most.
     pub(in crate::graphql) async fn unsealed(
-        services: &Services,
+        store: &Store,
         detail: OrderDetail,
     ) -> Result<Arc<OrderView>, Refused> {
-        let opener = services.store.vault().opener(sealed_values(&detail)).await?;
+        let opener = store.vault().opener(sealed_values(&detail)).await?;
         let opener = Arc::new(opener);
         Ok(Arc::new(OrderView { detail, opener }))
     }
 
-    /// The documents of some orders as the read model has them: one statement for all, one more at most for keys.
-    pub(in crate::graphql) async fn find(
-        services: &Services,
-        orders: &[OrderId],
-    ) -> Result<HashMap<OrderId, Arc<OrderView>>, Refused> {
-        let mut connection = services.store.query_connection().await?;
-        let read = async {
-            let details = order_detail::find(&mut *connection, orders).await?;
-            let opener = opener(services, &mut connection, &details).await?;
-            Ok::<_, Refused>(OrderView::all(details, opener))
-        };
-        let read = read.await;
-        let views = connection.finish(read)?;
-        Ok(views.map(|view| (view.detail.id, view)).collect())
-    }
-
-    /// Documents that share what opens them.
-    pub(super) fn all(details: Vec<OrderDetail>, opener: Opener) -> impl Iterator<Item = Arc<OrderView>> {
+    /// The same for some documents: one statement at most for all.
+    pub(super) async fn all_unsealed(
+        store: &Store,
+        details: Vec<OrderDetail>,
+    ) -> Result<impl Iterator<Item = Arc<OrderView>>, Refused> {
+        let opener = store
+            .vault()
+            .opener(details.iter().flat_map(sealed_values))
+            .await?;
         let opener = Arc::new(opener);
-        details.into_iter().map(move |detail| {
+        Ok(details.into_iter().map(move |detail| {
             let opener = Arc::clone(&opener);
             Arc::new(OrderView { detail, opener })
-        })
+        }))
     }
 
     /// The clear value, where there is one and its key is there.
@@ -74,16 +64,6 @@ impl OrderView {
     pub(in crate::graphql) fn is_for(&self, actor: &Actor) -> bool {
         access::may_see(self.detail.order(), actor)
     }
-}
-
-/// What opens all that is sealed in some documents: one statement at most.
-pub(super) async fn opener(
-    services: &Services,
-    connection: &mut PgConnection,
-    details: &[OrderDetail],
-) -> Result<Opener, Refused> {
-    let sealed = details.iter().flat_map(sealed_values);
-    Ok(services.store.vault().opener_over(connection, sealed).await?)
 }
 
 /// The orders that an actor's lists are narrowed to; none where they see all.
