@@ -28,8 +28,9 @@ pub struct Turn<'a> {
 
 /// A connection in use, in its turn. Dropped, it goes back to the pool, which examines it.
 pub struct InUse<'a> {
-    turn: Turn<'a>,
+    // Dropped first: with its turn somebody else takes one.
     connection: PoolConnection<Postgres>,
+    turn: Turn<'a>,
 }
 
 impl Deref for InUse<'_> {

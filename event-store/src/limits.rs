@@ -44,14 +44,14 @@ pub const MAX_KNOWN_VERSIONS: usize = 16_384;
 
 /// Lanes of a process, each with one connection.
 pub const DEFAULT_LANES: u16 = 4;
-/// The most lanes of a process: a quarter of the process's connections.
+/// The most lanes of a process.
 pub const MAX_LANES: u16 = 8;
-/// The most connections of one process: its lanes, and a pool for everything else, the wake-up listener among it.
-pub const MAX_CONNECTIONS: u32 = 24;
+/// Connections of a process for everything but its lanes, the wake-up listener among it.
+pub const POOL_CONNECTIONS: u32 = 20;
 /// Connections of the pool that read what commands are decided over; the others stay free for everything else.
 pub const READERS: usize = 6;
-/// Connections of the pool that answer queries. With the readers' and the read models' four, four are left of a process
-/// with the usual lanes for everything else: the feed, keys, tokens, the listener.
+/// Connections of the pool that answer queries, keys among it. With the readers' and the read models' four, four are left
+/// for everything else: the feed, sealing, tokens, the listener.
 pub const QUERIES: usize = 6;
 /// The longest statement that is not an append, as PostgreSQL reads it: as long as the longest request may take. A request
 /// that was given up would otherwise keep its connection.
@@ -83,8 +83,10 @@ pub const MAX_CACHED_KEYS: usize = 10_000;
 pub const KEY_LANES: usize = 2;
 /// Keys of one such statement, unless one query asks for more: some pages' worth.
 pub const MAX_KEYS_TOGETHER: usize = 1_000;
-/// Queries and followers that may wait for keys: all that a process lets in.
+/// Those who may wait for keys: more than the streams that a process has open, all at once.
 pub const MAX_KEY_READS: usize = 16_384;
+/// How long a read for several may take: its wait for a connection, and far more than a statement by keys takes.
+pub const MAX_GATHERED_READ: Duration = Duration::from_secs(10);
 /// Times that a subject's key is looked for while others make or destroy keys.
 pub const MAX_KEY_ROUNDS: u32 = 8;
 /// How long an unwrapped key may be kept: the longest that another process can still open a forgotten subject.

@@ -88,6 +88,9 @@ pub enum PersonalError {
     /// The keys could not be read or written.
     #[error("the keys of personal data cannot be reached")]
     Keys(#[source] Arc<sqlx::Error>),
+    /// Too many wait for keys.
+    #[error("too many wait for the keys of personal data")]
+    Overloaded,
     /// A key is there, and the master key does not open it.
     #[error("the master key does not fit this database's keys of personal data")]
     WrongMasterKey,
@@ -99,7 +102,8 @@ pub enum PersonalError {
 impl From<GatherError> for PersonalError {
     fn from(error: GatherError) -> Self {
         match error {
-            GatherError::Full => sqlx::Error::PoolTimedOut.into(),
+            GatherError::Full => Self::Overloaded,
+            GatherError::Late => sqlx::Error::PoolTimedOut.into(),
             GatherError::Gone => sqlx::Error::WorkerCrashed.into(),
         }
     }
@@ -259,6 +263,7 @@ impl Vault {
             lanes: limits::KEY_LANES,
             together: limits::MAX_KEYS_TOGETHER,
             waiting: limits::MAX_KEY_READS,
+            time: limits::MAX_GATHERED_READ,
         };
         Ok(Self {
             wrapped: Gather::new(KeyReader(queries), limits),
@@ -308,11 +313,14 @@ impl Vault {
             if let Some(row) = living? {
                 let id = row.try_get(0)?;
                 let key = self.unwrap(id, row.try_get(1)?)?;
-                self.by_subject
-                    .insert(subject.clone(), (Instant::now(), Arc::clone(&key)));
+                // What is sealed now is opened soon, by its id.
+                let now = Instant::now();
+                self.by_subject.insert(subject.clone(), (now, Arc::clone(&key)));
+                self.by_id.insert(id, (now, Some(Arc::clone(&key))));
                 if self.emptied.load(Ordering::SeqCst) != emptied {
                     // Somebody was forgotten while it was read, and this may be who.
                     self.by_subject.remove(subject);
+                    self.by_id.remove(&id);
                     continue;
                 }
                 return Ok(key);

@@ -116,7 +116,7 @@ impl Store {
         connection.close().await.map_err(OpenError::Connect)?;
         let lanes = config.lanes.clamp(1, limits::MAX_LANES);
         let pool = PgPoolOptions::new()
-            .max_connections(limits::MAX_CONNECTIONS - u32::from(lanes))
+            .max_connections(limits::POOL_CONNECTIONS)
             .acquire_timeout(limits::MAX_POOL_WAIT)
             // A connection is tested when it comes back, and again only after it lay idle: not before each statement.
             .test_before_acquire(false)

@@ -57,7 +57,9 @@ impl<P: Projector> Worker<P> {
         let opener = self.fold.opener(vault, &mut connection, events).await;
         let opener = opener.map_err(|error| match error {
             PersonalError::Keys(error) => trouble(&error, first, events.len()),
-            PersonalError::WrongMasterKey | PersonalError::Cipher => Trouble::Unavailable(chain(&error)),
+            PersonalError::Overloaded | PersonalError::WrongMasterKey | PersonalError::Cipher => {
+                Trouble::Unavailable(chain(&error))
+            }
         })?;
         let open = |sealed: &SealedValue| opener.open(sealed);
         let (events, entities) = match self.fold.apply(events, &loaded, &open) {

@@ -26,7 +26,7 @@ graphql.scalar("Currency", often(st.sampled_from(["EUR", "USD", "JPY", "KWD"])))
 graphql.scalar("CountryCode", often(st.sampled_from(["AT", "DE", "JP", "US", "KW"])))
 graphql.scalar("UUID", often(ORDERS))
 graphql.scalar("DateTime", often(st.datetimes().map(lambda at: at.isoformat() + "Z")))
-graphql.scalar("NaiveDate", often(st.dates().map(str)))
+graphql.scalar("Date", often(st.dates().map(str)))
 
 
 # What a list is asked for at random: two ends at once, a cursor from nowhere, a position that nothing reaches. Almost all of it is

@@ -57,6 +57,11 @@ async fn a_busy_server_has_the_metrics_that_are_documented_and_no_others() {
         .ask(Ask::operation("{ order(id: \"x\") { id } }", json!({})))
         .await;
     assert_eq!(reply.code(), "BAD_USER_INPUT");
+    // Turned away before anything was looked at: a token that is none, and a body that is no request.
+    let stranger = server.client("nobody");
+    let reply = stranger.ask(Ask::operation("{ __typename }", json!({}))).await;
+    assert_eq!(reply.code(), "UNAUTHENTICATED");
+    assert_eq!(client.ask(Ask::post("[]")).await.code(), "BAD_USER_INPUT");
     let ahead = "{ order(id: \"%\", minPosition: [{partition: 0, offset: \"1000000\"}]) { id } }";
     let reply = client
         .ask(Ask::operation(&ahead.replace('%', &order.to_string()), json!({})))
@@ -82,6 +87,8 @@ async fn a_busy_server_has_the_metrics_that_are_documented_and_no_others() {
         "docket_graphql_messages_total",
         "docket_projection_failures_total",
     ]);
+    let gone: Vec<_> = seldom.difference(&documented).collect();
+    assert!(gone.is_empty(), "not there any more: {gone:?}");
     let unknown: Vec<_> = shown.difference(&documented).collect();
     assert!(unknown.is_empty(), "not documented: {unknown:?}");
     let missing: Vec<_> = documented
@@ -93,6 +100,17 @@ async fn a_busy_server_has_the_metrics_that_are_documented_and_no_others() {
         text.contains("docket_refusals_total{rule=\"ILLEGAL_TRANSITION\"} 1"),
         "{text}"
     );
+    // A kind of error that has not happened yet is there, or its first one would not be seen as one more.
+    for (code, count) in [
+        ("INTERNAL", 0),
+        ("OUTCOME_UNKNOWN", 0),
+        ("STALE", 1),
+        ("UNAUTHENTICATED", 1),
+        ("BAD_USER_INPUT", 2),
+    ] {
+        let line = format!("docket_graphql_errors_total{{code=\"{code}\"}} {count}\n");
+        assert!(text.contains(&line), "{line} in {text}");
+    }
     assert!(
         text.contains("docket_graphql_seconds_count{operation=\"placeOrder\"} 2"),
         "{text}"

@@ -105,19 +105,15 @@ impl Measure {
     }
 }
 
-/// Checks the operation that would run. `None` where the document names none: the engine says so.
+/// Checks the operation that would run.
 pub(super) fn check(
     guards: &Guards,
     document: &ExecutableDocument,
-    operation: Option<&str>,
+    operation: &OperationDefinition,
     variables: &Variables,
     role: Option<Role>,
     introspection: Introspection,
-) -> Result<Option<Measure>, Refused> {
-    shape::check(document)?;
-    let Some(operation) = chosen(document, operation) else {
-        return Ok(None);
-    };
+) -> Result<Measure, Refused> {
     let mut check = Check {
         guards,
         document,
@@ -127,14 +123,15 @@ pub(super) fn check(
         introspection,
         fragments: HashMap::new(),
     };
-    check.root().map(Some)
+    check.root()
 }
 
-/// The operation that the engine will run.
+/// The operation that the engine will run, of a document whose shape is bounded.
 pub(super) fn chosen<'a>(
     document: &'a ExecutableDocument,
     name: Option<&str>,
-) -> Option<&'a OperationDefinition> {
+) -> Result<&'a OperationDefinition, Refused> {
+    shape::check(document)?;
     let chosen = match (&document.operations, name) {
         (DocumentOperations::Single(operation), None) => Some(operation),
         (DocumentOperations::Single(_), Some(_)) => None,
@@ -144,7 +141,13 @@ pub(super) fn chosen<'a>(
         }
         (DocumentOperations::Multiple(_), None) => None,
     };
-    chosen.map(|operation| &operation.node)
+    let chosen = chosen.map(|operation| &operation.node);
+    chosen.ok_or_else(|| {
+        Refused::bad_input(match name {
+            Some(name) => format!("The document has no operation {name:?}."),
+            None => "The document has several operations; `operationName` says which.".to_owned(),
+        })
+    })
 }
 
 struct Check<'a> {

@@ -67,6 +67,10 @@ impl Refused {
         )
     }
 
+    fn too_many_queries() -> Refused {
+        Refused::new(code::OVERLOADED, "Too many queries are waiting; try again later.")
+    }
+
     pub(super) fn too_costly(cost: u64, limit: u64) -> Refused {
         let message = format!(
             "The operation costs {cost}; {limit} are allowed. Ask for fewer fields or smaller pages."
@@ -226,9 +230,8 @@ impl From<GatherError> for Refused {
     fn from(error: GatherError) -> Refused {
         tracing::warn!(%error, "a read did not take place");
         match error {
-            GatherError::Full => {
-                Refused::new(code::OVERLOADED, "Too many queries are waiting; try again later.")
-            }
+            GatherError::Full => Refused::too_many_queries(),
+            GatherError::Late => Refused::unavailable(),
             GatherError::Gone => Refused::internal(&error),
         }
     }
@@ -238,6 +241,7 @@ impl From<PersonalError> for Refused {
     fn from(error: PersonalError) -> Refused {
         match error {
             PersonalError::Keys(error) => Refused::of_shared(&error),
+            PersonalError::Overloaded => Refused::too_many_queries(),
             PersonalError::WrongMasterKey | PersonalError::Cipher => Refused::internal(&error),
         }
     }

@@ -53,7 +53,7 @@ pub const MAX_FOLDED_EVENTS: usize = 50_000;
 pub const MAX_READ_LANES: usize = 3;
 /// Orders of one such statement, unless one query asks for more: the biggest page.
 pub const MAX_READ_TOGETHER: usize = 100;
-/// Queries and followers that may wait for documents: all that a process lets in.
+/// Those who may wait for documents: more than the streams that a process has open, all at once.
 pub const MAX_WAITING_READS: usize = 16_384;
 
 /// Orders that are folded for time travel at once: as many hold about 400 MiB at the worst, and 12 of the process's

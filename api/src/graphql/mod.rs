@@ -8,6 +8,7 @@
 
 mod budget;
 mod command;
+mod count;
 mod cursor;
 mod customer;
 mod document;
@@ -63,7 +64,7 @@ use self::{
     plain::Unmerged,
     sequence::Sequence,
     shipment::{board::ShipmentQueries, mutations::ShipmentMutations, subscriptions::ShipmentSubscriptions},
-    validated::{Known, Validated},
+    validated::{Given, Known, Validated},
 };
 pub use self::{
     budget::{Rate, Rates},
@@ -261,18 +262,16 @@ impl Api {
         }
     }
 
-    /// Who asks, for what, and how much of it: refused here, or measured and paid. `None` where no operation is named
-    /// that the engine could run.
-    fn admit(&self, request: &mut Request, asker: &Asker) -> Result<Option<Admitted>, Turned> {
+    /// Who asks, for what, and how much of it: refused here, or measured and paid.
+    fn admit(&self, request: &mut Request, asker: &Asker) -> Result<Admitted, Turned> {
         let now = Instant::now();
         let spend = |cost| self.budgets.spend(asker.caller.as_ref(), asker.peer, cost, now);
         match self.measure(request, asker) {
-            Ok(None) => Ok(None),
-            Ok(Some(measured)) => {
+            Ok(measured) => {
                 let (standing, paid) = spend(measured.measure.cost);
                 let cost = cost(measured.measure, standing);
                 match paid {
-                    Ok(()) => Ok(Some(Admitted { measured, cost })),
+                    Ok(()) => Ok(Admitted { measured, cost }),
                     Err(refused) => Err(Turned {
                         error: Box::new(refused.into_server_error()),
                         cost: Some(cost),
@@ -290,39 +289,45 @@ impl Api {
         }
     }
 
-    fn measure(&self, request: &mut Request, asker: &Asker) -> Result<Option<Measured>, ServerError> {
+    fn measure(&self, request: &mut Request, asker: &Asker) -> Result<Measured, ServerError> {
         let role = asker.caller.as_ref().and_then(Caller::role);
-        let (operation, variables) = (request.operation_name.clone(), request.variables.clone());
-        let known = self.validated.get(&request.query, operation.as_deref());
+        let (name, variables) = (request.operation_name.clone(), request.variables.clone());
+        let known = self.validated.get(&request.query, name.as_deref());
         let document = request.parsed_query()?;
-        let measured = document::check(
+        let operation = document::chosen(document, name.as_deref());
+        let operation = operation.map_err(Refused::into_server_error)?;
+        let measure = document::check(
             &self.guards,
             document,
-            operation.as_deref(),
+            operation,
             &variables,
             role,
             self.introspection,
         );
-        let measured = measured.map_err(Refused::into_server_error)?;
-        Ok(measured.and_then(|measure| {
-            let operation = document::chosen(document, operation.as_deref())?;
-            Some(Measured {
-                measure,
-                name: observed::name(&self.guards, operation),
-                is_valid: known.is_some() && self.validated.admits(operation, &variables),
-                sequence: match known {
-                    Some(known) => Arc::clone(&known.sequence),
-                    None => Arc::new(Sequence::of(document, operation)),
-                },
-            })
-        }))
+        let given = Given::of(operation, &variables);
+        let is_valid = |known: &Arc<Known>| {
+            given.is_within(&known.given) && self.validated.admits(operation, &variables)
+        };
+        Ok(Measured {
+            measure: measure.map_err(Refused::into_server_error)?,
+            name: observed::name(&self.guards, operation),
+            is_valid: known.as_ref().is_some_and(is_valid),
+            sequence: match &known {
+                Some(known) => Arc::clone(&known.sequence),
+                None => Arc::new(Sequence::of(document, operation)),
+            },
+            given,
+        })
     }
 
     /// Runs what was admitted; a document that is run for the first time is validated, and remembered.
     async fn run(&self, mut request: Request, admitted: Admitted) -> Response {
         let Admitted { measured, cost } = admitted;
         let Measured {
-            sequence, is_valid, ..
+            sequence,
+            is_valid,
+            given,
+            ..
         } = measured;
         if sequence.is_unmerged() && datum::<TakesJson>(&request.data).is_some() {
             request.data.insert(Unmerged);
@@ -334,7 +339,12 @@ impl Api {
             let response = self.schema.execute(request).await;
             if began(&response) {
                 let sequence = Arc::clone(&sequence);
-                self.validated.insert(text, Known { operation, sequence });
+                let known = Known {
+                    operation,
+                    given,
+                    sequence,
+                };
+                self.validated.insert(text, known);
             }
             response
         };
@@ -348,6 +358,7 @@ struct Measured {
     measure: Measure,
     name: String,
     sequence: Arc<Sequence>,
+    given: Given,
     /// The engine validated it before, and its variables are of their types.
     is_valid: bool,
 }
@@ -401,11 +412,10 @@ impl Executor for Api {
     fn execute(&self, mut request: Request) -> impl Future<Output = Response> + Send {
         let asker = Asker::of(&request.data, None);
         let admitted = self.admit(&mut request, &asker);
-        let name = admitted.as_ref().ok().and_then(Option::as_ref);
-        let name = name.map_or_else(
-            || observed::REFUSED.to_owned(),
-            |admitted| admitted.measured.name.clone(),
-        );
+        let name = match &admitted {
+            Ok(admitted) => admitted.measured.name.clone(),
+            Err(_) => observed::REFUSED.to_owned(),
+        };
         let observed = Observed::begin(
             self.traces.as_ref(),
             &mut request,
@@ -415,13 +425,11 @@ impl Executor for Api {
         );
         async move {
             let response = match admitted {
-                Ok(Some(admitted)) => self.run(request, admitted).await,
-                // The engine says that there is no such operation.
-                Ok(None) => self.schema.execute(request).await,
+                Ok(admitted) => self.run(request, admitted).await,
                 Err(turned) => turned.response(),
             };
             observed.end(&response);
-            report_errors(&response, asker.trace.as_ref());
+            report_faults(&response, asker.trace.as_ref());
             response
         }
     }
@@ -448,9 +456,7 @@ impl Executor for Api {
                 let open = Open::new(asker.trace, counted);
                 let stream = self.schema.execute_stream_with_session_data(request, session);
                 let in_sequence = move |mut response| {
-                    if let Some(admitted) = &admitted {
-                        admitted.measured.sequence.put(&mut response);
-                    }
+                    admitted.measured.sequence.put(&mut response);
                     open.sent(&response);
                     response
                 };
@@ -458,7 +464,7 @@ impl Executor for Api {
             }
             Err(turned) => {
                 let response = turned.response();
-                report_errors(&response, asker.trace.as_ref());
+                report_faults(&response, asker.trace.as_ref());
                 stream::iter([response]).boxed()
             }
         }
@@ -482,7 +488,7 @@ impl Open {
 
     fn sent(&self, response: &Response) {
         metrics::counter!("docket_graphql_messages_total").increment(1);
-        report_errors(response, self.trace.as_ref());
+        report_faults(response, self.trace.as_ref());
     }
 }
 
@@ -492,29 +498,23 @@ impl Drop for Open {
     }
 }
 
-/// Counts errors by their codes, of which there are a dozen; one of the engine's has none and is bad input. A fault of
-/// ours is logged here, with the id that its caller is told.
-fn report_errors(response: &Response, trace: Option<&Trace>) {
+/// Logs faults of ours, with the id that their callers are told.
+fn report_faults(response: &Response, trace: Option<&Trace>) {
     for error in &response.errors {
-        if let Some(Causes(causes)) = error.source() {
-            let path = error.path.iter().map(|step| match step {
-                PathSegment::Field(name) => name.clone(),
-                PathSegment::Index(index) => index.to_string(),
-            });
-            let path = path.collect::<Vec<_>>().join(".");
-            tracing::error!(
-                trace.id = trace.map(Trace::id),
-                path,
-                causes,
-                "a field failed for a fault of ours"
-            );
-        }
-        let code = error.extensions.as_ref().and_then(|values| values.get("code"));
-        let code = match code {
-            Some(Value::String(code)) => code.clone(),
-            _ => code::BAD_USER_INPUT.to_owned(),
+        let Some(Causes(causes)) = error.source() else {
+            continue;
         };
-        metrics::counter!("docket_graphql_errors_total", "code" => code).increment(1);
+        let path = error.path.iter().map(|step| match step {
+            PathSegment::Field(name) => name.clone(),
+            PathSegment::Index(index) => index.to_string(),
+        });
+        let path = path.collect::<Vec<_>>().join(".");
+        tracing::error!(
+            trace.id = trace.map(Trace::id),
+            path,
+            causes,
+            "a field failed for a fault of ours"
+        );
     }
 }
 

@@ -10,6 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{Context, ID, Interface, Object, Result};
 use docket_domain::{Actor, OrderId, Role, StreamId, StreamKind, access};
+use docket_projections::read_models::order_detail;
 
 use super::{
     actor,
@@ -17,6 +18,7 @@ use super::{
     limits,
     order::{source::Order, view::OrderView},
     payment::types::Payment,
+    position::{self, PositionInput},
     services,
     shipment::types::Shipment,
 };
@@ -67,7 +69,10 @@ impl NodeQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "`<uuid>`, `<uuid>-p1` or `<uuid>-s1`.")] id: ID,
+        #[graphql(desc = "Not before what is read is at or past each of these positions.")]
+        min_position: Option<Vec<PositionInput>>,
     ) -> Result<Option<Node>> {
+        position::wait(ctx, &[order_detail::NAME], min_position.as_deref()).await?;
         Ok(find(ctx, &[id]).await?.pop().flatten())
     }
 
@@ -76,11 +81,14 @@ impl NodeQueries {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "At most 100.")] ids: Vec<ID>,
+        #[graphql(desc = "Not before what is read is at or past each of these positions.")]
+        min_position: Option<Vec<PositionInput>>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > limits::MAX_NODES {
             let (count, limit) = (ids.len(), limits::MAX_NODES);
             return Err(Refused::bad_input(format!("{count} ids are over the limit of {limit}.")).into());
         }
+        position::wait(ctx, &[order_detail::NAME], min_position.as_deref()).await?;
         Ok(find(ctx, &ids).await?)
     }
 }

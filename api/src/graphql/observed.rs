@@ -77,7 +77,6 @@ impl Observed {
 
     /// Ends with what is answered.
     pub(super) fn end(mut self, response: &Response) {
-        metrics::histogram!("docket_graphql_seconds", "operation" => self.name).record(self.began.elapsed());
         let code = response.errors.first().map(|error| {
             let code = error.extensions.as_ref().and_then(|values| values.get("code"));
             match code {
@@ -88,5 +87,13 @@ impl Observed {
         if let (Some(span), Some(code)) = (&mut self.span, code) {
             span.failed(&code);
         }
+    }
+}
+
+impl Drop for Observed {
+    /// However it ended: one that took too long, or whose caller went away, took time as well.
+    fn drop(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        metrics::histogram!("docket_graphql_seconds", "operation" => name).record(self.began.elapsed());
     }
 }

@@ -52,6 +52,15 @@ impl Sequence {
         }
     }
 
+    /// How many keys it has, here and below; a map has places for four at least.
+    pub(super) fn places(&self) -> u64 {
+        let here = match self.fields.len() as u64 {
+            0 => 0,
+            keys => keys.max(4),
+        };
+        here + self.fields.values().map(Sequence::places).sum::<u64>()
+    }
+
     /// Whether the answer's fields are all resolved apart: no two of them make up one object.
     pub(super) fn is_unmerged(&self) -> bool {
         !self.has_merges

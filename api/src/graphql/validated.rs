@@ -1,9 +1,11 @@
 //! Documents that the engine has validated before.
 //!
-//! Whether a document is valid depends on its text and on the schema alone, and so does the order of its fields; clients send
-//! the same few texts again and again, and validating one takes longer than answering it with an order. What is left of
-//! validation is the variables: each must be of the type that the document declares for it, and the document is valid only if it
-//! uses each where such a value may stand. Where one is not, the engine validates all of it again and says what is wrong.
+//! Whether a document is valid depends on its text and on the schema, and so does the order of its fields; clients send the
+//! same few texts again and again, and validating one takes longer than answering it with an order. What is left of
+//! validation is the variables: each must be of the type that the document declares for it, and the document is valid only if
+//! it uses each where such a value may stand. The engine passes over an argument in which a variable has no value, so what it
+//! found is good for requests that leave as many out, or more. Where anything is otherwise, it validates all of it again and
+//! says what is wrong.
 
 use std::sync::Arc;
 
@@ -16,28 +18,50 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::sequence::Sequence;
 
-/// Memory for documents that are known to be valid, in bytes: at least sixty of the usual length.
+/// Memory for documents that are known to be valid, in bytes.
 const MAX_KNOWN: u64 = 8 << 20;
-/// What is kept for each byte of a document's text at most, which is where it has nothing but short fields with one short
-/// field each: the maps of both, with places for four, are some 700 bytes for eight of the text.
-const BYTES_A_BYTE: u64 = 110;
-/// A text of the usual length, in bytes.
-const USUAL: u64 = 1_200;
+/// What a key takes in a map that has just grown, in bytes: two places of a hundred, and its name's count.
+const BYTES_A_KEY: u64 = 224;
+/// What a document of the usual length takes, in bytes.
+const USUAL: u64 = 16 << 10;
 
 /// What is known of a valid document.
 #[derive(Debug)]
 pub(super) struct Known {
     /// The operation that was looked at.
     pub(super) operation: Option<String>,
+    /// What had a value when the engine validated it.
+    pub(super) given: Given,
     pub(super) sequence: Arc<Sequence>,
+}
+
+/// Which of an operation's variables have a value, in the order in which it declares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Given(Vec<bool>);
+
+impl Given {
+    pub(super) fn of(operation: &OperationDefinition, variables: &Variables) -> Given {
+        let declared = operation.variable_definitions.iter();
+        Given(
+            declared
+                .map(|declared| variables.contains_key(&declared.node.name.node))
+                .collect(),
+        )
+    }
+
+    /// Whether what has a value here has one there.
+    pub(super) fn is_within(&self, other: &Given) -> bool {
+        self.0.iter().zip(&other.0).all(|(here, there)| !here || *there)
+    }
 }
 
 #[derive(Clone)]
 struct Memory;
 
 impl Weighter<String, Arc<Known>> for Memory {
-    fn weight(&self, text: &String, _: &Arc<Known>) -> u64 {
-        (text.len() as u64 + 1) * BYTES_A_BYTE
+    fn weight(&self, text: &String, known: &Arc<Known>) -> u64 {
+        // The text is there twice: as the key, and in the names.
+        2 * text.len() as u64 + known.sequence.places() * BYTES_A_KEY
     }
 }
 
@@ -49,7 +73,7 @@ pub(super) struct Validated {
 
 impl Validated {
     pub(super) fn new(registry: Registry) -> Validated {
-        let usual = (MAX_KNOWN / BYTES_A_BYTE / USUAL) as usize;
+        let usual = (MAX_KNOWN / USUAL) as usize;
         Validated {
             registry,
             known: Cache::with_weighter(usual, MAX_KNOWN, Memory),

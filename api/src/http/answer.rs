@@ -128,11 +128,13 @@ pub(super) fn to_json(value: &impl Serialize) -> String {
 /// reader gets a coded error and not a dropped connection.
 fn unwritten(error: &dyn std::fmt::Display) -> String {
     tracing::error!(%error, "an answer could not be serialized");
+    code::count(code::INTERNAL);
     format!(r#"{{"errors":[{{"message":"{INTERNAL_MESSAGE}","extensions":{{"code":"INTERNAL"}}}}]}}"#)
 }
 
-/// An error with a code.
+/// An error with a code, to be answered: it is counted.
 pub(super) fn coded(code: &str, message: impl Into<String>) -> ServerError {
+    code::count(code);
     let mut error = ServerError::new(message, None);
     set_extension(&mut error, "code", code);
     error
@@ -158,15 +160,23 @@ pub(super) fn internal(trace: &Trace, cause: &str) -> ServerError {
     error
 }
 
+/// Gives an error of the engine's or a resolver's its code, and counts it.
 fn settle(error: &mut ServerError, trace: &Trace) {
     match error_code(error) {
-        Some(code::INTERNAL) => set_extension(error, "traceId", trace.id()),
-        Some(_) => {}
+        Some(code) => {
+            code::count(code);
+            if code == code::INTERNAL {
+                set_extension(error, "traceId", trace.id());
+            }
+        }
         None if error.source.is_some() => {
             let hidden = internal(trace, &error.message);
             (error.message, error.extensions) = (hidden.message, hidden.extensions);
         }
-        None => set_extension(error, "code", code::BAD_USER_INPUT),
+        None => {
+            code::count(code::BAD_USER_INPUT);
+            set_extension(error, "code", code::BAD_USER_INPUT);
+        }
     }
     // Whatever an error wraps has served its purpose and must not live as long as a slow client.
     error.source = None;

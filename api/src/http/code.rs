@@ -32,6 +32,27 @@ pub const OUTCOME_UNKNOWN: &str = "OUTCOME_UNKNOWN";
 /// A fault of ours, with a trace id and nothing else.
 pub const INTERNAL: &str = "INTERNAL";
 
+/// All of these, so that each is counted from a server's beginning: the first of a kind is to be seen as one more.
+pub const ALL: [&str; 12] = [
+    UNAUTHENTICATED,
+    FORBIDDEN,
+    BAD_USER_INPUT,
+    OVERLOADED,
+    RATE_LIMITED,
+    COST_LIMIT_EXCEEDED,
+    PERSISTED_QUERY_ID_REQUIRED,
+    PERSISTED_QUERY_NOT_FOUND,
+    PERSISTED_QUERY_NOT_SUPPORTED,
+    UNAVAILABLE,
+    OUTCOME_UNKNOWN,
+    INTERNAL,
+];
+
+/// Counts an error that is answered.
+pub(super) fn count(code: &str) {
+    metrics::counter!("docket_graphql_errors_total", "code" => code.to_owned()).increment(1);
+}
+
 /// The status of a request that failed as a whole with `code`.
 pub(super) fn status(code: &str) -> StatusCode {
     match code {

@@ -148,30 +148,24 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) request: Request,
-    /// A document that does not parse, or names no operation, counts as a query: the engine refuses it with its own
-    /// words and runs nothing.
+    /// A document that does not parse, or names no operation, counts as a query: whoever executes it refuses it and
+    /// runs nothing.
     pub(super) kind: Kind,
 }
 
-/// Measures and parses a document, and checks that the variables that it requires are there.
-///
-/// The engine finds a missing variable only when it reaches the field that reads it, which in a mutation is after
-/// the fields before it have run. A request that cannot be carried out as a whole must not begin.
+/// Measures and parses a document.
 pub(super) fn prepare(params: Params, limits: &HttpLimits, trace: &Trace) -> Result<Operation, ServerError> {
     measure(&params.query, limits)?;
     check_variables(&params.variables, limits)?;
     let mut request = Request::new(params.query).variables(params.variables);
     request.operation_name = params.operation_name;
     request.extensions = params.extensions;
-    let (name, variables) = (request.operation_name.clone(), request.variables.clone());
+    let name = request.operation_name.clone();
     let parse = AssertUnwindSafe(|| {
         let operation = parsed::parse(&mut request).and_then(|document| selected(document, name.as_deref()));
-        operation.map_or(Ok(Kind::Query), |operation| {
-            required_variables(operation, &variables)?;
-            Ok(kind(operation))
-        })
+        operation.map_or(Kind::Query, kind)
     });
-    let kind = catch_unwind(parse).unwrap_or_else(|_| Err(internal(trace, "the parser panicked")))?;
+    let kind = catch_unwind(parse).map_err(|_| internal(trace, "the parser panicked"))?;
     Ok(Operation { request, kind })
 }
 
@@ -194,23 +188,6 @@ fn kind(operation: &OperationDefinition) -> Kind {
         OperationType::Mutation => Kind::Mutation,
         OperationType::Subscription => Kind::Subscription,
     }
-}
-
-fn required_variables(operation: &OperationDefinition, variables: &Variables) -> Result<(), ServerError> {
-    for definition in &operation.variable_definitions {
-        let variable = &definition.node;
-        let given = variables.get(&variable.name.node);
-        let defaulted = given.is_none() && variable.default_value.is_some();
-        let missing = given.is_none_or(|value| *value == Value::Null);
-        if !variable.var_type.node.nullable && missing && !defaulted {
-            let (name, kind) = (&variable.name.node, &variable.var_type.node);
-            let message = format!("Variable \"${name}\" of required type \"{kind}\" was not provided.");
-            let mut error = coded(code::BAD_USER_INPUT, message);
-            error.locations.push(definition.pos);
-            return Err(error);
-        }
-    }
-    Ok(())
 }
 
 /// Refuses a document with too many tokens or too deep brackets, in one pass that allocates nothing.

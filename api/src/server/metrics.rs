@@ -3,9 +3,10 @@
 //! What happens is counted where it happens; what *is* (queues, pools) is looked at when somebody asks. [`METRICS`] names
 //! all of them, and a test holds a busy server to it.
 
+use crate::http::code;
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
 use docket_event_store::Store;
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge};
 pub use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 
@@ -96,6 +97,16 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
         "Errors that were answered, by code.",
     ),
     (
+        "docket_budget_crowded_total",
+        Kind::Counter,
+        "Callers that shared a bucket because there were too many.",
+    ),
+    (
+        "docket_jwks_reads_total",
+        Kind::Counter,
+        "Times that the keys of tokens were read, by outcome.",
+    ),
+    (
         "docket_graphql_subscriptions",
         Kind::Gauge,
         "Subscriptions that are open.",
@@ -175,6 +186,9 @@ pub fn install_metrics() -> Result<PrometheusHandle, MetricsError> {
             Kind::Histogram if name.ends_with("_seconds") => describe_histogram!(*name, Unit::Seconds, *says),
             Kind::Histogram => describe_histogram!(*name, *says),
         }
+    }
+    for code in code::ALL {
+        counter!("docket_graphql_errors_total", "code" => code).increment(0);
     }
     let gathered = metrics.clone();
     tokio::spawn(async move {

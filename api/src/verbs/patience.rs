@@ -61,7 +61,7 @@ fn verdict(error: &ExecuteError) -> Verdict {
             AppendError::Overloaded | AppendError::Unavailable(_) | AppendError::OutcomeUnknown(_),
         )
         | ExecuteError::Load(LoadError::Read(_))
-        | ExecuteError::Personal(PersonalError::Keys(_))
+        | ExecuteError::Personal(PersonalError::Keys(_) | PersonalError::Overloaded)
         | ExecuteError::Number(_)
         | ExecuteError::Settle(_)
         | ExecuteError::Read(FeedError::Read(_)) => Verdict::Again,

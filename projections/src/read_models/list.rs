@@ -70,6 +70,37 @@ pub struct Part<'a, P = Place> {
     pub backward: bool,
 }
 
+/// How many rows a list has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count {
+    /// How many were counted.
+    pub rows: usize,
+    /// There are more, which were not counted.
+    pub has_more: bool,
+}
+
+impl Count {
+    /// Ends a query that begins with [`COUNTED`]: what it finds is counted up to the limit.
+    pub(crate) async fn read<'e>(
+        mut query: QueryBuilder<Postgres>,
+        database: impl PgExecutor<'e>,
+    ) -> Result<Self, PageError> {
+        query.push(" limit ");
+        query.push_bind(limits::COUNT_ORDERS as i64 + 1);
+        query.push(") counted");
+        let counted = query.build_query_scalar::<i64>().fetch_one(database).await;
+        // It is at most the limit and one.
+        let rows = usize::try_from(counted.map_err(PageError::Read)?).unwrap_or(0);
+        Ok(Self {
+            rows: rows.min(limits::COUNT_ORDERS),
+            has_more: rows > limits::COUNT_ORDERS,
+        })
+    }
+}
+
+/// What a query begins with whose rows are counted.
+pub(crate) const COUNTED: &str = "select count(*) from (select from ";
+
 /// What a list can be sorted by.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SortColumn {
@@ -80,6 +111,15 @@ pub(crate) struct SortColumn {
     pub(crate) is_time: bool,
     /// A row may have none.
     pub(crate) is_optional: bool,
+}
+
+/// Refuses too much of something.
+pub(crate) fn within(what: &'static str, size: usize, limit: usize) -> Result<(), PageError> {
+    if size > limit {
+        Err(PageError::TooLarge { what, size, limit })
+    } else {
+        Ok(())
+    }
 }
 
 /// Adds to a query: a condition that begins with `and`, or where the rows come from.
@@ -93,21 +133,10 @@ pub(crate) async fn page<'e, T: DeserializeOwned>(
     (column, descending): (SortColumn, bool),
     part: Part<'_>,
 ) -> Result<Page<T>, PageError> {
-    if part.limit > limits::PAGE_ORDERS {
-        return Err(PageError::TooLarge {
-            what: "rows",
-            size: part.limit,
-            limit: limits::PAGE_ORDERS,
-        });
-    }
+    within("rows", part.limit, limits::PAGE_ORDERS)?;
     let downward = descending != part.backward;
     let mut query = QueryBuilder::new("select row_to_json(t)::text from ");
-    from(&mut query);
-    query.push(" t where true");
-    narrow(&mut query);
-    if column.is_optional {
-        query.push(format!(" and {} is not null", column.name));
-    }
+    push_rows(&mut query, from, narrow, column);
     if let Some(place) = part.from {
         push_place(&mut query, column, place, downward)?;
     }
@@ -119,6 +148,28 @@ pub(crate) async fn page<'e, T: DeserializeOwned>(
     query.push_bind(part.limit as i64 + 1);
     let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
     Page::read(&rows, part, |row| from_json(row.try_get(0)?))
+}
+
+/// Counts the rows of a list of a JSON table, up to [`limits::COUNT_ORDERS`].
+pub(crate) async fn count<'e>(
+    database: impl PgExecutor<'e>,
+    from: Narrow<'_>,
+    narrow: Narrow<'_>,
+    column: SortColumn,
+) -> Result<Count, PageError> {
+    let mut query = QueryBuilder::new(COUNTED);
+    push_rows(&mut query, from, narrow, column);
+    Count::read(query, database).await
+}
+
+/// Adds which rows a list has.
+fn push_rows(query: &mut QueryBuilder<Postgres>, from: Narrow<'_>, narrow: Narrow<'_>, column: SortColumn) {
+    from(query);
+    query.push(" t where true");
+    narrow(query);
+    if column.is_optional {
+        query.push(format!(" and {} is not null", column.name));
+    }
 }
 
 fn push_place(

@@ -173,8 +173,11 @@ async fn a_caller_out_of_points_waits_and_is_told_how_long() {
             .code()
             == "none"
         {
-            for _ in 0..100 {
+            for _ in 0..50 {
                 nobody.run("{nope}", Value::Null).await;
+                let unknown = json!({"query": "query A{__typename}", "operationName": "B"});
+                let reply = nobody.ask(Ask::post(unknown.to_string())).await;
+                assert_eq!(reply.code(), "BAD_USER_INPUT");
             }
         }
     };

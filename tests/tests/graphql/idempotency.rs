@@ -118,7 +118,7 @@ async fn a_refusal_is_not_stored_and_is_decided_again() {
 async fn take_all_connections(store: &Store) -> watch::Sender<()> {
     let (held, holding) = watch::channel(());
     let (tell, mut taken) = mpsc::unbounded_channel();
-    for _ in 0..limits::MAX_CONNECTIONS {
+    for _ in 0..limits::POOL_CONNECTIONS {
         let (pool, mut holding, tell) = (store.pool().clone(), holding.clone(), tell.clone());
         tokio::spawn(async move {
             let mut connection: Option<PoolConnection<Postgres>> = None;

@@ -122,13 +122,21 @@ async fn a_timeline_ends_with_the_order_that_is_shown() {
 
 const BOARD: &str = "query($filter: ShipmentFilter, $sort: ShipmentSort, $first: Int, $after: String, $at: [PositionInput!]) {
     shipments(filter: $filter, sort: $sort, first: $first, after: $after, minPosition: $at) {
-        edges { node { id status open failed late carrier location trackingNumbers pieces order { id number } } }
+        edges { node { shipmentId status open failed late carrier location trackingNumbers pieces order { id number } } }
+        nodes { shipmentId order { number } } totalCount { count precision }
         pageInfo { hasNextPage endCursor } } }";
 
 fn ids(board: &Value) -> Vec<String> {
     let edges = board["shipments"]["edges"].as_array().unwrap();
-    let id = |edge: &Value| edge["node"]["id"].as_str().unwrap().to_owned();
-    edges.iter().map(id).collect()
+    let id = |node: &Value| node["shipmentId"].as_str().unwrap().to_owned();
+    let ids: Vec<String> = edges.iter().map(|edge| id(&edge["node"])).collect();
+    let nodes = board["shipments"]["nodes"].as_array().unwrap();
+    assert!(
+        nodes.iter().all(|node| node["order"]["number"].is_string()),
+        "{nodes:?}"
+    );
+    assert_eq!(nodes.iter().map(id).collect::<Vec<_>>(), ids);
+    ids
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,7 +150,11 @@ async fn the_board_finds_shipments_by_what_people_look_for() {
     let at = desk.now();
     let found = async |filter: Value| {
         let variables = json!({"filter": filter, "at": at});
-        ids(&desk.data(&staff(), BOARD, variables).await)
+        let board = desk.data(&staff(), BOARD, variables).await;
+        let ids = ids(&board);
+        let count = json!({"count": ids.len(), "precision": "EXACT"});
+        assert_eq!(board["shipments"]["totalCount"], count);
+        ids
     };
     assert_eq!(
         found(json!({"status": ["DISPATCHED"], "open": true})).await,
@@ -172,6 +184,7 @@ async fn the_board_finds_shipments_by_what_people_look_for() {
         .data(&staff(), BOARD, json!({"sort": sort, "first": 1}))
         .await;
     assert_eq!(ids(&page), [other]);
+    assert_eq!(page["shipments"]["totalCount"]["count"], 2, "of the whole list");
     assert_eq!(
         page["shipments"]["edges"][0]["node"]["order"]["number"]
             .as_str()
@@ -235,7 +248,7 @@ async fn a_customer_is_what_they_bought_and_nobody_elses() {
     assert_eq!(code(&gateway), "FORBIDDEN");
 }
 
-const LEDGER: &str = "query($from: NaiveDate!, $to: NaiveDate!, $at: [PositionInput!]) {
+const LEDGER: &str = "query($from: Date!, $to: Date!, $at: [PositionInput!]) {
     paymentLedger(from: $from, to: $to, minPosition: $at) {
         days { day movement { captured { amount } } }
         totals { currency authorized { amount } captured { amount } voided { amount } refunded { amount } failed disputes }
@@ -262,7 +275,9 @@ async fn the_ledger_agrees_with_itself_and_says_where_it_does_not() {
         json!([{"isZero": true, "unbalancedPayments": "0", "difference": {"captured": {"amount": "0.00"}}}])
     );
     let list = "query($filter: PaymentFilter, $sort: PaymentSort) { payments(filter: $filter, sort: $sort) {
-        edges { node { status amount { amount } capturable { amount } order { id paymentStatus } } } } }";
+        edges { node { paymentId status amount { amount } capturable { amount } order { id paymentStatus } } }
+        nodes { paymentId } totalCount { count precision } } }";
+    let pairs = "query($sort: PaymentSort) { payments(first: 2, sort: $sort) { nodes { paymentId } totalCount { count } } }";
     let captured = json!({"filter": {"status": ["CAPTURED"], "gateway": "manual", "capturable": false},
                           "sort": {"field": "AMOUNT"}});
     let payments = desk.data(&staff(), list, captured).await;
@@ -275,6 +290,20 @@ async fn the_ledger_agrees_with_itself_and_says_where_it_does_not() {
         .data(&staff(), list, json!({"sort": {"field": "CAPTURE_BEFORE"}}))
         .await;
     assert_eq!(held["payments"]["edges"], json!([]));
+    let pair = desk
+        .data(&staff(), pairs, json!({"sort": {"field": "AMOUNT"}}))
+        .await;
+    assert_eq!(pair["payments"]["nodes"].as_array().map(Vec::len), Some(2));
+    let all =
+        sqlx::query_scalar::<_, i64>("select count(*) from payment_ledger_g1").fetch_one(desk.db.admin());
+    assert_eq!(pair["payments"]["totalCount"]["count"], all.await.unwrap());
+    let none = desk
+        .data(&staff(), pairs, json!({"sort": {"field": "CAPTURE_BEFORE"}}))
+        .await;
+    assert_eq!(
+        none["payments"]["totalCount"]["count"], 0,
+        "of the list that is sorted so"
+    );
 
     sqlx::query("update payment_ledger_g1 set captured = captured + 100 where ctid = (select min(ctid) from payment_ledger_g1)")
         .execute(desk.db.admin())

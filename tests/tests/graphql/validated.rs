@@ -71,6 +71,13 @@ async fn what_is_wrong_with_variables_is_said_however_often_a_document_came() {
         let again = desk.data(&staff(), query, good).await;
         assert_eq!(again.as_object().unwrap().len(), data.as_object().unwrap().len());
     }
+    // Where a variable has no value the engine does not look at the argument that it stands in.
+    let mixed = "query($customer: ID, $first: Int) { orders(first: $first, filter: {state: 1, customer: $customer}) { nodes { id } } }";
+    desk.ask(&staff(), mixed, json!({})).await;
+    let whole = desk
+        .ask(&staff(), mixed, json!({"customer": "ada", "first": 1}))
+        .await;
+    assert!(whole["errors"].is_array(), "there is no `state`: {whole}");
     // One value stands for a list of one, and a variable that may be left out is.
     let one = desk.data(&staff(), BY_IDS, json!({"ids": order})).await;
     assert_eq!(one["nodes"][0]["id"], json!(order));

@@ -228,7 +228,7 @@ fn scalar(argument: &str, ty: &str, named: &Named<'_>) -> String {
         ("Boolean", _) => return "true".to_owned(),
         ("BigInt" | "Decimal", _) => "1".to_owned(),
         ("DateTime", _) => "2020-01-01T00:00:00Z".to_owned(),
-        ("NaiveDate", _) => "2020-01-01".to_owned(),
+        ("Date", _) => "2020-01-01".to_owned(),
         ("UUID", _) => (*order).to_owned(),
         ("Currency", _) => "EUR".to_owned(),
         ("CountryCode", _) => "DE".to_owned(),

@@ -1,10 +1,10 @@
 //! A page of orders: its edges, what lies around it, and how many there are in all.
 
-use async_graphql::{ComplexObject, Context, Enum, Result, SimpleObject, connection::PageInfo};
+use async_graphql::{ComplexObject, Context, Result, SimpleObject, connection::PageInfo};
 use docket_projections::read_models::order_summary::{self, Filter};
 
 use super::source::Order;
-use crate::graphql::{error::Refused, paging, plain::Plain, services};
+use crate::graphql::{count::Count, error::Refused, paging, plain::Plain, services};
 
 /// An order on a page.
 #[derive(SimpleObject)]
@@ -27,24 +27,6 @@ pub struct OrderConnection {
     total: Total,
 }
 
-/// How many there are of something. Counting stops at a limit, because a list may have millions.
-#[derive(Clone, Copy, Debug, SimpleObject)]
-pub struct Count {
-    /// How many were counted, at most 10,000.
-    pub count: i32,
-    /// Whether that is all.
-    pub precision: CountPrecision,
-}
-
-/// What a count says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-pub enum CountPrecision {
-    /// There are so many.
-    Exact,
-    /// There are more than so many.
-    AtLeast,
-}
-
 /// How the number of all items is known.
 enum Total {
     /// The page holds them all.
@@ -63,12 +45,7 @@ impl OrderConnection {
     /// How many orders the whole list has, whatever the page: exact up to 10,000. Counted only where it is asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Option<Count>> {
         let Total::Of(filter) = &self.total else {
-            // A page has at most a hundred.
-            let count = i32::try_from(self.edges.len()).unwrap_or(i32::MAX);
-            return Ok(Some(Count {
-                count,
-                precision: CountPrecision::Exact,
-            }));
+            return Ok(Some(Count::on_page(self.edges.len())));
         };
         let mut connection = services(ctx)?
             .store
@@ -77,14 +54,7 @@ impl OrderConnection {
             .map_err(Refused::from)?;
         let counted = order_summary::count(&mut *connection, filter).await;
         let counted = connection.finish(counted).map_err(Refused::from)?;
-        Ok(Some(Count {
-            count: i32::try_from(counted.rows).unwrap_or(i32::MAX),
-            precision: if counted.has_more {
-                CountPrecision::AtLeast
-            } else {
-                CountPrecision::Exact
-            },
-        }))
+        Ok(Some(counted.into()))
     }
 }
 

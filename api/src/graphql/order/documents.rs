@@ -6,8 +6,9 @@ use docket_domain::OrderId;
 use docket_event_store::{
     Store,
     gather::{Gather, GatherLimits, Read},
+    limits::MAX_GATHERED_READ,
 };
-use docket_projections::read_models::order_detail;
+use docket_projections::read_models::order_detail::{self, DetailRow, OrderDetail};
 
 use super::view::OrderView;
 use crate::graphql::{error::Refused, limits};
@@ -16,7 +17,10 @@ use crate::graphql::{error::Refused, limits};
 pub(in crate::graphql) type Views = HashMap<OrderId, Arc<OrderView>>;
 
 /// Reads documents for everybody.
-pub(in crate::graphql) struct Documents(Gather<Reader>);
+pub(in crate::graphql) struct Documents {
+    store: Store,
+    rows: Gather<Reader>,
+}
 
 struct Reader(Store);
 
@@ -26,30 +30,38 @@ impl Documents {
             lanes: limits::MAX_READ_LANES,
             together: limits::MAX_READ_TOGETHER,
             waiting: limits::MAX_WAITING_READS,
+            time: MAX_GATHERED_READ,
         };
-        Documents(Gather::new(Reader(store), limits))
+        Documents {
+            rows: Gather::new(Reader(store.clone()), limits),
+            store,
+        }
     }
 
     /// The documents of some orders, as they are after this call began, with what opens them: two statements at most,
     /// which others share.
     ///
     /// # Errors
-    /// When the database does not answer, or [`limits::MAX_WAITING_READS`] wait already.
+    /// When the database does not answer in time, one of them cannot be read, or [`limits::MAX_WAITING_READS`] wait
+    /// already.
     pub(in crate::graphql) async fn find(&self, orders: &[OrderId]) -> Result<Views, Refused> {
-        self.0.find(orders.to_vec()).await
+        let rows = self.rows.find(orders.to_vec()).await?;
+        // Here, and not where all are read: a document that cannot be read is the trouble of who asked for it.
+        let details: Result<Vec<OrderDetail>, _> = rows.values().map(|row| row.detail()).collect();
+        let views = OrderView::all_unsealed(&self.store, details?).await?;
+        Ok(views.map(|view| (view.detail.id, view)).collect())
     }
 }
 
 impl Read for Reader {
     type Key = OrderId;
-    type Value = Arc<OrderView>;
+    type Value = Arc<DetailRow>;
     type Error = Refused;
 
-    async fn read(&self, orders: &[OrderId]) -> Result<Views, Refused> {
+    async fn read(&self, orders: &[OrderId]) -> Result<HashMap<OrderId, Arc<DetailRow>>, Refused> {
         let mut connection = self.0.query_connection().await?;
-        let details = order_detail::find(&mut *connection, orders).await;
-        let details = connection.finish(details)?;
-        let views = OrderView::all_unsealed(&self.0, details).await?;
-        Ok(views.map(|view| (view.detail.id, view)).collect())
+        let rows = order_detail::rows(&mut *connection, orders).await;
+        let rows = connection.finish(rows)?;
+        Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
     }
 }

@@ -383,8 +383,10 @@ pub(in crate::graphql) enum OrdersOf {
 impl OrdersOf {
     /// What the list in which this is resolved is asked.
     pub(in crate::graphql) fn asked(ctx: &Context<'_>) -> OrdersOf {
-        let order = ctx.look_ahead().field("edges").field("node").field("order");
-        let orders = order.selection_fields();
+        let list = ctx.look_ahead();
+        let nodes = [list.field("edges").field("node"), list.field("nodes")];
+        let orders = nodes.map(|node| node.field("order"));
+        let orders: Vec<_> = orders.iter().flat_map(|order| order.selection_fields()).collect();
         let mut asked = orders.iter().flat_map(|order| order.selection_set()).peekable();
         if asked.peek().is_none() {
             OrdersOf::Nothing

@@ -3,7 +3,7 @@
 use async_graphql::{
     ComplexObject, Context, Enum, ID, InputObject, Object, Result, SimpleObject, connection::PageInfo,
 };
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use docket_domain::{Currency, OrderId};
 use docket_projections::read_models::{
     list::Page,
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use super::parts::PaymentStatus;
 use crate::graphql::{
+    count::Count,
     cursor::{self, List},
     error::Refused,
     order::{
@@ -22,7 +23,7 @@ use crate::graphql::{
     },
     paging::Window,
     position::{self, Position, PositionInput},
-    scalars::{self, BigInt, CurrencyScalar, MoneyValue},
+    scalars::{self, BigInt, CurrencyScalar, Day, MoneyValue},
     services,
 };
 
@@ -70,7 +71,7 @@ impl LedgerMovement {
 #[derive(Clone, Copy, Debug, SimpleObject)]
 pub struct LedgerDay {
     /// Of the events' business time, in UTC.
-    pub day: NaiveDate,
+    pub day: Day,
     /// What moved.
     pub movement: LedgerMovement,
 }
@@ -216,8 +217,8 @@ impl LedgerPayment {
 
 #[ComplexObject]
 impl LedgerPayment {
-    /// Its id: `<order>-p1`.
-    async fn id(&self) -> ID {
+    /// The payment's id: `<order>-p1`. It is not called `id`: a client's cache would take this row for the payment.
+    async fn payment_id(&self) -> ID {
         ID(self.row.id().to_string())
     }
 
@@ -343,11 +344,34 @@ pub struct LedgerPaymentEdge {
 
 /// A page of payments.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct LedgerPaymentConnection {
     /// The payments with their places.
     pub edges: Vec<LedgerPaymentEdge>,
     /// What lies before and after.
     pub page_info: PageInfo,
+    /// What is counted where somebody asks; the page holds the whole list where there is nothing.
+    #[graphql(skip)]
+    counted: Option<(Filter, payment_ledger::SortField)>,
+}
+
+#[ComplexObject]
+impl LedgerPaymentConnection {
+    /// The payments without their places.
+    async fn nodes(&self) -> Vec<&LedgerPayment> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+
+    /// How many payments the whole list has, whatever the page: exact up to 10,000. Counted only where it is asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<Option<Count>> {
+        let Some((filter, field)) = &self.counted else {
+            return Ok(Some(Count::on_page(self.edges.len())));
+        };
+        let store = &services(ctx)?.store;
+        let mut connection = store.query_connection().await.map_err(Refused::from)?;
+        let counted = payment_ledger::count(&mut *connection, filter, *field).await;
+        Ok(Some(connection.finish(counted).map_err(Refused::from)?.into()))
+    }
 }
 
 /// Queries of money.
@@ -360,13 +384,13 @@ impl LedgerQueries {
     async fn payment_ledger(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first day, in UTC.")] from: NaiveDate,
-        #[graphql(desc = "The last day.")] to: NaiveDate,
+        #[graphql(desc = "The first day, in UTC.")] from: Day,
+        #[graphql(desc = "The last day.")] to: Day,
         #[graphql(desc = "In this currency alone.")] currency: Option<CurrencyScalar>,
         #[graphql(desc = "Not before what is read is at or past each of these positions.")]
         min_position: Option<Vec<PositionInput>>,
     ) -> Result<Option<PaymentLedger>> {
-        for day in [from, to] {
+        for Day(day) in [from, to] {
             if !(1..=9_999).contains(&day.year()) {
                 return Err(Refused::bad_input("A day has a year from 1 to 9999.").into());
             }
@@ -378,7 +402,7 @@ impl LedgerQueries {
             .query_connection()
             .await
             .map_err(Refused::from)?;
-        let days = payment_ledger::days(&mut *connection, (from, to), currency).await;
+        let days = payment_ledger::days(&mut *connection, (from.0, to.0), currency).await;
         let days = connection.finish(days).map_err(Refused::from)?;
         let mut totals: BTreeMap<Currency, Movement> = BTreeMap::new();
         for day in &days {
@@ -386,7 +410,7 @@ impl LedgerQueries {
             *sum = sum.and(day.movement);
         }
         let shown = |day: &payment_ledger::DayTotals| LedgerDay {
-            day: day.day,
+            day: Day(day.day),
             movement: LedgerMovement::of(&day.movement, day.currency),
         };
         Ok(Some(PaymentLedger {
@@ -450,6 +474,12 @@ impl LedgerQueries {
             edges.last().map(|edge| &edge.cursor),
             page.has_more,
         );
-        Ok(Some(LedgerPaymentConnection { edges, page_info }))
+        let is_all = window.from.is_none() && !page.has_more;
+        let counted = filter.filter(|_| !is_all).map(|filter| (filter, sort.field));
+        Ok(Some(LedgerPaymentConnection {
+            edges,
+            page_info,
+            counted,
+        }))
     }
 }

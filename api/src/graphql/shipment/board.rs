@@ -11,6 +11,7 @@ use docket_projections::read_models::{
 };
 
 use crate::graphql::{
+    count::Count,
     cursor::{self, List},
     error::Refused,
     order::{
@@ -138,8 +139,8 @@ pub struct BoardShipment {
 
 #[ComplexObject]
 impl BoardShipment {
-    /// Its id: `<order>-s1`.
-    async fn id(&self) -> ID {
+    /// The shipment's id: `<order>-s1`. It is not called `id`: a client's cache would take this row for the shipment.
+    async fn shipment_id(&self) -> ID {
         ID(self.row.id().to_string())
     }
 
@@ -269,11 +270,34 @@ pub struct BoardShipmentEdge {
 
 /// A page of shipments.
 #[derive(SimpleObject)]
+#[graphql(complex)]
 pub struct BoardShipmentConnection {
     /// The shipments with their places.
     pub edges: Vec<BoardShipmentEdge>,
     /// What lies before and after.
     pub page_info: PageInfo,
+    /// What is counted where somebody asks; the page holds the whole list where there is nothing.
+    #[graphql(skip)]
+    counted: Option<(Filter, shipment_board::SortField)>,
+}
+
+#[ComplexObject]
+impl BoardShipmentConnection {
+    /// The shipments without their places.
+    async fn nodes(&self) -> Vec<&BoardShipment> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+
+    /// How many shipments the whole list has, whatever the page: exact up to 10,000. Counted only where it is asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<Option<Count>> {
+        let Some((filter, field)) = &self.counted else {
+            return Ok(Some(Count::on_page(self.edges.len())));
+        };
+        let store = &services(ctx)?.store;
+        let mut connection = store.query_connection().await.map_err(Refused::from)?;
+        let counted = shipment_board::count(&mut *connection, filter, *field).await;
+        Ok(Some(connection.finish(counted).map_err(Refused::from)?.into()))
+    }
 }
 
 /// Queries of shipments.
@@ -335,6 +359,12 @@ impl ShipmentQueries {
             edges.last().map(|edge| &edge.cursor),
             page.has_more,
         );
-        Ok(Some(BoardShipmentConnection { edges, page_info }))
+        let is_all = window.from.is_none() && !page.has_more;
+        let counted = filter.filter(|_| !is_all).map(|filter| (filter, sort.field));
+        Ok(Some(BoardShipmentConnection {
+            edges,
+            page_info,
+            counted,
+        }))
     }
 }

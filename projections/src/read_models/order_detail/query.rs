@@ -49,6 +49,19 @@ impl OrderDetails {
         database: impl PgExecutor<'e>,
         orders: &[OrderId],
     ) -> Result<Vec<OrderDetail>, sqlx::Error> {
+        let rows = self.rows(database, orders).await?;
+        rows.iter().map(DetailRow::detail).collect()
+    }
+
+    /// The same, for who reads for several: each opens what they asked for.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn rows<'e>(
+        &self,
+        database: impl PgExecutor<'e>,
+        orders: &[OrderId],
+    ) -> Result<Vec<DetailRow>, sqlx::Error> {
         let ids: Vec<Uuid> = orders
             .iter()
             .take(limits::FIND_ORDERS)
@@ -58,7 +71,30 @@ impl OrderDetails {
             .bind(ids)
             .fetch_all(database)
             .await?;
-        rows.iter().map(read).collect()
+        let row = |row: PgRow| {
+            Ok(DetailRow {
+                id: OrderId(row.try_get("order_id")?),
+                row,
+            })
+        };
+        rows.into_iter().map(row).collect()
+    }
+}
+
+/// A document as it was stored.
+pub struct DetailRow {
+    /// Which order.
+    pub id: OrderId,
+    row: PgRow,
+}
+
+impl DetailRow {
+    /// What it says.
+    ///
+    /// # Errors
+    /// When it is no document.
+    pub fn detail(&self) -> Result<OrderDetail, sqlx::Error> {
+        read(&self.row)
     }
 }
 
@@ -71,6 +107,17 @@ pub async fn find<'e>(
     orders: &[OrderId],
 ) -> Result<Vec<OrderDetail>, sqlx::Error> {
     FIRST.find(database, orders).await
+}
+
+/// The documents of some orders as they were stored; see [`OrderDetails::rows`].
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn rows<'e>(
+    database: impl PgExecutor<'e>,
+    orders: &[OrderId],
+) -> Result<Vec<DetailRow>, sqlx::Error> {
+    FIRST.rows(database, orders).await
 }
 
 /// Reads a row.

@@ -6,8 +6,7 @@ mod row;
 
 pub use apply::OrderSummaryProjector;
 pub use query::{
-    Count, Filter, Keyset, Listed, OrderSummaries, PageError, Sort, SortField, count, find, page,
-    page_of_documents,
+    Filter, Keyset, Listed, OrderSummaries, PageError, Sort, SortField, count, find, page, page_of_documents,
 };
 pub use row::OrderSummary;
 

@@ -13,7 +13,7 @@ use crate::{
     projector::Generation,
     read_models::{
         axes::{FulfillmentStatus, OrderPaymentStatus},
-        list::{Page, Part, STORABLE, push_any, push_equal, push_range},
+        list::{COUNTED, Count, Page, Part, STORABLE, push_any, push_equal, push_range, within},
         order_detail::{self, OrderDetail},
         order_search::{Terms, push_terms},
     },
@@ -159,15 +159,6 @@ impl Listed {
     }
 }
 
-/// How many rows a list has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
-    /// How many were counted.
-    pub rows: usize,
-    /// There are more, which were not counted.
-    pub has_more: bool,
-}
-
 /// Why there is no page.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
@@ -244,10 +235,7 @@ impl OrderSummaries {
             generation.table(NAME)
         );
         let find = AssertSqlSafe(format!("{select} order_id = any ($1)")).into_sql_str();
-        let count = format!(
-            "select count(*) from (select from {} where ",
-            generation.table(NAME)
-        );
+        let count = format!("{COUNTED}{} where ", generation.table(NAME));
         // The rows first, however many there are in all: then one document for each.
         let with_documents = format!(
             "select s.order_id, s.\"offset\" as newest, s.created_at, s.placed_at, s.number, s.grand, s.partition, \
@@ -335,16 +323,7 @@ impl OrderSummaries {
         filter.check()?;
         let mut query = QueryBuilder::new(self.count.as_str());
         push_filter(&mut query, filter);
-        query.push(" limit ");
-        query.push_bind(limits::COUNT_ORDERS as i64 + 1);
-        query.push(") counted");
-        let counted = query.build_query_scalar::<i64>().fetch_one(database).await;
-        // It is at most the limit and one.
-        let rows = usize::try_from(counted.map_err(PageError::Read)?).unwrap_or(0);
-        Ok(Count {
-            rows: rows.min(limits::COUNT_ORDERS),
-            has_more: rows > limits::COUNT_ORDERS,
-        })
+        Count::read(query, database).await
     }
 }
 
@@ -396,14 +375,6 @@ pub async fn count<'e>(database: impl PgExecutor<'e>, filter: &Filter) -> Result
 /// As the index has it.
 const NEVER_PLACED: &str = "coalesce(placed_at, '-infinity'::timestamptz)";
 const NO_NUMBER: &str = "coalesce(number, 0)";
-
-fn within(what: &'static str, size: usize, limit: usize) -> Result<(), PageError> {
-    if size > limit {
-        Err(PageError::TooLarge { what, size, limit })
-    } else {
-        Ok(())
-    }
-}
 
 /// Adds which rows, in which order and how many: one more than is wanted tells whether there are more. The order is
 /// returned as it stands there.

@@ -15,7 +15,7 @@ mod query;
 pub use apply::{LedgerEntity, LedgerKey, PaymentLedgerProjector};
 pub use days::{Day, Movement};
 pub use payments::LedgerPayment;
-pub use query::{DayTotals, Drift, Filter, Sort, SortField, days, drift, page};
+pub use query::{DayTotals, Drift, Filter, Sort, SortField, count, days, drift, page};
 
 /// Its name: of its tables, its checkpoints and in every message.
 pub const NAME: &str = "payment_ledger";

@@ -8,7 +8,7 @@ use crate::{
     limits,
     projector::Generation,
     read_models::{
-        list::{self, Page, Part, Place, SortColumn},
+        list::{self, Count, Page, Part, Place, SortColumn, within},
         order_summary::PageError,
         stored::{clamped, clamped_sum, parse},
     },
@@ -246,6 +246,19 @@ pub struct Filter {
 }
 
 impl Filter {
+    fn check(&self) -> Result<(), PageError> {
+        within("filter values", self.statuses.len(), limits::FILTER_VALUES)
+    }
+
+    /// Adds what it leaves of a list that is sorted by this.
+    fn push_sorted(&self, query: &mut QueryBuilder<Postgres>, field: SortField) {
+        self.push(query);
+        if field == SortField::CaptureBefore {
+            // As the index has it.
+            query.push(" and capturable > 0");
+        }
+    }
+
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
         let statuses: Vec<&'static str> = self.statuses.iter().map(|status| status.as_str()).collect();
         list::push_any(query, "status", &statuses);
@@ -296,30 +309,27 @@ pub async fn page<'e>(
     sort: Sort,
     part: Part<'_>,
 ) -> Result<Page<LedgerPayment>, PageError> {
-    if filter.statuses.len() > limits::FILTER_VALUES {
-        return Err(PageError::TooLarge {
-            what: "filter values",
-            size: filter.statuses.len(),
-            limit: limits::FILTER_VALUES,
-        });
-    }
-    let table = Generation::FIRST.table(payments::TABLE.name);
-    let from = |query: &mut QueryBuilder<Postgres>| {
-        query.push(&table);
-    };
-    let narrow = |query: &mut QueryBuilder<Postgres>| {
-        filter.push(query);
-        if sort.field == SortField::CaptureBefore {
-            // As the index has it.
-            query.push(" and capturable > 0");
-        }
-    };
-    list::page(
-        database,
-        &from,
-        &narrow,
-        (sort.field.column(), sort.descending),
-        part,
-    )
-    .await
+    filter.check()?;
+    let narrow = |query: &mut QueryBuilder<Postgres>| filter.push_sorted(query, sort.field);
+    let sorted = (sort.field.column(), sort.descending);
+    list::page(database, &push_table, &narrow, sorted, part).await
+}
+
+/// How many rows the list has that is sorted by this, counted up to [`limits::COUNT_ORDERS`].
+///
+/// # Errors
+/// When too much is asked for, or the database does not answer.
+pub async fn count<'e>(
+    database: impl PgExecutor<'e>,
+    filter: &Filter,
+    field: SortField,
+) -> Result<Count, PageError> {
+    filter.check()?;
+    let narrow = |query: &mut QueryBuilder<Postgres>| filter.push_sorted(query, field);
+    list::count(database, &push_table, &narrow, field.column()).await
+}
+
+/// Adds where the rows come from.
+fn push_table(query: &mut QueryBuilder<Postgres>) {
+    query.push(Generation::FIRST.table(payments::TABLE.name));
 }

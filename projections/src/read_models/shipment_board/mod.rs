@@ -8,7 +8,7 @@ mod query;
 mod row;
 
 pub use apply::{DELIVER_WITHIN, DISPATCH_WITHIN, ShipmentBoardProjector};
-pub use query::{Filter, Sort, SortField, page};
+pub use query::{Filter, Sort, SortField, count, page};
 pub use row::{BoardShipment, BoardStatus};
 
 /// Its name: of its tables, its checkpoints and in every message.

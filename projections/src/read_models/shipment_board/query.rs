@@ -5,7 +5,7 @@ use crate::{
     limits,
     projector::Generation,
     read_models::{
-        list::{self, Page, Part, Place, SortColumn},
+        list::{self, Count, Page, Part, Place, SortColumn, within},
         order_summary::PageError,
     },
 };
@@ -71,6 +71,26 @@ pub struct Filter {
 }
 
 impl Filter {
+    fn check(&self) -> Result<(), PageError> {
+        within("filter values", self.statuses.len(), limits::FILTER_VALUES)
+    }
+
+    /// Adds where the rows come from.
+    fn push_table(&self, query: &mut QueryBuilder<Postgres>) {
+        let table = Generation::FIRST.table(TABLE.name);
+        match &self.tracking_number {
+            None => drop(query.push(&table)),
+            // One of very many: found first and sorted then. The planner takes it for one of two hundred, and would walk
+            // the index of the sort until it meets it; it does not look into a query with an offset.
+            Some(number) => drop(
+                query
+                    .push(format!("(select * from {table} where tracking_numbers @> "))
+                    .push_bind(vec![number.clone()])
+                    .push(" offset 0)"),
+            ),
+        }
+    }
+
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
         let statuses: Vec<&'static str> = self.statuses.iter().map(|status| status.as_str()).collect();
         list::push_any(query, "status", &statuses);
@@ -124,32 +144,28 @@ pub async fn page<'e>(
     sort: Sort,
     part: Part<'_>,
 ) -> Result<Page<BoardShipment>, PageError> {
-    if filter.statuses.len() > limits::FILTER_VALUES {
-        return Err(PageError::TooLarge {
-            what: "filter values",
-            size: filter.statuses.len(),
-            limit: limits::FILTER_VALUES,
-        });
-    }
-    let table = Generation::FIRST.table(TABLE.name);
-    let from = |query: &mut QueryBuilder<Postgres>| match &filter.tracking_number {
-        None => drop(query.push(&table)),
-        // One of very many: found first and sorted then. The planner takes it for one of two hundred, and would walk the
-        // index of the sort until it meets it; it does not look into a query with an offset.
-        Some(number) => drop(
-            query
-                .push(format!("(select * from {table} where tracking_numbers @> "))
-                .push_bind(vec![number.clone()])
-                .push(" offset 0)"),
-        ),
-    };
-    let narrow = |query: &mut QueryBuilder<Postgres>| filter.push(query);
-    list::page(
-        database,
-        &from,
-        &narrow,
-        (sort.field.column(), sort.descending),
-        part,
-    )
-    .await
+    filter.check()?;
+    let (from, narrow) = (
+        |query: &mut QueryBuilder<Postgres>| filter.push_table(query),
+        |query: &mut QueryBuilder<Postgres>| filter.push(query),
+    );
+    let sorted = (sort.field.column(), sort.descending);
+    list::page(database, &from, &narrow, sorted, part).await
+}
+
+/// How many rows the list has that is sorted by this, counted up to [`limits::COUNT_ORDERS`].
+///
+/// # Errors
+/// When too much is asked for, or the database does not answer.
+pub async fn count<'e>(
+    database: impl PgExecutor<'e>,
+    filter: &Filter,
+    field: SortField,
+) -> Result<Count, PageError> {
+    filter.check()?;
+    let (from, narrow) = (
+        |query: &mut QueryBuilder<Postgres>| filter.push_table(query),
+        |query: &mut QueryBuilder<Postgres>| filter.push(query),
+    );
+    list::count(database, &from, &narrow, field.column()).await
 }
