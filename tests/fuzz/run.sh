@@ -2,11 +2,12 @@
 # Throws random requests of the whole schema at a real server (schemathesis): no answer may be a server error, none may
 # break its connection, and the server must live on. Not a part of the tests that run each time: it takes a while.
 #
-#   tests/fuzz/run.sh PROGRAM [EXAMPLES A FIELD, 100 where nothing is said] [SEED]
+#   tests/fuzz/run.sh PROGRAM [EXAMPLES A FIELD, 100 where nothing is said] [SEED] [ROLE, staff where nothing is said]
 set -euo pipefail
-docket=$(realpath "${1:?usage: run.sh PROGRAM [EXAMPLES] [SEED]}")
+docket=$(realpath "${1:?usage: run.sh PROGRAM [EXAMPLES] [SEED] [ROLE]}")
 examples=${2:-100}
 seed=${3:-$RANDOM}
+role=${4:-staff}
 cd "$(dirname "$0")"
 
 folder=$(mktemp -d)
@@ -22,6 +23,10 @@ trap clean_up EXIT
 
 python3 -m venv "$folder/python"
 "$folder/python/bin/pip" install --quiet --disable-pip-version-check schemathesis==4.32.5
+# A caller that is out of points is refused before anything is looked at.
+for who in CUSTOMER GATEWAY SERVICE; do
+    export "DOCKET_LIMITS__RATES__${who}__POINTS=100000000" "DOCKET_LIMITS__RATES__${who}__POINTS_PER_SECOND=100000000"
+done
 env -u DATABASE_URL "$docket" serve --demo --listen 127.0.0.1:0 --metrics-listen 127.0.0.1:0 --data-dir "$folder/data" \
     </dev/null >"$folder/output" 2>&1 &
 server=$!
@@ -34,8 +39,9 @@ for ((tenth = 0; tenth < 600; tenth++)); do
 done
 [[ ${url:-} && ${token:-} ]] || { cat "$folder/output" >&2; exit 1; }
 
+staff=$token
 ask() {
-    curl --fail --silent --show-error "$url" -H "Authorization: Bearer $token" -H 'Content-Type: application/json' \
+    curl --fail --silent --show-error "$url" -H "Authorization: Bearer $staff" -H 'Content-Type: application/json' \
         -d "{\"query\": \"$1\"}"
 }
 # Names that mean something to this server, so that many requests come further than its first check.
@@ -46,7 +52,20 @@ ids '{ orders(first: 50) { nodes { shipments { id } } } }' shipments
 for ((key = 0; key < 5000; key++)); do echo "\"key-$RANDOM-$key\""; done >"$folder/keys"
 cp schemathesis.toml "$folder/"
 
-echo "fuzz: $examples examples a field, seed $seed"
+case $role in
+staff) ;;
+# Whoever has the newest order, so that some of what they ask for is theirs.
+customer) actor=$(ask '{ orders(first: 50) { nodes { customer } } }' | grep -o '"customer":"[^"]*"' | head -n 1 | cut -d '"' -f 4) ;;
+gateway) actor=manual ;;
+*) actor=fuzz ;;
+esac
+if [[ ${actor:-} ]]; then
+    token=$(env -u DATABASE_URL "$docket" token create --role "$role" --actor "$actor" --data-dir "$folder/data" --json |
+        sed -n 's/^.*"token":"\([^"]*\)".*$/\1/p')
+fi
+[[ $token ]] || { echo "fuzz: there is no token for $role" >&2; exit 1; }
+
+echo "fuzz: $examples examples a field, seed $seed, as $role${actor:+ $actor}"
 status=0
 SCHEMATHESIS_HOOKS=hooks PYTHONPATH=. "$folder/python/bin/st" --config-file "$folder/schemathesis.toml" run \
     ../../api/schema.graphql --url "$url" --header "Authorization: Bearer $token" --workers 4 --phases fuzzing \

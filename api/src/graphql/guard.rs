@@ -393,6 +393,11 @@ impl Guards {
         self.field(parent, field).map(|field| field.roles)
     }
 
+    /// The names of the types that have fields.
+    pub fn types(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(String::as_str)
+    }
+
     /// The names of a type's fields.
     pub fn fields_of(&self, parent: &str) -> Vec<&str> {
         let fields = self.types.get(parent).into_iter().flat_map(HashMap::keys);

@@ -38,9 +38,9 @@ pub const DEFAULT_PAGE: u32 = 20;
 pub const MAX_PAGE: u32 = 100;
 /// Ids that `nodes` takes: as many as a page has items.
 pub const MAX_NODES: usize = MAX_PAGE as usize;
-/// How long reads of one kind are gathered into one statement: a page's rows ask within a millisecond of each other, and
+/// How long the timelines of a page are gathered into one statement: its rows ask within a millisecond of each other, and
 /// what comes later pays with a statement of its own.
-pub const GATHER: Duration = Duration::from_millis(2);
+pub const TIMELINE_DELAY: Duration = Duration::from_millis(2);
 /// The most positions that a query waits for: one a partition is all that can differ.
 pub const MAX_MIN_POSITIONS: usize = 1_024;
 

@@ -77,3 +77,43 @@ async fn a_cursor_of_another_log_or_ahead_of_this_one_is_refused_with_the_remedy
     let mut stream = desk.follow(&staff(), UPDATED, json!({"id": order, "after": cursor}));
     assert!(stream.next().await["cursor"].is_string());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_is_too_old_is_refused_with_the_remedy() {
+    let desk = Desk::open().await;
+    let order = desk.draft("c-1", "k").await;
+    let cursor = desk.follow(&staff(), CHANGED, json!({})).next().await["cursor"].take();
+    // A log that has grown by more than a stream goes back.
+    sqlx::query("update heads set head = head + 100001 where partition = $1")
+        .bind(desk.store.partition_of(order.parse().unwrap()) as i16)
+        .execute(desk.db.admin())
+        .await
+        .unwrap();
+    let later = desk.another().await;
+    let message = refused(&later, CHANGED, json!({"after": cursor})).await;
+    assert!(
+        message.contains("is 100001 events old; a stream goes back 100000 at most")
+            && message.contains("query what you show anew"),
+        "{message}"
+    );
+}
+
+/// A reader that came back to the last cursor would otherwise read all again that was not for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_which_nothing_happens_says_each_fifteen_seconds_where_it_stands() {
+    let desk = Desk::open().await;
+    desk.draft("c-1", "k").await;
+    let sent =
+        "subscription { notifications(recipient: \"customer:c-1\") { cursor notification { number } } }";
+    let quiet = async |query: &str| {
+        let mut stream = desk.follow(&staff(), query, json!({}));
+        let (first, second) = (stream.next().await, stream.next().await);
+        assert_eq!(first["cursor"], second["cursor"], "{query}");
+        assert!(second["cursor"].is_string(), "{second}");
+        assert!(
+            second["event"].is_null() && second["notification"].is_null(),
+            "{second}"
+        );
+    };
+    tokio::join!(quiet(CHANGED), quiet(sent));
+}

@@ -1,5 +1,5 @@
-//! Every root field against every role: what the table of guards says, what the server does, and what operators read in
-//! `docs/roles.md` are one and the same.
+//! Every root field and every type against every role: what the table of guards says, what the server does, and what
+//! people agreed on and operators read in `docs/roles.md` are one and the same.
 
 use crate::{
     desk::Desk,
@@ -8,7 +8,10 @@ use crate::{
 use docket::{auth::Caller, graphql};
 use docket_domain::Role;
 use serde_json::json;
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 use uuid::Uuid;
 
 const ROLES: [Role; 5] = [
@@ -112,9 +115,33 @@ fn page(schema: &Schema) -> String {
         fields.sort_unstable();
         for field in fields {
             let roles = guards.roles(parent, field).expect("a field has roles");
+            assert!(
+                !roles.admit(None),
+                "{parent}.{field} is open to nobody in particular"
+            );
             let may = ROLES.map(|role| if roles.admit(Some(role)) { "yes" } else { "" });
             writeln!(page, "| `{field}` | {} |", may.join(" | ")).unwrap();
         }
+    }
+    page.push_str("\nThe types that they answer with, by who may ask for their fields.\n\n| roles | types |\n|---|---|\n");
+    let mut types: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in guards.types().filter(|name| !PARENTS.contains(name)) {
+        let may: BTreeSet<Vec<String>> = guards
+            .fields_of(name)
+            .into_iter()
+            .map(|field| {
+                let roles = guards.roles(name, field).expect("a field has roles");
+                let may = ROLES.into_iter().filter(|role| roles.admit(Some(*role)));
+                may.map(|role| role.to_string()).collect()
+            })
+            .collect();
+        assert_eq!(may.len(), 1, "{name} is guarded as a whole");
+        let roles = may.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        types.entry(roles).or_default().push(format!("`{name}`"));
+    }
+    for (roles, mut names) in types {
+        names.sort_unstable();
+        writeln!(page, "| {roles} | {} |", names.join(", ")).unwrap();
     }
     page
 }

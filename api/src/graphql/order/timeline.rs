@@ -35,7 +35,7 @@ pub(in crate::graphql) struct Timelines(Store);
 impl Timelines {
     pub(in crate::graphql) fn loader(store: Store) -> DataLoader<Timelines> {
         DataLoader::new(Timelines(store), tokio::spawn)
-            .delay(limits::GATHER)
+            .delay(limits::TIMELINE_DELAY)
             .max_batch_size(limits::MAX_PAGE as usize)
     }
 }
