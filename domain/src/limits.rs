@@ -26,6 +26,9 @@ pub const PAYMENT_DISPUTES: usize = 1_000;
 pub const SHIPMENT_PARCELS: usize = 100;
 /// Scans of one shipment: a carrier reports some tens a parcel; the ids of all are kept to tell repetitions.
 pub const SHIPMENT_SCANS: usize = 2_000;
+/// One amount of a command, in minor units: ten trillion euros. What an order's payments can come to fits 64 bits with it,
+/// and so do the sums of all who count them.
+pub const AMOUNT: i64 = 1_000_000_000_000_000;
 /// Pieces of one line.
 pub const QUANTITY: u32 = 1_000_000;
 /// Weight of one piece or parcel in grams: 100 tonnes.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::ids::serde_as_text;
+use crate::limits;
 
 /// A currency of ISO 4217 that has a minor unit by the standard's table. Gold, testing codes and the like have none, and
 /// are refused: an amount of theirs would have no meaning in minor units.
@@ -130,7 +131,7 @@ impl Money {
         }
     }
 
-    /// The minor units, where they are more than zero and of `currency`.
+    /// The minor units, where they are more than zero, at most [`limits::AMOUNT`], and of `currency`.
     pub fn positive_in(self, currency: Currency) -> Result<i64, MoneyError> {
         match self.not_negative_in(currency)? {
             0 => Err(MoneyError::NotPositive { amount_minor: 0 }),
@@ -138,7 +139,7 @@ impl Money {
         }
     }
 
-    /// The minor units, where they are zero or more and of `currency`.
+    /// The minor units, where they are zero or more, at most [`limits::AMOUNT`], and of `currency`.
     pub fn not_negative_in(self, currency: Currency) -> Result<i64, MoneyError> {
         if self.currency != currency {
             return Err(MoneyError::CurrencyMismatch {
@@ -150,6 +151,9 @@ impl Money {
             return Err(MoneyError::Negative {
                 amount_minor: self.amount_minor,
             });
+        }
+        if self.amount_minor > limits::AMOUNT {
+            return Err(MoneyError::Overflow);
         }
         Ok(self.amount_minor)
     }

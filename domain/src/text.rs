@@ -68,6 +68,10 @@ impl<const MAX: usize, const MULTILINE: bool> Text<MAX, MULTILINE> {
                 limit: MAX,
             });
         }
+        // Most texts, seen at a glance.
+        if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.bytes().any(|byte| byte != b' ') {
+            return Ok(Self(text.into()));
+        }
         if text.trim().is_empty() {
             return Err(TextError::Empty);
         }

@@ -21,7 +21,7 @@ use crate::{
 use chrono::{DateTime, SubsecRound, Utc};
 use docket_domain::{
     Actor, Case, Command, CommandId, Context, Decision, OrderNumber, PayloadError, Refusal, Sealable,
-    StreamEvent, StreamId, Version, decide,
+    StreamEvent, StreamId, Version, decide, order::OrderError,
 };
 use std::{collections::HashSet, sync::Arc};
 use uuid::Uuid;
@@ -209,8 +209,13 @@ impl Store {
         let target = request.command.target();
         let needs_number = request.command.needs_order_number();
         let mut decided = decide_on(request, &loaded, needs_number.then_some(UNDRAWN));
-        // Who may not see an order is not told its version either.
-        if let Err(hidden @ (Refusal::Access(_) | Refusal::NotFound { .. })) = decided {
+        // Who may not see an order is not told its version either; and an id that somebody else took is only taken.
+        if let Err(
+            hidden @ (Refusal::Access(_)
+            | Refusal::NotFound { .. }
+            | Refusal::Order(OrderError::AlreadyExists { .. })),
+        ) = decided
+        {
             return self.settle(request, &loaded, ExecuteError::Refused(hidden)).await;
         }
         let actual = loaded.version(target);

@@ -81,6 +81,12 @@ struct Ask<R: Read> {
     answer: oneshot::Sender<Found<R>>,
 }
 
+/// Those who are read for together, and what they ask for, each key once.
+struct Batch<R: Read> {
+    asks: Vec<Ask<R>>,
+    keys: Vec<R::Key>,
+}
+
 impl<R: Read> Gather<R> {
     /// Over a reader.
     pub fn new(reader: R, limits: GatherLimits) -> Self {
@@ -132,8 +138,8 @@ impl<R: Read> Shared<R> {
         Ok(is_one_more)
     }
 
-    /// Those who are read for next, and what they ask for. A lane that gets nobody is no lane any more.
-    fn next(&self) -> Option<(Vec<Ask<R>>, Vec<R::Key>)> {
+    /// Those who are read for next. A lane that gets nobody is no lane any more.
+    fn next(&self) -> Option<Batch<R>> {
         let mut queue = self.queue();
         let (mut asks, mut keys) = (Vec::new(), HashSet::new());
         while let Some(ask) = queue.waiting.pop_front() {
@@ -150,12 +156,15 @@ impl<R: Read> Shared<R> {
             asks.push(ask);
         }
         queue.lanes -= usize::from(asks.is_empty());
-        (!asks.is_empty()).then(|| (asks, keys.into_iter().collect()))
+        (!asks.is_empty()).then(|| Batch {
+            asks,
+            keys: keys.into_iter().collect(),
+        })
     }
 
     /// Reads as long as somebody waits.
     async fn lane(self: Arc<Self>) {
-        while let Some((asks, keys)) = self.next() {
+        while let Some(Batch { asks, keys }) = self.next() {
             let read = tokio::time::timeout(self.limits.time, self.reader.read(&keys));
             // After a panic, which has told of itself, all are answered by the end of their channels.
             if let Ok(read) = AssertUnwindSafe(read).catch_unwind().await {

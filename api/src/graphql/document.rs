@@ -20,6 +20,7 @@ use super::{
     guard::{Field, Guards},
     limits, shape,
 };
+use crate::http::missing_variable;
 
 /// Stands for every type of the type system.
 const TYPE_SYSTEM: &str = "__Type";
@@ -173,7 +174,12 @@ impl<'a> Check<'a> {
                 ));
             }
         }
-        self.variables_are_there()?;
+        // The engine runs an operation without a variable that it must have, as long as nothing that is resolved needs it.
+        if let Some(missing) = missing_variable(self.operation, self.variables) {
+            let (name, ty) = (&missing.node.name.node, &missing.node.var_type.node);
+            let message = format!("The variable ${name} of type {ty} has no value.");
+            return Err(Refused::bad_input(message).at(missing.pos));
+        }
         let roots = self.root_fields(set, 0)?;
         if roots > limits::MAX_ROOT_FIELDS {
             let limit = limits::MAX_ROOT_FIELDS;
@@ -186,21 +192,6 @@ impl<'a> Check<'a> {
             .saturating_add(self.operation.directives.len() as u64);
         measure.check()?;
         Ok(measure)
-    }
-
-    /// The engine runs an operation without a variable that it must have, as long as nothing that is resolved needs it.
-    fn variables_are_there(&self) -> Result<(), Refused> {
-        for declared in &self.operation.variable_definitions {
-            let (at, declared) = (declared.pos, &declared.node);
-            let (name, ty) = (&declared.name.node, &declared.var_type.node);
-            let value = self.variables.get(name);
-            let has_none = value.map_or(declared.default_value.is_none(), |value| *value == Value::Null);
-            if !ty.nullable && has_none {
-                let message = format!("The variable ${name} of type {ty} has no value.");
-                return Err(Refused::bad_input(message).at(at));
-            }
-        }
-        Ok(())
     }
 
     fn root_type(&self) -> &'a str {

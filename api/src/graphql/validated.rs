@@ -97,8 +97,12 @@ impl Validated {
         declared.all(|declared| {
             let declared = &declared.node;
             let ty = declared.var_type.node.to_string();
-            let value = variables.get(&declared.name.node);
-            value.is_none_or(|value| self.is_of(&ty, value))
+            match variables.get(&declared.name.node) {
+                // With a default it may stand where there must be a value; whether it does, the engine sees.
+                Some(Value::Null) if declared.default_value.is_some() => false,
+                Some(value) => self.is_of(&ty, value),
+                None => true,
+            }
         })
     }
 

@@ -6,7 +6,9 @@
 //! a trace id and the caller sees INTERNAL. An error of the engine itself (syntax, validation, a value that does not
 //! fit its type) wraps nothing; it is BAD_USER_INPUT and keeps its text.
 
-use async_graphql::{ErrorExtensionValues, Name, PathSegment, Response as Executed, ServerError, Value};
+use async_graphql::{
+    ErrorExtensionValues, Name, PathSegment, Response as Executed, ServerError, Value, indexmap::IndexMap,
+};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -43,6 +45,10 @@ impl Answer {
         errors.iter_mut().for_each(|error| settle(error, trace));
         let mut data = response.data;
         errors.iter().for_each(|error| show_null(&mut data, &error.path));
+        // The engine has nothing to show where everything was skipped.
+        if errors.is_empty() && data == Value::Null {
+            data = Value::Object(IndexMap::new());
+        }
         Answer {
             errors,
             data: has_begun.then_some(data),

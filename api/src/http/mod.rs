@@ -53,8 +53,11 @@ use axum::{
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 
-pub(crate) use self::answer::{began, show_null};
 use self::request::{Operation, Params};
+pub(crate) use self::{
+    answer::{began, show_null},
+    request::missing_variable,
+};
 pub use self::{
     auth::{AuthError, Authenticate, Session},
     drain::Drain,

@@ -7,8 +7,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use async_graphql::{
-    Request, ServerError, Value, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+    Positioned, Request, ServerError, Value, Variables,
+    parser::types::{
+        DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, VariableDefinition,
+    },
 };
 use serde::{Deserialize, de::IgnoredAny};
 
@@ -153,19 +155,27 @@ pub(super) struct Operation {
     pub(super) kind: Kind,
 }
 
-/// Measures and parses a document.
+/// Measures and parses a document, and checks that the variables that it requires are there.
+///
+/// The engine finds a missing variable only when it reaches the field that reads it, which in a mutation is after
+/// the fields before it have run. A request that cannot be carried out as a whole must not begin.
 pub(super) fn prepare(params: Params, limits: &HttpLimits, trace: &Trace) -> Result<Operation, ServerError> {
     measure(&params.query, limits)?;
     check_variables(&params.variables, limits)?;
     let mut request = Request::new(params.query).variables(params.variables);
     request.operation_name = params.operation_name;
     request.extensions = params.extensions;
-    let name = request.operation_name.clone();
+    let (name, variables) = (request.operation_name.clone(), request.variables.clone());
     let parse = AssertUnwindSafe(|| {
         let operation = parsed::parse(&mut request).and_then(|document| selected(document, name.as_deref()));
-        operation.map_or(Kind::Query, kind)
+        operation.map_or(Ok(Kind::Query), |operation| {
+            match missing_variable(operation, &variables) {
+                Some(missing) => Err(without_value(missing)),
+                None => Ok(kind(operation)),
+            }
+        })
     });
-    let kind = catch_unwind(parse).map_err(|_| internal(trace, "the parser panicked"))?;
+    let kind = catch_unwind(parse).unwrap_or_else(|_| Err(internal(trace, "the parser panicked")))?;
     Ok(Operation { request, kind })
 }
 
@@ -188,6 +198,29 @@ fn kind(operation: &OperationDefinition) -> Kind {
         OperationType::Mutation => Kind::Mutation,
         OperationType::Subscription => Kind::Subscription,
     }
+}
+
+/// A variable that must have a value and has none.
+pub(crate) fn missing_variable<'a>(
+    operation: &'a OperationDefinition,
+    variables: &Variables,
+) -> Option<&'a Positioned<VariableDefinition>> {
+    operation.variable_definitions.iter().find(|definition| {
+        let variable = &definition.node;
+        let has_none = match variables.get(&variable.name.node) {
+            Some(value) => *value == Value::Null,
+            None => variable.default_value.is_none(),
+        };
+        !variable.var_type.node.nullable && has_none
+    })
+}
+
+fn without_value(missing: &Positioned<VariableDefinition>) -> ServerError {
+    let (name, kind) = (&missing.node.name.node, &missing.node.var_type.node);
+    let message = format!("Variable \"${name}\" of required type \"{kind}\" was not provided.");
+    let mut error = coded(code::BAD_USER_INPUT, message);
+    error.locations.push(missing.pos);
+    error
 }
 
 /// Refuses a document with too many tokens or too deep brackets, in one pass that allocates nothing.

@@ -60,6 +60,9 @@ pub enum ShipmentError {
         value: u32,
         limit: u32,
     },
+    /// People follow it, so it must lead to a page and nowhere else.
+    #[error("a parcel's link begins with https:// or http://")]
+    NotALink,
     /// An amount is not one.
     #[error(transparent)]
     Amount(#[from] MoneyError),

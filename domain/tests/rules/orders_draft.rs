@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use docket_domain::order::OrderStatus;
 use docket_domain::testing::{NOW, nothing, staff};
-use docket_domain::{Currency, InvalidError, LineId, MoneyError, OrderError, OrderNumber, Refusal};
+use docket_domain::{Currency, InvalidError, LineId, MoneyError, OrderError, OrderNumber, Refusal, limits};
 use serde_json::{Value, json};
 
 use crate::fixtures::*;
@@ -155,18 +155,18 @@ fn add_line_refuses_amounts_that_are_none() {
         MoneyError::Overflow,
     );
     refused(
-        json!({ "unitPrice": eur(i64::MAX), "tax": eur(1) }),
+        json!({ "unitPrice": eur(limits::AMOUNT + 1), "tax": eur(1) }),
         MoneyError::Overflow,
     );
 }
 
 #[test]
 fn add_line_refuses_a_total_that_overflows() {
-    let given = nothing()
-        .and(create())
-        .and(line(json!({ "unitPrice": eur(i64::MAX) })));
+    let given = nothing().and(create()).and(line(
+        json!({ "unitPrice": eur(limits::AMOUNT), "quantity": 9_000 }),
+    ));
     given
-        .when(line(json!({})))
+        .when(line(json!({ "unitPrice": eur(limits::AMOUNT), "quantity": 300 })))
         .then_refused(OrderError::Amount(MoneyError::Overflow));
 }
 
@@ -302,8 +302,8 @@ fn set_line_quantity_refuses_what_is_out_of_bounds() {
         .then_refused(OrderError::UnknownLine { line: LineId(9) });
     let dear = nothing()
         .and(create())
-        .and(line(json!({ "unitPrice": eur(i64::MAX / 2) })));
-    dear.when(set_quantity(1, 3))
+        .and(line(json!({ "unitPrice": eur(limits::AMOUNT) })));
+    dear.when(set_quantity(1, 10_000))
         .then_refused(OrderError::Amount(MoneyError::Overflow));
 }
 

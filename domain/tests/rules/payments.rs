@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use docket_domain::order::OrderStatus;
 use docket_domain::payment::{OperationStatus, PaymentStatus};
 use docket_domain::testing::{Given, NOW, nothing};
-use docket_domain::{CaptureId, Command, Currency, MoneyError, PaymentError, RefundId, Refusal};
+use docket_domain::{CaptureId, Command, Currency, MoneyError, PaymentError, RefundId, Refusal, limits};
 use serde_json::json;
 
 use crate::fixtures::*;
@@ -257,6 +257,18 @@ fn adjust_refuses() {
         allowed,
     );
     initiated("manual").when(adjust(1)).then_refused(early);
+    // With a hundred payments of this an order's sums still fit 64 bits.
+    authorized()
+        .when(adjust(limits::AMOUNT + 1))
+        .then_refused(PaymentError::Amount(MoneyError::Overflow));
+    authorized()
+        .when(adjust(limits::AMOUNT))
+        .then_types(&["payment.authorization_adjusted"]);
+    assert!(
+        limits::AMOUNT
+            .checked_mul(i64::from(limits::ORDER_PAYMENTS) * 2)
+            .is_some()
+    );
 }
 
 #[test]

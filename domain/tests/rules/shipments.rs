@@ -204,6 +204,21 @@ fn labels_refuse_what_is_out_of_bounds() {
         let text = format!("{then:?}");
         assert!(text.contains(what) && text.contains("100001"), "{text}");
     }
+    let linked = |url: &str| {
+        let tracking = json!({ "carrier": "dhl", "trackingNumber": "T1", "url": url });
+        created().when(ship("buyLabel", json!({ "parcels": [{ "tracking": tracking }] })))
+    };
+    for url in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//example.org",
+        "javascript://example.org/%0aalert(1)",
+    ] {
+        linked(url).then_refused(ShipmentError::NotALink);
+    }
+    for url in ["https://example.org/T1", "HTTP://example.org/T1"] {
+        linked(url).then_types(&["shipment.label_purchased"]);
+    }
     let zero = ShipmentError::Amount(MoneyError::NotPositive { amount_minor: 0 });
     with(json!({}), eur(0)).then_refused(zero);
 }

@@ -6,6 +6,8 @@ use docket_tests::server::Ask;
 use serde_json::{Value, json};
 
 const MAX: i64 = i64::MAX;
+/// The most that one amount of a command may be.
+const AMOUNT: i64 = docket_domain::limits::AMOUNT;
 
 #[tokio::test]
 async fn amounts_and_quantities_that_cannot_be_are_refused() {
@@ -69,19 +71,30 @@ async fn amounts_and_quantities_that_cannot_be_are_refused() {
 async fn totals_that_overflow_are_refused() {
     let shop = Shop::open().await;
     let order = shop.draft("c-1").await;
-    let huge = with(with(line(), &["unitPrice"], eur(MAX)), &["quantity"], json!(1));
-    shop.staff
-        .mutate("addLine", json!({"order": order, "line": huge}))
-        .await
-        .data();
+    let priced = |price: i64, quantity: i64| {
+        with(
+            with(line(), &["unitPrice"], eur(price)),
+            &["quantity"],
+            json!(quantity),
+        )
+    };
+    // Together all that fits.
+    let huge = priced(AMOUNT, MAX / AMOUNT);
+    for line in [&huge, &priced(MAX % AMOUNT, 1)] {
+        shop.staff
+            .mutate("addLine", json!({"order": order, "line": line}))
+            .await
+            .data();
+    }
     let before = shop.written().await;
     for (name, input) in [
         ("addLine", json!({"order": order, "line": line()})),
         ("addLine", json!({"order": order, "line": huge})),
         (
             "setLineQuantity",
-            json!({"order": order, "line": 1, "quantity": 2}),
+            json!({"order": order, "line": 1, "quantity": MAX / AMOUNT + 1}),
         ),
+        ("addLine", json!({"order": order, "line": priced(AMOUNT + 1, 1)})),
         ("setDetails", details(&order)),
     ] {
         let reply = shop.staff.mutate(name, input).await;
@@ -104,7 +117,8 @@ async fn payments_of_more_than_there_is_are_refused() {
         ("capturePayment", eur(0), "AMOUNT_NOT_POSITIVE"),
         ("capturePayment", eur(-2_500), "AMOUNT_NEGATIVE"),
         ("capturePayment", eur(2_501), "CAPTURE_EXCEEDS_AUTHORIZED"),
-        ("capturePayment", eur(MAX), "CAPTURE_EXCEEDS_AUTHORIZED"),
+        ("capturePayment", eur(AMOUNT), "CAPTURE_EXCEEDS_AUTHORIZED"),
+        ("capturePayment", eur(MAX), "AMOUNT_TOO_LARGE"),
         (
             "capturePayment",
             json!({"amountMinor": "1", "currency": "JPY"}),

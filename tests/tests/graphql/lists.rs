@@ -290,6 +290,10 @@ async fn a_query_that_names_a_position_never_gets_an_older_row() {
     let ahead = json!([{"partition": partition, "offset": "1000000"}]);
     for (query, variables) in [
         (query, json!({"id": order, "at": ahead})),
+        (
+            "query($id: ID!, $at: [PositionInput!]) { order(id: $id, atVersion: 1, minPosition: $at) { version } }",
+            json!({"id": order, "at": ahead}),
+        ),
         (node, json!({"id": order, "at": ahead})),
         (LIST, json!({"at": ahead})),
         (

@@ -78,6 +78,12 @@ async fn what_is_wrong_with_variables_is_said_however_often_a_document_came() {
         .ask(&staff(), mixed, json!({"customer": "ada", "first": 1}))
         .await;
     assert!(whole["errors"].is_array(), "there is no `state`: {whole}");
+    // One with a default may stand where there must be a value; null is none.
+    let skipped =
+        "query($skip: Boolean = true) { orders(first: 1) { nodes { id @skip(if: $skip) version } } }";
+    desk.data(&staff(), skipped, json!({"skip": false})).await;
+    let none = desk.ask(&staff(), skipped, json!({"skip": null})).await;
+    assert!(none["errors"].is_array(), "{none}");
     // One value stands for a list of one, and a variable that may be left out is.
     let one = desk.data(&staff(), BY_IDS, json!({"ids": order})).await;
     assert_eq!(one["nodes"][0]["id"], json!(order));

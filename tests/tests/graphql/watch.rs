@@ -1,6 +1,6 @@
 //! What the shop's programs notice: flags, which a customer never sees, and drafts that nobody works on any more.
 
-use crate::desk::{Desk, code, customer, staff};
+use crate::desk::{Desk, code, customer, eur, staff};
 use chrono::{DateTime, TimeDelta, Utc};
 use docket::auth::Caller;
 use docket_domain::{Actor, Command, Role};
@@ -68,6 +68,83 @@ async fn a_flag_is_raised_once_and_is_none_of_its_customers_business() {
     let query = "query($id: ID!) { order(id: $id) { flags { signal } } }";
     let own = desk.ask(&customer("c-1"), query, json!({"id": order})).await;
     assert_eq!(code(&own), "FORBIDDEN");
+}
+
+/// What the shop thinks of a customer is neither in their streams nor in their order; what it does is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_does_not_hear_of_flags_and_holds() {
+    let desk = Desk::open().await;
+    let order = desk.placed("c-1", "k").await;
+    let one =
+        "subscription($id: ID!) { orderUpdated(id: $id) { cursor event { type } order { onHold holds } } }";
+    let all = "subscription { ordersChanged { cursor event { type } order { holds } } }";
+    let named = "subscription { ordersChanged(filter: {types: [\"order.flagged\", \"order.hold_placed\",
+        \"order.address_corrected\"]}) { cursor event { type } } }";
+    let mut streams = Vec::new();
+    for query in [one, all, named] {
+        for caller in [customer("c-1"), staff()] {
+            let mut stream = desk.follow(&caller, query, json!({"id": order}));
+            assert_eq!(stream.next().await["event"], Value::Null);
+            streams.push(stream);
+        }
+    }
+    let flag = json!({"order": order, "signal": "FRAUD_PATTERN", "evidence": ["p-1"]});
+    desk.change(&program(), "flagOrder", flag, "").await;
+    desk.done("placeHold", json!({"order": order, "reason": "FRAUD"}), "")
+        .await;
+    let address = json!({"name": "Ada", "street": ["2 Side Street"], "postalCode": "20095", "city": "Hamburg",
+                         "country": "DE"});
+    let address = json!({"order": order, "which": "SHIPPING", "address": address});
+    desk.done("correctAddress", address, "").await;
+    for (at, stream) in streams.iter_mut().enumerate() {
+        let is_customers = at % 2 == 0;
+        let heard: &[&str] = match is_customers {
+            true => &["order.address_corrected"],
+            false => &["order.flagged", "order.hold_placed", "order.address_corrected"],
+        };
+        for name in heard {
+            let message = stream.next().await;
+            assert_eq!(message["event"]["type"], *name, "{at}");
+            if *name == "order.address_corrected" && message["order"].is_object() {
+                let holds = if is_customers { json!([]) } else { json!(["FRAUD"]) };
+                assert_eq!(message["order"]["holds"], holds);
+            }
+        }
+    }
+}
+
+/// A gateway says how much it holds. However much it says, no other order suffers.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_amount_that_a_gateway_names_stops_a_partition() {
+    let desk = Desk::open().await;
+    let order = desk.placed("c-1", "k").await;
+    let most = docket_domain::limits::AMOUNT;
+    for attempt in 0..3 {
+        let input = json!({"order": order, "amount": eur(2_500), "captureMethod": "MANUAL", "gateway": "manual",
+                           "method": {"type": "transfer"}, "idempotencyKey": attempt.to_string()});
+        let payment = desk.done("initiatePayment", input, "payment { id }").await["payment"]["id"].take();
+        let held = json!({"payment": payment, "reference": attempt.to_string(), "at": Utc::now()});
+        desk.done("recordAuthorization", held, "").await;
+        let adjust = |amount: i64| json!({"payment": payment, "amount": eur(amount)});
+        let gateway = Caller::known(Role::Gateway, "manual");
+        let query = "mutation($input: AdjustAuthorizationInput!) { adjustAuthorization(input: $input) {
+            payment { authorized { amountMinor } } userErrors { code } } }";
+        for amount in [i64::MAX, most + 1, most] {
+            let answer = desk.data(&gateway, query, json!({"input": adjust(amount)})).await;
+            let errors = match amount > most {
+                true => json!([{"code": "AMOUNT_TOO_LARGE"}]),
+                false => json!([]),
+            };
+            assert_eq!(answer["adjustAuthorization"]["userErrors"], errors, "{answer}");
+        }
+    }
+    desk.caught_up().await;
+    let read = desk
+        .read(&order, "paymentStatus payments { authorized { amountMinor } }")
+        .await;
+    assert_eq!(read["paymentStatus"], "AUTHORIZED");
+    let held = json!({"authorized": {"amountMinor": most.to_string()}});
+    assert_eq!(read["payments"], json!([held, held, held]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use async_graphql::{Context, Object};
 use docket_domain::{Currency, CustomerId, OrderId, StreamId, StreamKind, text::Code};
 use docket_event_store::{Feed, RecordedEvent};
-use docket_projections::read_models::order_detail;
+use docket_projections::read_models::{order_detail, order_timeline::Kind};
 use futures::{Stream, stream};
 use tokio::sync::watch;
 
@@ -117,6 +117,8 @@ enum Wake {
 struct Follow {
     services: Arc<Services>,
     scope: Scope,
+    /// What is the shop's own business is passed over.
+    is_customers: bool,
     cursor: LogCursor,
     /// Which mark is read next.
     turn: usize,
@@ -129,11 +131,13 @@ struct Follow {
 /// The messages after a cursor, or from now on. It begins with the cursor alone, and ends after an error: whoever was
 /// following resumes from the last cursor that was given.
 pub(in crate::graphql) async fn follow(
-    services: Arc<Services>,
+    ctx: &Context<'_>,
     scope: Scope,
     partitions: &[u16],
     after: Option<&str>,
 ) -> Result<impl Stream<Item = async_graphql::Result<Message>> + use<>, Refused> {
+    let services = Arc::clone(shared(ctx)?);
+    let is_customers = only_customer(actor(ctx)?).is_some();
     let feed = services.store.feed();
     let cursor = match after {
         Some(after) => LogCursor::resume(feed, after, partitions).await?,
@@ -146,6 +150,7 @@ pub(in crate::graphql) async fn follow(
     let wake = wake.unwrap_or_else(|| Wake::Any(feed.moved()));
     let follow = Follow {
         scope,
+        is_customers,
         cursor,
         turn: 0,
         page: VecDeque::new(),
@@ -168,7 +173,7 @@ pub(in crate::graphql) async fn follow_one(
     id: StreamId,
     after: Option<&str>,
 ) -> Result<impl Stream<Item = async_graphql::Result<Message>> + use<>, Refused> {
-    let services = Arc::clone(shared(ctx)?);
+    let services = services(ctx)?;
     let facts = services.facts.of(id.order).await?;
     let facts = facts.ok_or_else(|| Refused::not_found(id))?;
     if let Some(own) = only_customer(actor(ctx)?)
@@ -182,7 +187,7 @@ pub(in crate::graphql) async fn follow_one(
     };
     // Everything about an order is in one partition; the others do not wake this stream.
     let partition = services.store.partition_of(id.order);
-    follow(services, scope, &[partition], after).await
+    follow(ctx, scope, &[partition], after).await
 }
 
 /// The order that a message is about, no older than the message.
@@ -214,6 +219,9 @@ impl Follow {
             }
             while let Some(event) = self.page.pop_front() {
                 self.pass(&event);
+                if self.is_customers && Kind::is_type_internal(&event.event_type) {
+                    continue;
+                }
                 if self.scope.shows(&self.services, &event).await? {
                     return Ok(self.say(Some(event)));
                 }

@@ -211,12 +211,10 @@ impl OrderQueries {
             }
         };
         let actor = actor(ctx)?;
+        position::wait(ctx, &[order_detail::NAME], min_position.as_deref()).await?;
         let view = match until {
-            None => {
-                position::wait(ctx, &[order_detail::NAME], min_position.as_deref()).await?;
-                services.documents.find(&[order]).await?.remove(&order)
-            }
-            // The log itself is read, and it holds every position that a mutation ever gave.
+            None => services.documents.find(&[order]).await?.remove(&order),
+            // The log itself is read.
             Some(until) => {
                 // What somebody may not see is not folded for them either.
                 if let Some(own) = only_customer(actor) {

@@ -18,7 +18,7 @@ use crate::graphql::{
     error::{Refused, sentence},
     plain::Plain,
     scalars::CurrencyScalar,
-    shared,
+    services,
 };
 
 /// Which changes are followed: everything that is given must hold. Only what never changes of an order can be asked
@@ -122,7 +122,6 @@ impl OrderSubscriptions {
         #[graphql(desc = "Which changes; all where nothing is said.")] filter: Option<OrderChangesFilter>,
         #[graphql(desc = "Go on after the message with this cursor.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderMessage>> + use<>> {
-        let services = Arc::clone(shared(ctx)?);
         let mut scope = filter.unwrap_or_default().into_scope()?;
         if let (Some(own), Scope::Orders { customer, .. }) = (only_customer(actor(ctx)?), &mut scope) {
             if customer.as_ref().is_some_and(|customer| customer.as_str() != own) {
@@ -134,8 +133,8 @@ impl OrderSubscriptions {
             let own = CustomerId::try_new(own).map_err(|error| Refused::bad_input(sentence(&error)))?;
             *customer = Some(own);
         }
-        let partitions: Vec<u16> = (0..services.store.feed().partitions()).collect();
-        let messages = follow(services, scope, &partitions, after.as_deref()).await?;
+        let partitions: Vec<u16> = (0..services(ctx)?.store.feed().partitions()).collect();
+        let messages = follow(ctx, scope, &partitions, after.as_deref()).await?;
         Ok(messages.map(|message| message.map(OrderMessage::from)))
     }
 }

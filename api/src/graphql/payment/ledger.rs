@@ -395,6 +395,9 @@ impl LedgerQueries {
                 return Err(Refused::bad_input("A day has a year from 1 to 9999.").into());
             }
         }
+        if to.0 < from.0 {
+            return Err(Refused::bad_input("`to` is before `from`.").into());
+        }
         position::wait(ctx, &[payment_ledger::NAME], min_position.as_deref()).await?;
         let currency = currency.map(|currency| currency.0);
         let mut connection = services(ctx)?

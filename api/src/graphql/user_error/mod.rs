@@ -44,8 +44,10 @@ pub enum UserErrorCode {
     AmountNotPositive,
     /// An amount must not be negative.
     AmountNegative,
-    /// The amount does not fit 64 bits.
+    /// The amount is more than ten trillion of a currency with cents, or does not fit 64 bits with others.
     AmountTooLarge,
+    /// A link leads to no page: it does not begin with `https://` or `http://`.
+    NotALink,
     /// An amount cannot be shared out.
     AmountNotShareable,
     /// A discount is more than its line.

@@ -422,6 +422,7 @@ impl From<ShipmentError> for UserError {
                 value,
                 limit: most,
             } => limit(text, PARCELS, what, number(most), Some(number(value))),
+            E::NotALink => rule(text, Code::NotALink, PARCELS, None),
             E::Amount(error) => amount(&error, &["input", "cost"]),
             E::UnknownParcel { parcel } => unknown(text, Code::UnknownParcel, &["input", "parcel"], &parcel),
             E::TooManyScans { limit: most } => limit(text, NOWHERE, "scans", number(most), None),

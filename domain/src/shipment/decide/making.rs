@@ -16,6 +16,7 @@ use crate::shipment::event::{
     Cancelled, Cost, Created, Dispatched, Failed, LabelPurchased, Parcel, ShipmentEvent,
 };
 use crate::shipment::state::{Shipment, ShipmentStatus};
+use crate::text::Url;
 
 /// Goods leave only for an order that is confirmed and not stopped.
 fn require_shippable(order: &Order) -> Result<(), ShipmentError> {
@@ -131,6 +132,17 @@ fn parcel(number: u16, input: &ParcelInput) -> Result<Parcel, ShipmentError> {
         Some(value) if !(1..=limit).contains(&value) => Err(ShipmentError::Measure { what, value, limit }),
         _ => Ok(value),
     };
+    let is_link = |url: &Url| {
+        let scheme = url.as_str().split_once("://").map(|(scheme, _)| scheme);
+        scheme.is_some_and(|scheme| {
+            ["https", "http"]
+                .iter()
+                .any(|known| scheme.eq_ignore_ascii_case(known))
+        })
+    };
+    if !input.tracking.url.as_ref().is_none_or(is_link) {
+        return Err(ShipmentError::NotALink);
+    }
     Ok(Parcel {
         number: ParcelNumber(number),
         weight_g: measure("a weight in grams", input.weight_g, limits::WEIGHT_G)?,

@@ -123,6 +123,11 @@ words! {
 }
 
 impl Kind {
+    /// Whether events of a type are, by [`Kind::is_internal`]; an unknown type is.
+    pub fn is_type_internal(event_type: &str) -> bool {
+        Kind::from_word(event_type).is_none_or(Kind::is_internal)
+    }
+
     /// Not for the customer: holds and checks, and what the shop asks of a gateway or hears from it on the way to a result
     /// that has an entry of its own.
     pub fn is_internal(self) -> bool {
