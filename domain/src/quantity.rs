@@ -63,3 +63,15 @@ pub struct LineQuantity {
     /// How many of its pieces.
     pub quantity: Quantity,
 }
+
+/// What is left of some pieces without others. Each line is there once.
+pub(crate) fn without(all: &[LineQuantity], taken: &[LineQuantity]) -> Vec<LineQuantity> {
+    let left = |pieces: &LineQuantity| {
+        let taken = taken.iter().find(|taken| taken.line == pieces.line);
+        let taken = taken.map_or(0, |taken| taken.quantity.get());
+        let quantity = Quantity::try_new(pieces.quantity.get().saturating_sub(taken)).ok()?;
+        let line = pieces.line;
+        Some(LineQuantity { line, quantity })
+    };
+    all.iter().filter_map(left).collect()
+}

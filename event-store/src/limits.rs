@@ -50,8 +50,8 @@ pub const MAX_LANES: u16 = 8;
 pub const POOL_CONNECTIONS: u32 = 20;
 /// Connections of the pool that read what commands are decided over; the others stay free for everything else.
 pub const READERS: usize = 6;
-/// Connections of the pool that answer queries, keys among it. With the readers' and the read models' four, four are left
-/// for everything else: the feed, sealing, tokens, the listener.
+/// Connections of the pool that answer queries. With the readers', the read models' four and the one for keys, three are
+/// left for everything else: the listener has one, the feed, sealing and tokens share the others.
 pub const QUERIES: usize = 6;
 /// The longest statement that is not an append, as PostgreSQL reads it: as long as the longest request may take. A request
 /// that was given up would otherwise keep its connection.
@@ -79,14 +79,15 @@ pub const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 pub const SNAPSHOT_EVERY: i32 = PAGE_EVENTS as i32;
 /// Subjects whose keys a process keeps unwrapped.
 pub const MAX_CACHED_KEYS: usize = 10_000;
-/// Statements that read keys for queries at once.
-pub const KEY_LANES: usize = 2;
+/// Statements that read keys for several at once, each over a connection of the pool.
+pub const KEY_LANES: usize = 1;
 /// Keys of one such statement, unless one query asks for more: some pages' worth.
 pub const MAX_KEYS_TOGETHER: usize = 1_000;
 /// Those who may wait for keys: more than the streams that a process has open, all at once.
 pub const MAX_KEY_READS: usize = 16_384;
-/// How long a read for several may take: its wait for a connection, and far more than a statement by keys takes.
-pub const MAX_GATHERED_READ: Duration = Duration::from_secs(10);
+/// How long a read for several may take: the longest statement, its wait for a connection, and a moment. Given up earlier,
+/// its connection would be busy still, and the next would take another.
+pub const MAX_GATHERED_READ: Duration = Duration::from_secs(35);
 /// Times that a subject's key is looked for while others make or destroy keys.
 pub const MAX_KEY_ROUNDS: u32 = 8;
 /// How long an unwrapped key may be kept: the longest that another process can still open a forgotten subject.

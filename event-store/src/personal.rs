@@ -252,11 +252,12 @@ with destroyed as (
 select count(*), pg_notify($2, $3) from destroyed"#;
 
 impl Vault {
-    /// A vault over the database's keys, which queries read over connections of their own.
+    /// A vault over the database's keys, which are read over connections of their own: an answer to a command does not wait
+    /// behind queries.
     ///
     /// # Errors
     /// When the cipher refuses the master key.
-    pub fn new(pool: PgPool, queries: Arc<Connections>, master: &MasterKey) -> Result<Self, PersonalError> {
+    pub fn new(pool: PgPool, readers: Arc<Connections>, master: &MasterKey) -> Result<Self, PersonalError> {
         let key =
             UnboundKey::new(&CHACHA20_POLY1305, master.0.as_slice()).map_err(|_| PersonalError::Cipher)?;
         let limits = GatherLimits {
@@ -266,7 +267,7 @@ impl Vault {
             time: limits::MAX_GATHERED_READ,
         };
         Ok(Self {
-            wrapped: Gather::new(KeyReader(queries), limits),
+            wrapped: Gather::new(KeyReader(readers), limits),
             pool,
             root: master.clone(),
             master: LessSafeKey::new(key),

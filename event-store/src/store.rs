@@ -79,6 +79,7 @@ pub(crate) struct Inner {
     pub(crate) cache: Arc<StateCache>,
     readers: Arc<Connections>,
     queries: Arc<Connections>,
+    keys: Arc<Connections>,
     numbers: Numbers,
     lanes: Lanes,
     refusals: Refusals,
@@ -139,7 +140,8 @@ impl Store {
 
         let readers = Arc::new(Connections::new(pool.clone(), limits::READERS));
         let queries = Arc::new(Connections::new(pool.clone(), limits::QUERIES));
-        let vault = Vault::new(pool.clone(), Arc::clone(&queries), &config.master_key)?;
+        let keys = Arc::new(Connections::new(pool.clone(), limits::KEY_LANES));
+        let vault = Vault::new(pool.clone(), Arc::clone(&keys), &config.master_key)?;
         let vault = Arc::new(vault);
         vault.check().await?;
         let feed = Feed::open(pool.clone(), partitions, Arc::clone(&vault))
@@ -169,13 +171,14 @@ impl Store {
             hints.clone(),
             stop.clone(),
         ));
-        for kept in [&readers, &queries] {
+        for kept in [&readers, &queries, &keys] {
             tasks.spawn(give_back_idle(Arc::clone(kept), stop.clone()));
         }
         tasks.close();
         Ok(Self(Arc::new(Inner {
             readers,
             queries,
+            keys,
             numbers: Numbers::default(),
             pool,
             partitions,
@@ -342,6 +345,7 @@ impl Store {
             let closed = self.0.pool.close();
             self.0.readers.give_back_idle(Duration::ZERO);
             self.0.queries.give_back_idle(Duration::ZERO);
+            self.0.keys.give_back_idle(Duration::ZERO);
             closed.await;
         };
         if tokio::time::timeout(limits::MAX_CLOSE, closed).await.is_err() {

@@ -11,7 +11,7 @@ use super::state::{Allocation, Idle, Order, OrderLine, OrderStatus, Return};
 use crate::address::Address;
 use crate::ids::LineId;
 use crate::personal::Personal;
-use crate::quantity::{LineQuantity, Quantity};
+use crate::quantity::{self, LineQuantity, Quantity};
 
 /// The state after `event`, which happened `at` this business time.
 #[must_use]
@@ -106,7 +106,10 @@ pub(super) fn apply(mut order: Order, event: &OrderEvent) -> Order {
                 line.allocated = line.allocated.saturating_sub(pieces)
             });
             if let Some(allocation) = order.allocations.get_mut(&event.shipment) {
-                allocation.released = true;
+                match quantity::without(&allocation.lines, &event.lines) {
+                    rest if rest.is_empty() => allocation.released = true,
+                    rest => allocation.lines = rest,
+                }
             }
         }
         OrderEvent::PaymentAttached(event) => order.payments = order.payments.max(event.payment),

@@ -100,9 +100,9 @@ impl OrderLine {
 /// What is set aside for one shipment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Allocation {
-    /// Which pieces.
+    /// Which pieces; those that were given back while a shipment held the others are not among them.
     pub lines: Vec<LineQuantity>,
-    /// Given back.
+    /// All of it was given back.
     pub released: bool,
 }
 

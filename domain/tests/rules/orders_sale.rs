@@ -353,6 +353,20 @@ fn release_gives_back_what_no_shipment_holds() {
     created().when(release(1)).then_refused(OrderError::ShipmentLive {
         shipment: shipment(1),
     });
+    // A shipment that takes less than was set aside for it leaves the rest to be given back, once.
+    let less = json!({ "location": "main", "lines": [{ "line": 1, "quantity": 4 }] });
+    let given = allocated().and(ship("createShipment", less));
+    assert_eq!(given.case().order.lines[0].open(), 0);
+    let given = given.when(release(1)).then_types(&["order.fulfillment_released"]);
+    assert_eq!(given.case().order.lines[0].open(), 6);
+    let again = || OrderError::ShipmentLive {
+        shipment: shipment(1),
+    };
+    let given = given.when(release(1)).then_refused(again());
+    let given = given.and(ship("cancelShipment", json!({ "reason": "no label" })));
+    let given = given.when(release(1)).then_types(&["order.fulfillment_released"]);
+    assert_eq!(given.case().order.lines[0].open(), 10);
+    given.when(release(1)).then_nothing();
     let given = allocated()
         .when(release(1))
         .then_types(&["order.fulfillment_released"]);

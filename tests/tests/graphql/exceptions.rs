@@ -116,6 +116,41 @@ async fn pieces_are_taken_out_and_given_back_and_never_more_than_are_open() {
     desk.done("cancelLines", lines(1), progress).await;
 }
 
+/// A shipment takes less than was set aside for it: the rest is not lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_shipment_does_not_take_is_given_back_and_sent_by_another() {
+    let desk = Desk::open().await;
+    let (order, _) = confirmed(&desk).await;
+    desk.done("allocateFulfillment", json!({"order": order}), "")
+        .await;
+    let shipment = format!("{order}-s1");
+    let less = json!({"shipment": shipment, "location": "main", "lines": [{"line": 1, "quantity": 1}], "idempotencyKey": "s"});
+    desk.done("createShipment", less, "").await;
+    let progress = "after: order { lines { allocated } allocations { released lines { quantity } } }";
+    let released = desk
+        .done("releaseFulfillment", json!({"shipment": shipment}), progress)
+        .await;
+    assert_eq!(
+        released["after"],
+        json!({"lines": [{"allocated": 1}], "allocations": [{"released": false, "lines": [{"quantity": 1}]}]})
+    );
+    assert_eq!(
+        refused(&desk, "releaseFulfillment", json!({"shipment": shipment})).await,
+        "SHIPMENT_LIVE"
+    );
+    let rest = desk
+        .done("allocateFulfillment", json!({"order": order}), progress)
+        .await;
+    assert_eq!(rest["after"]["lines"], json!([{"allocated": 2}]));
+    let board = "query($at: [PositionInput!]) { shipments(minPosition: $at, sort: {field: ALLOCATED_AT}) {
+        nodes { status pieces } } }";
+    let board = desk.data(&staff(), board, json!({"at": desk.now()})).await;
+    assert_eq!(
+        board["shipments"]["nodes"],
+        json!([{"status": "CREATED", "pieces": 1}, {"status": "ALLOCATED", "pieces": 1}])
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authorization_is_adjusted_and_runs_out() {
     let desk = Desk::open().await;

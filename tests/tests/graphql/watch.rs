@@ -68,6 +68,9 @@ async fn a_flag_is_raised_once_and_is_none_of_its_customers_business() {
     let query = "query($id: ID!) { order(id: $id) { flags { signal } } }";
     let own = desk.ask(&customer("c-1"), query, json!({"id": order})).await;
     assert_eq!(code(&own), "FORBIDDEN");
+    let query = "query($id: ID!) { order(id: $id) { flags { __typename } } }";
+    let own = desk.data(&customer("c-1"), query, json!({"id": order})).await;
+    assert_eq!(own["order"]["flags"], json!([]), "nor how many there are");
 }
 
 /// What the shop thinks of a customer is neither in their streams nor in their order; what it does is.

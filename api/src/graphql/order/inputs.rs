@@ -333,7 +333,8 @@ pub struct AllocateFulfillmentInput {
     pub idempotency_key: Option<String>,
 }
 
-/// Gives back what was set aside for a shipment that never started, was cancelled or failed.
+/// Gives back what was set aside for a shipment that never started, was cancelled or failed; of another, what it does not
+/// hold.
 #[derive(Debug, InputObject, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseFulfillmentInput {

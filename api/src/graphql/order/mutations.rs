@@ -88,7 +88,8 @@ impl OrderMutations {
         Ok(Some(ShipmentPayload::new(run(ctx, &input).await?)))
     }
 
-    /// Gives back what was set aside for a shipment that never started, was cancelled or failed.
+    /// Gives back what was set aside for a shipment that never started, was cancelled or failed; of another, what it does not
+    /// hold.
     async fn release_fulfillment(
         &self,
         ctx: &Context<'_>,

@@ -211,11 +211,14 @@ impl OrderQueries {
             }
         };
         let actor = actor(ctx)?;
-        position::wait(ctx, &[order_detail::NAME], min_position.as_deref()).await?;
         let view = match until {
-            None => services.documents.find(&[order]).await?.remove(&order),
+            None => {
+                position::wait(ctx, &[order_detail::NAME], min_position.as_deref()).await?;
+                services.documents.find(&[order]).await?.remove(&order)
+            }
             // The log itself is read.
             Some(until) => {
+                position::wait_for_log(services.store.feed(), min_position.as_deref()).await?;
                 // What somebody may not see is not folded for them either.
                 if let Some(own) = only_customer(actor) {
                     let facts = services.facts.of(order).await?;

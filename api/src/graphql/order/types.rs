@@ -349,8 +349,11 @@ impl Order {
         Ok(Some(returns.collect()))
     }
 
-    /// What detectors noticed, in the order of time.
+    /// What detectors noticed, in the order of time; nothing for customers.
     async fn flags(&self, ctx: &Context<'_>) -> Result<Option<Vec<OrderFlag>>> {
+        if only_customer(actor(ctx)?).is_some() {
+            return Ok(Some(Vec::new()));
+        }
         let view = self.view(ctx).await?;
         let times = view.detail.document.flagged_at.iter().copied().map(Some);
         let flags = view.detail.order().flags.iter();

@@ -11,7 +11,7 @@ use crate::order::command::{AllocateFulfillment, CancelLines, ReleaseFulfillment
 use crate::order::error::OrderError;
 use crate::order::event::{FulfillmentAllocated, FulfillmentReleased, LinesCancelled, OrderEvent};
 use crate::order::state::{Order, OrderLine, OrderStatus};
-use crate::quantity::{LineQuantity, Quantity};
+use crate::quantity::{self, LineQuantity, Quantity};
 use crate::shipment::ShipmentStatus;
 
 type Decided = Result<Decision<OrderEvent>, OrderError>;
@@ -105,7 +105,7 @@ fn open_goods(order: &Order) -> Vec<LineQuantity> {
     goods.filter_map(open).collect()
 }
 
-/// Gives an allocation back, unless its goods are in a shipment that is under way or has arrived.
+/// Gives an allocation back: all of it, or, where a shipment is under way or has arrived, what that does not hold.
 pub(crate) fn release(case: &Case, command: &ReleaseFulfillment) -> Decided {
     let (order, shipment) = (&case.order, command.shipment);
     let allocation = order
@@ -120,16 +120,19 @@ pub(crate) fn release(case: &Case, command: &ReleaseFulfillment) -> Decided {
         "release goods",
         &[OrderStatus::Confirmed, OrderStatus::Cancelled],
     )?;
-    match case.shipment(shipment.number).map(|shipment| shipment.status) {
-        None | Some(ShipmentStatus::Cancelled | ShipmentStatus::Failed) => {
-            let lines = allocation.lines.clone();
-            Ok(Decision::one(OrderEvent::FulfillmentReleased(
-                FulfillmentReleased {
-                    shipment: shipment.number,
-                    lines,
-                },
-            )))
-        }
-        Some(_) => Err(OrderError::ShipmentLive { shipment }),
+    let held = case.shipment(shipment.number).filter(|shipment| {
+        let ended = [ShipmentStatus::Cancelled, ShipmentStatus::Failed];
+        !ended.contains(&shipment.status)
+    });
+    let lines = match held {
+        None => allocation.lines.clone(),
+        Some(held) => quantity::without(&allocation.lines, &held.lines),
+    };
+    if lines.is_empty() {
+        return Err(OrderError::ShipmentLive { shipment });
     }
+    let shipment = shipment.number;
+    Ok(Decision::one(OrderEvent::FulfillmentReleased(
+        FulfillmentReleased { shipment, lines },
+    )))
 }

@@ -6,7 +6,6 @@ use crate::context::Context;
 use crate::decide::Decision;
 use crate::ids::CaptureId;
 use crate::limits;
-use crate::money::Money;
 use crate::order::{Order, OrderStatus};
 use crate::payment::command::{
     AdjustAuthorization, InitiatePayment, RecordAuthorization, RecordAuthorizationFailure, RequireAction,
@@ -82,10 +81,10 @@ pub(crate) fn record_authorization(
 ) -> Decided {
     require_past(context, command.at)?;
     let currency = currency(payment);
-    let amount = command
-        .amount
-        .unwrap_or(Money::new(payment.amount, currency))
-        .positive_in(currency)?;
+    let amount = match command.amount {
+        Some(amount) => amount.positive_in(currency)?,
+        None => payment.amount,
+    };
     if amount > payment.amount {
         return Err(PaymentError::AuthorizationExceedsAmount {
             amount: payment.amount,

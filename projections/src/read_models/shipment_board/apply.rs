@@ -9,6 +9,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use docket_domain::{
     Event, ShipmentId,
     order::{FulfillmentAllocated, OrderEvent},
+    quantity::LineQuantity,
     shipment::{CarrierStatus, ShipmentEvent, Tracking},
 };
 use docket_event_store::RecordedEvent;
@@ -84,9 +85,15 @@ impl Projector for ShipmentBoardProjector {
         };
         (row.offset, row.updated_at) = (event.position.offset, at);
         match fact {
-            // Its shipment was called off, and said so itself, or it was never started.
-            Event::Order(OrderEvent::FulfillmentReleased(_)) if row.open => {
+            // It was never started; or its shipment was called off, and said so itself.
+            Event::Order(OrderEvent::FulfillmentReleased(_)) if row.status == BoardStatus::Allocated => {
                 close(&mut row, BoardStatus::Released, at);
+            }
+            // The shipment does not hold these.
+            Event::Order(OrderEvent::FulfillmentReleased(fact))
+                if ![BoardStatus::Failed, BoardStatus::Cancelled].contains(&row.status) =>
+            {
+                row.pieces = row.pieces.saturating_sub(pieces(&fact.lines));
             }
             Event::Shipment(fact) => change(&mut row, fact, at),
             Event::Order(_) | Event::Payment(_) => {}
@@ -122,13 +129,16 @@ impl Projector for ShipmentBoardProjector {
     }
 }
 
+fn pieces(lines: &[LineQuantity]) -> u64 {
+    lines.iter().map(|line| u64::from(line.quantity.get())).sum()
+}
+
 fn begin(
     id: ShipmentId,
     event: &RecordedEvent,
     fact: &FulfillmentAllocated,
     at: DateTime<Utc>,
 ) -> BoardShipment {
-    let pieces = fact.lines.iter().map(|line| u64::from(line.quantity.get())).sum();
     BoardShipment {
         order_id: id.order,
         number: id.number,
@@ -142,7 +152,7 @@ fn begin(
         service: None,
         tracking_numbers: Vec::new(),
         carrier_statuses: BTreeMap::new(),
-        pieces,
+        pieces: pieces(&fact.lines),
         parcels: 0,
         failed_attempts: 0,
         allocated_at: at,
