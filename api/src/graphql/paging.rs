@@ -50,6 +50,12 @@ impl<P> Window<P> {
         }
     }
 
+    /// What is counted where somebody asks for the number of all: nothing where the page holds the whole list.
+    pub(super) fn counted<F>(&self, has_more: bool, filter: Option<F>) -> Option<F> {
+        let is_all = self.from.is_none() && !has_more;
+        filter.filter(|_| !is_all)
+    }
+
     /// What lies around a page from its first cursor to its last.
     pub(super) fn page_info(
         &self,

@@ -122,21 +122,37 @@ pub(crate) fn within(what: &'static str, size: usize, limit: usize) -> Result<()
     }
 }
 
-/// Adds to a query: a condition that begins with `and`, or where the rows come from.
-pub(crate) type Narrow<'a> = &'a (dyn Fn(&mut QueryBuilder<Postgres>) + Sync);
+/// Which rows of a JSON table are listed.
+pub(crate) trait Listing: Sync {
+    /// What the list can be sorted by.
+    type Field: Copy + Send + Sync;
 
-/// Reads a part of a list of a JSON table; `from` says of which rows, as a table or a query in brackets.
-pub(crate) async fn page<'e, T: DeserializeOwned>(
+    /// Refuses more than a statement is to have.
+    fn check(&self) -> Result<(), PageError>;
+
+    /// Adds where the rows come from: a table, or a query in brackets.
+    fn push_table(&self, query: &mut QueryBuilder<Postgres>);
+
+    /// Adds which of them are in the list that is sorted by this: conditions that begin with `and`.
+    fn push(&self, query: &mut QueryBuilder<Postgres>, field: Self::Field);
+
+    /// As its index has it.
+    fn column(field: Self::Field) -> SortColumn;
+}
+
+/// Reads a part of a list of a JSON table.
+pub(crate) async fn page<'e, T: DeserializeOwned, L: Listing>(
     database: impl PgExecutor<'e>,
-    from: Narrow<'_>,
-    narrow: Narrow<'_>,
-    (column, descending): (SortColumn, bool),
+    listing: &L,
+    (field, descending): (L::Field, bool),
     part: Part<'_>,
 ) -> Result<Page<T>, PageError> {
     within("rows", part.limit, limits::PAGE_ORDERS)?;
+    listing.check()?;
+    let column = L::column(field);
     let downward = descending != part.backward;
     let mut query = QueryBuilder::new("select row_to_json(t)::text from ");
-    push_rows(&mut query, from, narrow, column);
+    push_rows(&mut query, listing, field);
     if let Some(place) = part.from {
         push_place(&mut query, column, place, downward)?;
     }
@@ -151,22 +167,23 @@ pub(crate) async fn page<'e, T: DeserializeOwned>(
 }
 
 /// Counts the rows of a list of a JSON table, up to [`limits::COUNT_ORDERS`].
-pub(crate) async fn count<'e>(
+pub(crate) async fn count<'e, L: Listing>(
     database: impl PgExecutor<'e>,
-    from: Narrow<'_>,
-    narrow: Narrow<'_>,
-    column: SortColumn,
+    listing: &L,
+    field: L::Field,
 ) -> Result<Count, PageError> {
+    listing.check()?;
     let mut query = QueryBuilder::new(COUNTED);
-    push_rows(&mut query, from, narrow, column);
+    push_rows(&mut query, listing, field);
     Count::read(query, database).await
 }
 
 /// Adds which rows a list has.
-fn push_rows(query: &mut QueryBuilder<Postgres>, from: Narrow<'_>, narrow: Narrow<'_>, column: SortColumn) {
-    from(query);
+fn push_rows<L: Listing>(query: &mut QueryBuilder<Postgres>, listing: &L, field: L::Field) {
+    listing.push_table(query);
     query.push(" t where true");
-    narrow(query);
+    listing.push(query, field);
+    let column = L::column(field);
     if column.is_optional {
         query.push(format!(" and {} is not null", column.name));
     }

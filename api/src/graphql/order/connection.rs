@@ -23,16 +23,9 @@ pub struct OrderConnection {
     pub edges: Vec<OrderEdge>,
     /// What lies before and after.
     pub page_info: PageInfo,
+    /// What is counted where somebody asks; the page holds the whole list where there is nothing.
     #[graphql(skip)]
-    total: Total,
-}
-
-/// How the number of all items is known.
-enum Total {
-    /// The page holds them all.
-    Page,
-    /// They are counted where somebody asks.
-    Of(Box<Filter>),
+    counted: Option<Box<Filter>>,
 }
 
 #[ComplexObject]
@@ -44,7 +37,7 @@ impl OrderConnection {
 
     /// How many orders the whole list has, whatever the page: exact up to 10,000. Counted only where it is asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Option<Count>> {
-        let Total::Of(filter) = &self.total else {
+        let Some(filter) = &self.counted else {
             return Ok(Some(Count::on_page(self.edges.len())));
         };
         let mut connection = services(ctx)?
@@ -64,7 +57,7 @@ pub(super) type Window = paging::Window<order_summary::Keyset>;
 /// Nothing: of a list in which nothing can be.
 pub(super) fn empty(window: &Window) -> OrderConnection {
     OrderConnection {
-        total: Total::Page,
+        counted: None,
         ..connection(Vec::new(), window, false, Filter::default())
     }
 }
@@ -76,7 +69,6 @@ pub(super) fn connection(
     has_more: bool,
     filter: Filter,
 ) -> OrderConnection {
-    let is_all = window.from.is_none() && !has_more;
     let page_info = window.page_info(
         edges.first().map(|edge| &edge.cursor),
         edges.last().map(|edge| &edge.cursor),
@@ -85,10 +77,6 @@ pub(super) fn connection(
     OrderConnection {
         edges,
         page_info,
-        total: if is_all {
-            Total::Page
-        } else {
-            Total::Of(Box::new(filter))
-        },
+        counted: window.counted(has_more, Some(Box::new(filter))),
     }
 }

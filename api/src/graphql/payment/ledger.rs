@@ -477,8 +477,7 @@ impl LedgerQueries {
             edges.last().map(|edge| &edge.cursor),
             page.has_more,
         );
-        let is_all = window.from.is_none() && !page.has_more;
-        let counted = filter.filter(|_| !is_all).map(|filter| (filter, sort.field));
+        let counted = window.counted(page.has_more, filter.map(|filter| (filter, sort.field)));
         Ok(Some(LedgerPaymentConnection {
             edges,
             page_info,

@@ -359,8 +359,7 @@ impl ShipmentQueries {
             edges.last().map(|edge| &edge.cursor),
             page.has_more,
         );
-        let is_all = window.from.is_none() && !page.has_more;
-        let counted = filter.filter(|_| !is_all).map(|filter| (filter, sort.field));
+        let counted = window.counted(page.has_more, filter.map(|filter| (filter, sort.field)));
         Ok(Some(BoardShipmentConnection {
             edges,
             page_info,

@@ -120,14 +120,12 @@ pub(crate) fn release(case: &Case, command: &ReleaseFulfillment) -> Decided {
         "release goods",
         &[OrderStatus::Confirmed, OrderStatus::Cancelled],
     )?;
-    let held = case.shipment(shipment.number).filter(|shipment| {
-        let ended = [ShipmentStatus::Cancelled, ShipmentStatus::Failed];
-        !ended.contains(&shipment.status)
-    });
-    let lines = match held {
-        None => allocation.lines.clone(),
-        Some(held) => quantity::without(&allocation.lines, &held.lines),
+    let held: &[LineQuantity] = match case.shipment(shipment.number) {
+        None => &[],
+        Some(ended) if matches!(ended.status, ShipmentStatus::Cancelled | ShipmentStatus::Failed) => &[],
+        Some(shipment) => &shipment.lines,
     };
+    let lines = quantity::without(&allocation.lines, held);
     if lines.is_empty() {
         return Err(OrderError::ShipmentLive { shipment });
     }

@@ -8,7 +8,7 @@ use crate::{
     limits,
     projector::Generation,
     read_models::{
-        list::{self, Count, Page, Part, Place, SortColumn, within},
+        list::{self, Count, Listing, Page, Part, Place, SortColumn, within},
         order_summary::PageError,
         stored::{clamped, clamped_sum, parse},
     },
@@ -245,21 +245,22 @@ pub struct Filter {
     pub amount: (Option<i64>, Option<i64>),
 }
 
-impl Filter {
+impl Listing for Filter {
+    type Field = SortField;
+
     fn check(&self) -> Result<(), PageError> {
         within("filter values", self.statuses.len(), limits::FILTER_VALUES)
     }
 
-    /// Adds what it leaves of a list that is sorted by this.
-    fn push_sorted(&self, query: &mut QueryBuilder<Postgres>, field: SortField) {
-        self.push(query);
+    fn push_table(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push(Generation::FIRST.table(payments::TABLE.name));
+    }
+
+    fn push(&self, query: &mut QueryBuilder<Postgres>, field: SortField) {
         if field == SortField::CaptureBefore {
             // As the index has it.
             query.push(" and capturable > 0");
         }
-    }
-
-    fn push(&self, query: &mut QueryBuilder<Postgres>) {
         let statuses: Vec<&'static str> = self.statuses.iter().map(|status| status.as_str()).collect();
         list::push_any(query, "status", &statuses);
         list::push_equal(query, "gateway", self.gateway.as_deref());
@@ -278,6 +279,10 @@ impl Filter {
         if let Some(to) = self.amount.1 {
             query.push(" and amount <= ").push_bind(to);
         }
+    }
+
+    fn column(field: SortField) -> SortColumn {
+        field.column()
     }
 }
 
@@ -309,10 +314,7 @@ pub async fn page<'e>(
     sort: Sort,
     part: Part<'_>,
 ) -> Result<Page<LedgerPayment>, PageError> {
-    filter.check()?;
-    let narrow = |query: &mut QueryBuilder<Postgres>| filter.push_sorted(query, sort.field);
-    let sorted = (sort.field.column(), sort.descending);
-    list::page(database, &push_table, &narrow, sorted, part).await
+    list::page(database, filter, (sort.field, sort.descending), part).await
 }
 
 /// How many rows the list has that is sorted by this, counted up to [`limits::COUNT_ORDERS`].
@@ -324,12 +326,5 @@ pub async fn count<'e>(
     filter: &Filter,
     field: SortField,
 ) -> Result<Count, PageError> {
-    filter.check()?;
-    let narrow = |query: &mut QueryBuilder<Postgres>| filter.push_sorted(query, field);
-    list::count(database, &push_table, &narrow, field.column()).await
-}
-
-/// Adds where the rows come from.
-fn push_table(query: &mut QueryBuilder<Postgres>) {
-    query.push(Generation::FIRST.table(payments::TABLE.name));
+    list::count(database, filter, field).await
 }

@@ -5,7 +5,7 @@ use crate::{
     limits,
     projector::Generation,
     read_models::{
-        list::{self, Count, Page, Part, Place, SortColumn, within},
+        list::{self, Count, Listing, Page, Part, Place, SortColumn, within},
         order_summary::PageError,
     },
 };
@@ -70,12 +70,13 @@ pub struct Filter {
     pub dispatched: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
 }
 
-impl Filter {
+impl Listing for Filter {
+    type Field = SortField;
+
     fn check(&self) -> Result<(), PageError> {
         within("filter values", self.statuses.len(), limits::FILTER_VALUES)
     }
 
-    /// Adds where the rows come from.
     fn push_table(&self, query: &mut QueryBuilder<Postgres>) {
         let table = Generation::FIRST.table(TABLE.name);
         match &self.tracking_number {
@@ -91,7 +92,7 @@ impl Filter {
         }
     }
 
-    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+    fn push(&self, query: &mut QueryBuilder<Postgres>, _: SortField) {
         let statuses: Vec<&'static str> = self.statuses.iter().map(|status| status.as_str()).collect();
         list::push_any(query, "status", &statuses);
         for (column, wanted) in [("open", self.open), ("failed", self.failed)] {
@@ -114,6 +115,10 @@ impl Filter {
         list::push_equal(query, "location", self.location.as_deref());
         list::push_equal(query, "carrier", self.carrier.as_deref());
         list::push_range(query, "dispatched_at", self.dispatched);
+    }
+
+    fn column(field: SortField) -> SortColumn {
+        field.column()
     }
 }
 
@@ -144,13 +149,7 @@ pub async fn page<'e>(
     sort: Sort,
     part: Part<'_>,
 ) -> Result<Page<BoardShipment>, PageError> {
-    filter.check()?;
-    let (from, narrow) = (
-        |query: &mut QueryBuilder<Postgres>| filter.push_table(query),
-        |query: &mut QueryBuilder<Postgres>| filter.push(query),
-    );
-    let sorted = (sort.field.column(), sort.descending);
-    list::page(database, &from, &narrow, sorted, part).await
+    list::page(database, filter, (sort.field, sort.descending), part).await
 }
 
 /// How many rows the list has that is sorted by this, counted up to [`limits::COUNT_ORDERS`].
@@ -162,10 +161,5 @@ pub async fn count<'e>(
     filter: &Filter,
     field: SortField,
 ) -> Result<Count, PageError> {
-    filter.check()?;
-    let (from, narrow) = (
-        |query: &mut QueryBuilder<Postgres>| filter.push_table(query),
-        |query: &mut QueryBuilder<Postgres>| filter.push(query),
-    );
-    list::count(database, &from, &narrow, field.column()).await
+    list::count(database, filter, field).await
 }
