@@ -3,9 +3,12 @@
 //! Owners publish here as they commit; what other processes own is read from their checkpoints. Waits, lag and status
 //! read here only, so a thousand waiters cost the database no more than one.
 
-use crate::checkpoint::{Checkpoint, Stopped};
+use crate::{
+    checkpoint::{Checkpoint, Stopped},
+    generation::Generation,
+};
 use chrono::{DateTime, Utc};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -63,44 +66,74 @@ impl Cell {
     }
 }
 
-/// All cells.
+/// The cells of one generation of a read model.
+pub(crate) struct Line {
+    pub(crate) projection: &'static str,
+    pub(crate) generation: Generation,
+    pub(crate) cells: Vec<Arc<Cell>>,
+}
+
+/// All cells, of every generation that is fed.
 pub(crate) struct Board {
-    rows: Vec<(&'static str, Vec<Cell>)>,
+    partitions: u16,
+    lines: RwLock<Vec<Arc<Line>>>,
 }
 
 impl Board {
-    pub(crate) fn new(projections: &[&'static str], partitions: u16) -> Self {
-        let cells = || (0..partitions).map(|_| Cell::new()).collect();
+    pub(crate) fn new(partitions: u16) -> Self {
         Self {
-            rows: projections.iter().map(|name| (*name, cells())).collect(),
+            partitions,
+            lines: RwLock::default(),
         }
     }
 
-    pub(crate) fn partitions(&self, projection: &str) -> Option<&[Cell]> {
-        self.rows
-            .iter()
-            .find(|(name, _)| *name == projection)
-            .map(|(_, cells)| cells.as_slice())
+    /// Has cells for these generations and no others.
+    pub(crate) fn show(&self, wanted: impl Iterator<Item = (&'static str, Generation)>) {
+        let known = self.lines();
+        let line = |(projection, generation): (&'static str, Generation)| {
+            let is_it = |line: &&Arc<Line>| line.projection == projection && line.generation == generation;
+            known.iter().find(is_it).map_or_else(
+                || {
+                    let cells = (0..self.partitions).map(|_| Arc::new(Cell::new())).collect();
+                    Arc::new(Line {
+                        projection,
+                        generation,
+                        cells,
+                    })
+                },
+                Arc::clone,
+            )
+        };
+        let lines = wanted.map(line).collect();
+        *self.lines.write().unwrap_or_else(PoisonError::into_inner) = lines;
     }
 
-    pub(crate) fn cell(&self, projection: &str, partition: u16) -> Option<&Cell> {
-        self.partitions(projection)?.get(usize::from(partition))
+    pub(crate) fn lines(&self) -> Vec<Arc<Line>> {
+        self.lines.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Every cell with its read model and partition.
-    pub(crate) fn cells(&self) -> impl Iterator<Item = (&'static str, u16, &Cell)> {
-        self.rows.iter().flat_map(|(name, cells)| {
-            (0..)
-                .zip(cells)
-                .map(move |(partition, cell)| (*name, partition, cell))
-        })
+    pub(crate) fn line(&self, projection: &str, generation: Generation) -> Option<Arc<Line>> {
+        let lines = self.lines.read().unwrap_or_else(PoisonError::into_inner);
+        let is_it = |line: &&Arc<Line>| line.projection == projection && line.generation == generation;
+        lines.iter().find(is_it).cloned()
+    }
+
+    pub(crate) fn cell(&self, projection: &str, generation: Generation, partition: u16) -> Option<Arc<Cell>> {
+        let line = self.line(projection, generation)?;
+        line.cells.get(usize::from(partition)).cloned()
     }
 
     /// Takes what the checkpoints say. Of what this process feeds itself the cell knows more, except that an operator let
     /// a stopped partition go on.
     pub(crate) fn take(&self, checkpoints: Vec<Checkpoint>, process: Uuid) {
         for checkpoint in checkpoints {
-            let Some(cell) = self.cell(&checkpoint.projection, checkpoint.partition) else {
+            let Checkpoint {
+                projection,
+                generation,
+                partition,
+                ..
+            } = &checkpoint;
+            let Some(cell) = self.cell(projection, *generation, *partition) else {
                 continue;
             };
             let ours = checkpoint.owner == Some(process);

@@ -1,16 +1,20 @@
 //! Checkpoints: how far each partition of each read model has come, and why it stands still where it does.
 
-use crate::projector::Generation;
+use crate::{
+    board::{Board, Cell},
+    projector::Generation,
+};
 use docket_event_store::Position;
 use sqlx::{PgExecutor, PgPool, Row, postgres::PgRow};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 use uuid::Uuid;
 
 const STATE: &str = r#"
-select projection, partition, "offset", owner, coalesce(lease_until > clock_timestamp(), false) as leased,
-       stopped_offset, stopped_class, stopped_reason
-  from checkpoints c join projections p on p.name = c.projection and p.generation = c.generation
- order by projection, partition"#;
+select c.projection, c.partition, c."offset", c.owner, coalesce(c.lease_until > clock_timestamp(), false) as leased,
+       c.stopped_offset, c.stopped_class, c.stopped_reason, c.generation
+  from checkpoints c left join generations g on g.projection = c.projection and g.generation = c.generation
+ where g.state is distinct from 'building'
+ order by c.projection, c.generation, c.partition"#;
 
 const EXAMINE: &str = r#"
 select c.projection, c.partition, c."offset", c.event_id, h.head, e.event_id as in_log
@@ -30,10 +34,8 @@ update checkpoints set stopped_offset = $5, stopped_class = $6, stopped_reason =
  where projection = $1 and generation = $2 and partition = $3 and epoch = $4"#;
 
 const RESUME: &str = r#"
-update checkpoints c set stopped_offset = null, stopped_class = null, stopped_reason = null
-  from projections p
- where p.name = c.projection and p.generation = c.generation and c.projection = $1 and c.partition = $2
-   and stopped_offset is not null"#;
+update checkpoints set stopped_offset = null, stopped_class = null, stopped_reason = null
+ where projection = $1 and partition = $2 and stopped_offset is not null"#;
 
 /// What kind of trouble stopped a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,7 @@ impl fmt::Display for Stopped {
 #[derive(Debug, Clone)]
 pub(crate) struct Checkpoint {
     pub(crate) projection: String,
+    pub(crate) generation: Generation,
     pub(crate) partition: u16,
     pub(crate) offset: i64,
     pub(crate) owner: Option<Uuid>,
@@ -129,6 +132,7 @@ fn decode_state(row: &PgRow) -> Result<Checkpoint, sqlx::Error> {
     };
     Ok(Checkpoint {
         projection: row.try_get(0)?,
+        generation: Generation(row.try_get(8)?),
         partition,
         offset: row.try_get(2)?,
         owner: row.try_get(3)?,
@@ -137,7 +141,7 @@ fn decode_state(row: &PgRow) -> Result<Checkpoint, sqlx::Error> {
     })
 }
 
-/// The checkpoints of every current generation.
+/// The checkpoints of every generation that is fed.
 pub(crate) async fn all(executor: impl PgExecutor<'_>) -> Result<Vec<Checkpoint>, sqlx::Error> {
     sqlx::query(STATE)
         .fetch_all(executor)
@@ -189,6 +193,13 @@ pub(crate) struct Held {
     pub(crate) epoch: i64,
 }
 
+impl Held {
+    /// What this process knows of it.
+    pub(crate) fn cell(&self, board: &Board) -> Option<Arc<Cell>> {
+        board.cell(self.projection, self.generation, self.partition)
+    }
+}
+
 /// The offset of a checkpoint that is still held; `None` where it is not.
 pub(crate) async fn offset_if_held(
     executor: impl PgExecutor<'_>,
@@ -225,7 +236,7 @@ pub(crate) async fn stop(
     Ok(done.rows_affected() == 1)
 }
 
-/// Lets a stopped partition try again; `false` where it was not stopped.
+/// Lets a stopped partition try again, in each generation; `false` where it was not stopped.
 pub(crate) async fn resume(
     executor: impl PgExecutor<'_>,
     projection: &str,
@@ -236,5 +247,5 @@ pub(crate) async fn resume(
         .bind(partition as i16)
         .execute(executor)
         .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(done.rows_affected() > 0)
 }

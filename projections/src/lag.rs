@@ -4,7 +4,12 @@
 //! few events wait. Gauges carry read model and partition, so a partition that stands still is seen beside fifteen that do
 //! not.
 
-use crate::{board::Cell, checkpoint::Stopped, supervisor::Shared};
+use crate::{
+    board::{Cell, Line},
+    checkpoint::Stopped,
+    generation::Generation,
+    supervisor::Shared,
+};
 use chrono::{DateTime, Utc};
 use docket_event_store::Feed;
 use std::sync::Arc;
@@ -26,6 +31,10 @@ pub enum Owner {
 pub struct PartitionStatus {
     /// The read model.
     pub projection: &'static str,
+    /// Which of its generations.
+    pub generation: Generation,
+    /// It is the one that is served.
+    pub is_served: bool,
     /// The partition.
     pub partition: u16,
     /// The newest event in the rows, as far as this process knows.
@@ -44,13 +53,15 @@ pub struct PartitionStatus {
 
 /// The state of every partition of every read model.
 pub(crate) fn status(shared: &Shared, now: DateTime<Utc>) -> Vec<PartitionStatus> {
-    let feed = shared.store.feed();
-    let of = |(projection, partition, cell): (&'static str, u16, &Cell)| {
+    let (feed, serving) = (shared.store.feed(), shared.serving());
+    let of = |line: &Line, partition: u16, cell: &Cell| {
         let progress = cell.progress.borrow().clone();
         let head = feed.head(partition);
         let lag_events = (head - progress.offset).max(0);
         PartitionStatus {
-            projection,
+            projection: line.projection,
+            generation: line.generation,
+            is_served: serving.of(line.projection).ok() == Some(line.generation),
             partition,
             offset: progress.offset,
             head,
@@ -68,18 +79,30 @@ pub(crate) fn status(shared: &Shared, now: DateTime<Utc>) -> Vec<PartitionStatus
             stopped: progress.stopped,
         }
     };
-    shared.board.cells().map(of).collect()
+    let lines = shared.board.lines();
+    let all = lines.iter().flat_map(|line| {
+        (0..)
+            .zip(&line.cells)
+            .map(move |(partition, cell)| of(line, partition, cell))
+    });
+    all.collect()
 }
 
 /// Looks how old the oldest event is that each partition has not folded yet, and sets the gauges.
 pub(crate) async fn measure(shared: &Shared) {
     let feed = shared.store.feed();
-    for (_, partition, cell) in shared.board.cells() {
-        let offset = cell.progress.borrow().offset;
-        let since = oldest_after(feed, partition, offset).await;
-        cell.set_behind_since(since);
+    for line in shared.board.lines() {
+        for (partition, cell) in (0..).zip(&line.cells) {
+            let offset = cell.progress.borrow().offset;
+            let since = oldest_after(feed, partition, offset).await;
+            cell.set_behind_since(since);
+        }
     }
-    for status in status(shared, Utc::now()) {
+    // What is kept beside the one that is served, or catches up with it, is nobody's alarm.
+    for status in status(shared, Utc::now())
+        .into_iter()
+        .filter(|status| status.is_served)
+    {
         let labels = [
             ("projection", status.projection.to_owned()),
             ("partition", status.partition.to_string()),

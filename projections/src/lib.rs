@@ -12,6 +12,7 @@ mod board;
 mod checkpoint;
 mod commit;
 mod fold;
+pub mod generation;
 #[cfg(test)]
 mod interleaving;
 mod json_table;
@@ -31,6 +32,7 @@ mod wait;
 mod worker;
 
 pub use checkpoint::{StopClass, Stopped};
+pub use generation::{NotServed, Serving};
 pub use lag::{Owner, PartitionStatus};
 pub use observer::Observer;
 pub use projector::{ApplyError, Generation, Projector};

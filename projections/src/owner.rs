@@ -63,8 +63,8 @@ pub(crate) struct Assignment {
 
 impl Assignment {
     /// What this process knows of the partition.
-    pub(crate) fn cell(&self) -> Option<&Cell> {
-        self.shared.board.cell(self.held.projection, self.held.partition)
+    pub(crate) fn cell(&self) -> Option<Arc<Cell>> {
+        self.held.cell(&self.shared.board)
     }
 
     /// Everything up to `offset` is handled.
@@ -218,7 +218,7 @@ async fn stand_still(
             return true;
         }
     }
-    let Some(cell) = shared.board.cell(held.projection, held.partition) else {
+    let Some(cell) = held.cell(&shared.board) else {
         return true;
     };
     cell.stopped(stopped);

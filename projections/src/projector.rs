@@ -19,28 +19,10 @@ use sqlx::{
 };
 use std::{fmt, hash::Hash, sync::Arc};
 
+pub use crate::generation::Generation;
+
 /// A statement with its arguments bound.
 pub type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
-
-/// One build of a read model's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Generation(pub i32);
-
-impl Generation {
-    /// What the migrations create.
-    pub const FIRST: Self = Self(1);
-
-    /// The name of a table of this generation.
-    pub fn table(self, name: &str) -> String {
-        format!("{name}_g{self}")
-    }
-}
-
-impl fmt::Display for Generation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// Why an event has no effect that could be written. It stops its partition.
 #[derive(Debug, thiserror::Error)]

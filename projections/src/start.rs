@@ -4,6 +4,7 @@ use crate::{
     OTHER_HISTORY,
     board::Board,
     checkpoint,
+    generation::{self, Known, Serving},
     lag::{self, PartitionStatus},
     limits,
     observer::Observer,
@@ -19,10 +20,8 @@ use crate::{
 };
 use chrono::Utc;
 use docket_event_store::{Connections, Position, Store};
-use sqlx::Row;
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicUsize},
+    sync::{Arc, Mutex, PoisonError, RwLock, atomic::AtomicUsize},
     time::Duration,
 };
 use tokio::{sync::Notify, task::JoinHandle};
@@ -80,19 +79,6 @@ pub enum StartError {
     /// The migrations do not know the read model.
     #[error("the database has no read model {0}: run `docket migrate`")]
     NotMigrated(&'static str),
-    /// The rows were made by another version of the fold.
-    #[error(
-        "{projection} was built by version {stored} of its fold and this program has version {ours}: it would mix rows of \
-         two kinds; run the program that fits, or rebuild {projection}"
-    )]
-    OtherVersion {
-        /// The read model.
-        projection: &'static str,
-        /// Of the rows.
-        stored: i32,
-        /// Of this program.
-        ours: i32,
-    },
     /// The rules in the database are those of another version.
     #[error(
         "the rules of {reactor} in the database are of version {stored} and this program's are of version {ours}: it would \
@@ -199,15 +185,15 @@ impl Projections {
     ) -> Result<Self, StartError> {
         let names: Vec<&'static str> = parts.iter().map(|part| part.name).collect();
         let shares: u64 = parts.iter().map(|part| u64::from(part.cache_share)).sum();
-        let generations = generations(&store).await?;
-        let mut fed = Vec::with_capacity(parts.len());
-        for part in parts {
-            fed.push(part.fed(&store, &generations).await?);
+        let known = generation::all(store.pool()).await.map_err(StartError::Read)?;
+        for part in &parts {
+            part.check(&store, &known).await?;
         }
         refuse_foreign(&store, &names).await?;
         let partitions = store.partitions().count();
         let shared = Arc::new(Shared {
-            board: Board::new(&names, partitions),
+            board: Board::new(partitions),
+            serving: RwLock::default(),
             // One is the supervisor's.
             connections: Connections::new(store.pool().clone(), config.connections.saturating_sub(1)),
             cache_shares: shares * u64::from(partitions),
@@ -217,7 +203,8 @@ impl Projections {
             store,
             config,
         });
-        let mut supervisor = Supervisor::new(Arc::clone(&shared), fed);
+        let mut supervisor = Supervisor::new(Arc::clone(&shared), parts);
+        supervisor.know(&known);
         supervisor.poll().await;
         supervisor.tick().await;
         let cancel = CancellationToken::new();
@@ -229,7 +216,12 @@ impl Projections {
         })))
     }
 
-    /// Resolves when every named read model is at or past each position.
+    /// Which generation of each read model is served now.
+    pub fn serving(&self) -> Serving {
+        self.0.shared.serving()
+    }
+
+    /// Resolves when every named read model, in the generation that is served now, is at or past each position.
     ///
     /// # Errors
     /// `Stale` when one does not get there in time or stands still, `Overloaded` when too many wait.
@@ -238,7 +230,20 @@ impl Projections {
         read_models: &[&'static str],
         positions: &[Position],
     ) -> Result<(), WaitError> {
-        wait::wait_for(&self.0.shared, read_models, positions).await
+        self.wait_in(&self.serving(), read_models, positions).await
+    }
+
+    /// The same in the generations that were served when somebody looked.
+    ///
+    /// # Errors
+    /// As [`Projections::wait_for`].
+    pub async fn wait_in(
+        &self,
+        serving: &Serving,
+        read_models: &[&'static str],
+        positions: &[Position],
+    ) -> Result<(), WaitError> {
+        wait::wait_for(&self.0.shared, serving, read_models, positions).await
     }
 
     /// Resolves when every read model is where the log ends now, as far as this process knows.
@@ -253,14 +258,15 @@ impl Projections {
         self.wait_for(&self.names(), &positions).await
     }
 
-    /// The read models that this process knows.
+    /// The read models and reactors that this process feeds.
     pub fn names(&self) -> Vec<&'static str> {
-        let mut names: Vec<_> = self.0.shared.board.cells().map(|(name, ..)| name).collect();
+        let lines = self.0.shared.board.lines();
+        let mut names: Vec<_> = lines.iter().map(|line| line.projection).collect();
         names.dedup();
         names
     }
 
-    /// How each partition of each read model fares.
+    /// How each partition of each generation that is fed fares.
     pub fn status(&self) -> Vec<PartitionStatus> {
         lag::status(&self.0.shared, Utc::now())
     }
@@ -276,10 +282,16 @@ impl Projections {
     /// When the database does not answer.
     pub async fn resume(&self, projection: &str, partition: u16) -> Result<bool, sqlx::Error> {
         let resumed = checkpoint::resume(self.0.shared.store.pool(), projection, partition).await?;
-        if resumed && let Some(cell) = self.0.shared.board.cell(projection, partition) {
-            // Here at once; an owner in another process sees it at its next tick.
-            cell.hopeful();
-            cell.retry.notify_one();
+        let lines = self.0.shared.board.lines();
+        for line in lines
+            .iter()
+            .filter(|line| resumed && line.projection == projection)
+        {
+            if let Some(cell) = line.cells.get(usize::from(partition)) {
+                // Here at once; an owner in another process sees it at its next tick.
+                cell.hopeful();
+                cell.retry.notify_one();
+            }
         }
         Ok(resumed)
     }
@@ -296,27 +308,14 @@ impl Projections {
     }
 }
 
-type Generations = HashMap<String, (i32, Generation)>;
-
-async fn generations(store: &Store) -> Result<Generations, StartError> {
-    let rows = sqlx::query("select name, version, generation from projections").fetch_all(store.pool());
-    let rows = rows.await.map_err(StartError::Read)?;
-    let pointer =
-        |row: &sqlx::postgres::PgRow| Ok((row.try_get(0)?, (row.try_get(1)?, Generation(row.try_get(2)?))));
-    rows.iter()
-        .map(pointer)
-        .collect::<Result<_, sqlx::Error>>()
-        .map_err(StartError::Read)
-}
-
 /// Something that is fed from the log.
-struct Part {
-    name: &'static str,
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
     version: i32,
     cache_share: u32,
     /// Of a reactor: all of them must be registered.
     rules: &'static [&'static str],
-    feed: Box<dyn FnOnce(Generation) -> Arc<dyn Fed> + Send>,
+    pub(crate) feed: Box<dyn Fn(Generation) -> Arc<dyn Fed> + Send + Sync>,
 }
 
 impl Part {
@@ -326,46 +325,71 @@ impl Part {
             version: model.version(),
             cache_share: model.cache_share(),
             rules: &[],
-            feed: Box::new(|generation| model.fed(generation)),
+            feed: Box::new(move |generation| Arc::clone(&model).fed(generation)),
         }
     }
 
     fn reactor<R: Reactor>(reactor: R) -> Self {
+        let reactor = Arc::new(reactor);
         Self {
             name: reactor.name(),
             version: reactor.version(),
             cache_share: R::CACHE_SHARE,
             rules: reactor.rules(),
-            feed: Box::new(|generation| Arc::new(FedReactor::new(Arc::new(reactor), generation))),
+            feed: Box::new(move |generation| Arc::new(FedReactor::new(Arc::clone(&reactor), generation))),
         }
     }
 
-    async fn fed(self, store: &Store, generations: &Generations) -> Result<Arc<dyn Fed>, StartError> {
-        let projection = self.name;
-        let (stored, generation) = *generations
-            .get(projection)
-            .ok_or(StartError::NotMigrated(projection))?;
-        let ours = self.version;
-        if stored != ours && !self.rules.is_empty() {
-            return Err(StartError::OtherRules {
-                reactor: projection,
-                stored,
-                ours,
-            });
+    fn is_reactor(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
+    /// The generations that this program feeds: of a read model those of its version; a reactor is never replayed and has
+    /// one for ever.
+    pub(crate) fn generations(&self, known: &[Known]) -> Vec<Generation> {
+        let fits = |one: &&Known| {
+            one.projection == self.name && one.is_live && (self.is_reactor() || one.version == self.version)
+        };
+        known.iter().filter(fits).map(|one| one.generation).collect()
+    }
+
+    /// The generation that this program serves.
+    pub(crate) fn served(&self, known: &[Known]) -> Option<Generation> {
+        if self.is_reactor() {
+            return self.generations(known).into_iter().next();
         }
-        if stored != ours {
-            return Err(StartError::OtherVersion {
-                projection,
-                stored,
-                ours,
+        generation::served(known, self.name, self.version)
+    }
+
+    async fn check(&self, store: &Store, known: &[Known]) -> Result<(), StartError> {
+        let current = known
+            .iter()
+            .find(|one| one.projection == self.name && one.is_current);
+        let current = current.ok_or(StartError::NotMigrated(self.name))?;
+        if !self.is_reactor() {
+            if self.served(known).is_none() {
+                tracing::warn!(
+                    projection = self.name,
+                    rows = current.version,
+                    program = self.version,
+                    "a read model has no rows of this program's version and is neither fed nor served: rebuild it"
+                );
+            }
+            return Ok(());
+        }
+        if current.version != self.version {
+            return Err(StartError::OtherRules {
+                reactor: self.name,
+                stored: current.version,
+                ours: self.version,
             });
         }
         let partitions = store.partitions().count();
-        let registered = is_registered(store.pool(), projection, self.rules, partitions);
-        if !registered.await.map_err(StartError::Read)? {
-            return Err(StartError::NotMigrated(projection));
+        let registered = is_registered(store.pool(), self.name, self.rules, partitions);
+        match registered.await.map_err(StartError::Read)? {
+            true => Ok(()),
+            false => Err(StartError::NotMigrated(self.name)),
         }
-        Ok((self.feed)(generation))
     }
 }
 

@@ -11,9 +11,11 @@ use crate::{
     checkpoint::{self, Held, StopClass, Stopped},
     commit::Statements,
     fold::chain,
+    generation::{self, Known, Serving},
     lag, lease, limits,
     owner::{self, Assignment, End},
     projector::{Generation, Projector},
+    start::Part,
     worker::Worker,
 };
 use docket_event_store::{Connections, Store};
@@ -21,7 +23,7 @@ use futures::future::BoxFuture;
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -38,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) config: ProjectionsConfig,
     pub(crate) board: Board,
+    /// What is served, as it was read last.
+    pub(crate) serving: RwLock<Serving>,
     /// Of the process's pool, for owners.
     pub(crate) connections: Connections,
     /// Shares of the memory for entities that the partitions of all read models have together.
@@ -55,6 +59,13 @@ impl Shared {
             return 0;
         }
         (limits::CACHE_BYTES / self.cache_shares.max(1) * u64::from(share)).max(limits::MIN_CACHE_BYTES)
+    }
+
+    pub(crate) fn serving(&self) -> Serving {
+        self.serving
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -127,16 +138,18 @@ struct Owned {
 /// The task.
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
+    parts: Vec<Part>,
     fed: Vec<Arc<dyn Fed>>,
     owners: JoinSet<End>,
     owned: HashMap<Id, Owned>,
 }
 
 impl Supervisor {
-    pub(crate) fn new(shared: Arc<Shared>, fed: Vec<Arc<dyn Fed>>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, parts: Vec<Part>) -> Self {
         Self {
             shared,
-            fed,
+            parts,
+            fed: Vec::new(),
             owners: JoinSet::new(),
             owned: HashMap::new(),
         }
@@ -148,9 +161,9 @@ impl Supervisor {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.reset();
         let shared = Arc::clone(&self.shared);
-        let all = self.fed.len() * usize::from(shared.store.partitions().count());
+        let partitions = usize::from(shared.store.partitions().count());
         loop {
-            let elsewhere = self.owned.len() < all;
+            let elsewhere = self.owned.len() < self.fed.len() * partitions;
             tokio::select! {
                 () = cancel.cancelled() => break,
                 _ = tick.tick() => self.tick().await,
@@ -172,9 +185,38 @@ impl Supervisor {
         lag::measure(&self.shared).await;
     }
 
+    /// Feeds every generation of this program's versions that is there, and serves one of each.
+    pub(crate) fn know(&mut self, known: &[Known]) {
+        let mut fed: Vec<Arc<dyn Fed>> = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            for generation in part.generations(known) {
+                let before = self.fed.iter();
+                let mut before =
+                    before.filter(|fed| fed.name() == part.name && fed.generation() == generation);
+                fed.push(before.next().map_or_else(|| (part.feed)(generation), Arc::clone));
+            }
+        }
+        self.fed = fed;
+        let board = &self.shared.board;
+        board.show(self.fed.iter().map(|fed| (fed.name(), fed.generation())));
+        let pointers = self.parts.iter();
+        let pointers = pointers.filter_map(|part| Some((part.name.to_owned(), part.served(known)?)));
+        let serving: Serving = pointers.collect();
+        let mut served = self
+            .shared
+            .serving
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *served != serving {
+            tracing::info!(?serving, "serving other generations of read models");
+            *served = serving;
+        }
+    }
+
     async fn share(&mut self) -> Result<(), sqlx::Error> {
         let shared = Arc::clone(&self.shared);
         let (pool, config) = (shared.store.pool(), &shared.config);
+        self.know(&generation::all(pool).await?);
         let processes = lease::beat(pool, config.process, config.lease).await?;
         self.compare().await?;
         let partitions = shared.store.partitions().count();
@@ -183,7 +225,9 @@ impl Supervisor {
             let mut mine: Vec<_> = self
                 .owned
                 .values()
-                .filter(|o| o.held.projection == fed.name() && !o.lost)
+                .filter(|o| {
+                    o.held.projection == fed.name() && o.held.generation == fed.generation() && !o.lost
+                })
                 .collect();
             mine.sort_by_key(|owned| owned.held.partition);
             mine.iter()
@@ -253,7 +297,7 @@ impl Supervisor {
             epoch = held.epoch,
             "claimed"
         );
-        if let Some(cell) = self.shared.board.cell(held.projection, held.partition) {
+        if let Some(cell) = held.cell(&self.shared.board) {
             cell.hopeful();
         }
         let cancel = CancellationToken::new();
@@ -292,7 +336,7 @@ impl Supervisor {
         if let Err(error) = checkpoint::stop(self.shared.store.pool(), held, &stopped).await {
             self.shared.health.failed(&chain(&error));
         }
-        if let Some(cell) = self.shared.board.cell(held.projection, held.partition) {
+        if let Some(cell) = held.cell(&self.shared.board) {
             cell.stopped(stopped);
         }
     }

@@ -6,7 +6,12 @@
 //! Waiters watch cells in memory. What this process feeds wakes them as it commits; what others feed is read from their
 //! checkpoints every 50 ms while anybody waits, once for all waiters.
 
-use crate::{checkpoint::Stopped, limits, supervisor::Shared};
+use crate::{
+    checkpoint::Stopped,
+    generation::{NotServed, Serving},
+    limits,
+    supervisor::Shared,
+};
 use docket_event_store::Position;
 use std::sync::{Arc, atomic::Ordering};
 use tokio::time::{Instant, timeout_at};
@@ -45,9 +50,9 @@ pub enum WaitError {
     /// There is no such partition.
     #[error("there is no partition {0}")]
     NoSuchPartition(u16),
-    /// There is no such read model here.
-    #[error("there is no read model {0}")]
-    NoSuchReadModel(String),
+    /// It has no rows of this program's version, or there is no such read model.
+    #[error(transparent)]
+    NotServed(#[from] NotServed),
 }
 
 fn because(stopped: &Option<Arc<Stopped>>) -> String {
@@ -82,6 +87,7 @@ impl Drop for Waiter<'_> {
 
 pub(crate) async fn wait_for(
     shared: &Shared,
+    serving: &Serving,
     read_models: &[&'static str],
     positions: &[Position],
 ) -> Result<(), WaitError> {
@@ -90,13 +96,14 @@ pub(crate) async fn wait_for(
     }
     let mut open = Vec::new();
     for projection in read_models {
-        let cells = shared.board.partitions(projection);
-        let cells = cells.ok_or_else(|| WaitError::NoSuchReadModel((*projection).to_owned()))?;
+        let line = shared.board.line(projection, serving.of(projection)?);
+        // Gone since: it was served long ago.
+        let line = line.ok_or_else(|| NotServed((*projection).to_owned()))?;
         for position in positions {
-            let cell = cells.get(usize::from(position.partition));
+            let cell = line.cells.get(usize::from(position.partition));
             let cell = cell.ok_or(WaitError::NoSuchPartition(position.partition))?;
             if cell.progress.borrow().offset < position.offset {
-                open.push((*projection, *position, cell));
+                open.push((*projection, *position, Arc::clone(cell)));
             }
         }
     }

@@ -200,7 +200,7 @@ async fn one(
         .wait_for(&[order_detail::NAME], &[done.position])
         .await;
     waited.map_err(|error| failed(error.to_string()))?;
-    let found = order_detail::find(store.pool(), &[done.target.order])
+    let found = order_detail::find(store.pool(), &projections.serving(), &[done.target.order])
         .await
         .map_err(|error| failed(error.to_string()))?;
     if found.len() != 1 {

@@ -12,6 +12,7 @@ use docket_event_store::{
     AppendError, ExecuteError, FeedError, LoadError, PersonalError, Position, command_id::MAX_KEY_BYTES,
     gather::GatherError,
 };
+use docket_projections::NotServed;
 
 use crate::http::code;
 
@@ -185,6 +186,11 @@ impl Refused {
     /// Of an error that several are answered with.
     pub(super) fn of_shared(error: &sqlx::Error) -> Refused {
         use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Protocol, Tls, WorkerCrashed};
+        if let sqlx::Error::Configuration(why) = error
+            && let Some(not_served) = why.downcast_ref::<NotServed>()
+        {
+            return not_served.clone().into();
+        }
         let away = match error {
             Io(_) | Tls(_) | Protocol(_) | PoolTimedOut | PoolClosed | WorkerCrashed => true,
             // Connection exceptions, insufficient resources, operator intervention, system errors, read-only.
@@ -201,6 +207,14 @@ impl Refused {
         }
         tracing::warn!(%error, "the database did not answer");
         Refused::unavailable()
+    }
+}
+
+impl From<NotServed> for Refused {
+    fn from(error: NotServed) -> Refused {
+        tracing::error!(%error, "a read model was asked for");
+        let message = format!("The read model {} is being built; try again later.", error.0);
+        Refused::new(code::UNAVAILABLE, message).with("readModel", error.0)
     }
 }
 

@@ -42,7 +42,7 @@ use async_graphql::{
 };
 use docket_domain::Actor;
 use docket_event_store::Store;
-use docket_projections::{Projections, reactors::notifications::Live, read_models::order_search};
+use docket_projections::{Projections, Serving, reactors::notifications::Live, read_models::order_search};
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -120,6 +120,12 @@ pub(crate) struct Services {
 }
 
 impl Services {
+    /// Which generations of read models are read now. What was waited for in another one is in these as well: the pointer
+    /// moves to nothing that is behind.
+    fn serving(&self) -> Serving {
+        self.projections.serving()
+    }
+
     /// Waits until one order more may be folded.
     async fn turn_to_fold(&self) -> Result<SemaphorePermit<'_>, Refused> {
         let turn = tokio::time::timeout(limits::MAX_FOLD_WAIT, self.folds.acquire()).await;
@@ -238,11 +244,11 @@ impl Api {
             traces,
         } = options;
         let services = Services {
-            facts: OrderFacts::new(store.clone()),
-            documents: Documents::new(store.clone()),
+            facts: OrderFacts::new(store.clone(), projections.clone()),
+            documents: Documents::new(store.clone(), projections.clone()),
             notifications: Live::start(store.clone()),
             search: order_search::Index::new(store.vault()),
-            timelines: Timelines::loader(store.clone()),
+            timelines: Timelines::loader(store.clone(), projections.clone()),
             folds: Semaphore::new(limits::MAX_FOLDS_AT_ONCE),
             store,
             projections,

@@ -113,7 +113,7 @@ pub(super) async fn wait_for(
             ),
             WaitError::TooMany(_) => Refused::bad_input(sentence(&error)),
             WaitError::NoSuchPartition(partition) => no_such_partition(i32::from(*partition)),
-            WaitError::NoSuchReadModel(_) => Refused::internal(&error),
+            WaitError::NotServed(not_served) => not_served.clone().into(),
         })
 }
 

@@ -90,7 +90,9 @@ impl From<PartitionStatus> for PartitionReadiness {
 /// Looks now.
 pub async fn readiness(store: &Store, projections: &Projections, stopping: bool) -> Readiness {
     let database = store.is_reachable(DATABASE_WAIT).await;
-    let partitions: Vec<PartitionReadiness> = projections.status().into_iter().map(Into::into).collect();
+    // What is kept or being built beside what is served is nobody's concern here.
+    let served = projections.status().into_iter().filter(|status| status.is_served);
+    let partitions: Vec<PartitionReadiness> = served.map(Into::into).collect();
     let mut reasons = Vec::new();
     if stopping {
         reasons.push("the process is stopping".to_owned());

@@ -18,9 +18,12 @@ use docket_domain::{
 use docket_event_store::{
     ExecuteError, FeedError, Origin, PersonalError, Request, RequestHash, Store, command_id,
 };
-use docket_projections::read_models::{
-    list::Part,
-    order_summary::{self, Filter, PageError, Sort, SortField},
+use docket_projections::{
+    Serving,
+    read_models::{
+        list::Part,
+        order_summary::{self, Filter, PageError, Sort, SortField},
+    },
 };
 use serde_json::json;
 use std::{error::Error, process::ExitCode};
@@ -166,6 +169,7 @@ async fn orders_of(store: &Store, customer: &CustomerId) -> Result<Vec<OrderId>,
         field: SortField::CreatedAt,
         descending: false,
     };
+    let serving = Serving::read(store).await.map_err(PageError::Read)?;
     let (mut orders, mut after) = (Vec::new(), None);
     loop {
         let part = Part {
@@ -173,7 +177,7 @@ async fn orders_of(store: &Store, customer: &CustomerId) -> Result<Vec<OrderId>,
             limit: PAGE,
             backward: false,
         };
-        let page = order_summary::page(store.pool(), &filter, sort, part).await?;
+        let page = order_summary::page(store.pool(), &serving, &filter, sort, part).await?;
         orders.extend(page.rows.iter().map(|row| row.id));
         match page.rows.last() {
             Some(last) if page.has_more => after = Some(last.keyset(sort.field)),

@@ -5,7 +5,7 @@
 //! A sort by something that a row may not have shows those that have it.
 
 use super::{order_summary::PageError, stored::from_json};
-use crate::limits;
+use crate::{generation::Generation, limits};
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use sqlx::{PgExecutor, Postgres, QueryBuilder, Row, postgres::PgRow};
@@ -131,7 +131,7 @@ pub(crate) trait Listing: Sync {
     fn check(&self) -> Result<(), PageError>;
 
     /// Adds where the rows come from: a table, or a query in brackets.
-    fn push_table(&self, query: &mut QueryBuilder<Postgres>);
+    fn push_table(&self, query: &mut QueryBuilder<Postgres>, generation: Generation);
 
     /// Adds which of them are in the list that is sorted by this: conditions that begin with `and`.
     fn push(&self, query: &mut QueryBuilder<Postgres>, field: Self::Field);
@@ -143,6 +143,7 @@ pub(crate) trait Listing: Sync {
 /// Reads a part of a list of a JSON table.
 pub(crate) async fn page<'e, T: DeserializeOwned, L: Listing>(
     database: impl PgExecutor<'e>,
+    generation: Generation,
     listing: &L,
     (field, descending): (L::Field, bool),
     part: Part<'_>,
@@ -152,7 +153,7 @@ pub(crate) async fn page<'e, T: DeserializeOwned, L: Listing>(
     let column = L::column(field);
     let downward = descending != part.backward;
     let mut query = QueryBuilder::new("select row_to_json(t)::text from ");
-    push_rows(&mut query, listing, field);
+    push_rows(&mut query, generation, listing, field);
     if let Some(place) = part.from {
         push_place(&mut query, column, place, downward)?;
     }
@@ -169,18 +170,24 @@ pub(crate) async fn page<'e, T: DeserializeOwned, L: Listing>(
 /// Counts the rows of a list of a JSON table, up to [`limits::COUNT_ORDERS`].
 pub(crate) async fn count<'e, L: Listing>(
     database: impl PgExecutor<'e>,
+    generation: Generation,
     listing: &L,
     field: L::Field,
 ) -> Result<Count, PageError> {
     listing.check()?;
     let mut query = QueryBuilder::new(COUNTED);
-    push_rows(&mut query, listing, field);
+    push_rows(&mut query, generation, listing, field);
     Count::read(query, database).await
 }
 
 /// Adds which rows a list has.
-fn push_rows<L: Listing>(query: &mut QueryBuilder<Postgres>, listing: &L, field: L::Field) {
-    listing.push_table(query);
+fn push_rows<L: Listing>(
+    query: &mut QueryBuilder<Postgres>,
+    generation: Generation,
+    listing: &L,
+    field: L::Field,
+) {
+    listing.push_table(query, generation);
     query.push(" t where true");
     listing.push(query, field);
     let column = L::column(field);

@@ -43,11 +43,12 @@ pub(crate) trait ReadModel: Send + Sync {
     /// What feeds a generation of it.
     fn fed(self: Arc<Self>, generation: Generation) -> Arc<dyn Fed>;
 
-    /// Compares its rows of one partition with the fold of the log, which ends at `head`; how many they are.
+    /// Compares a generation's rows of one partition with the fold of the log, which ends at `head`; how many they are.
     fn examine<'a>(
         &'a self,
         snapshot: &'a mut PgConnection,
         vault: &'a Vault,
+        generation: Generation,
         partition: u16,
         head: i64,
     ) -> BoxFuture<'a, Result<u64, VerifyError>>;
@@ -74,9 +75,12 @@ impl<P: Projector> ReadModel for P {
         &'a self,
         snapshot: &'a mut PgConnection,
         vault: &'a Vault,
+        generation: Generation,
         partition: u16,
         head: i64,
     ) -> BoxFuture<'a, Result<u64, VerifyError>> {
-        Box::pin(verify::compare(snapshot, vault, self, partition, head))
+        Box::pin(verify::compare(
+            snapshot, vault, self, generation, partition, head,
+        ))
     }
 }

@@ -12,12 +12,13 @@ mod log;
 mod rows;
 
 use crate::{
+    generation,
     projector::{Generation, Projector},
     read_models,
 };
 use docket_domain::{CommandId, OrderId, StreamId};
 use docket_event_store::{PersonalError, Position, Store, Vault};
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
 /// What was examined, and found to be right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -163,12 +164,15 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Resu
             .pool()
             .begin_with("begin isolation level repeatable read read only")
             .await?;
+        let known = generation::all(&mut *snapshot).await?;
         let size = log::examine(&mut snapshot, partitions, partition).await?;
         report.events += size.events;
         report.commands += size.commands;
         for (model, (_, sum)) in models.iter().zip(&mut report.rows) {
+            let served = generation::served(&known, model.name(), model.version());
+            let served = served.ok_or(VerifyError::NoReadModel(model.name()))?;
             *sum += model
-                .examine(&mut snapshot, store.vault(), partition, size.head)
+                .examine(&mut snapshot, store.vault(), served, partition, size.head)
                 .await?;
         }
         snapshot.rollback().await?;
@@ -177,28 +181,25 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Resu
     Ok(report)
 }
 
-/// Compares the rows of a partition with the fold of the log, which ends at `head`; how many they are.
+/// Compares a generation's rows of a partition with the fold of the log, which ends at `head`; how many they are.
 pub(crate) async fn compare<P: Projector>(
     snapshot: &mut PgConnection,
     vault: &Vault,
     projector: &P,
+    generation: Generation,
     partition: u16,
     head: i64,
 ) -> Result<u64, VerifyError> {
     let projection = projector.name();
-    let row = sqlx::query(
-        r#"select p.generation, c."offset" from projections p
-             join checkpoints c on c.projection = p.name and c.generation = p.generation
-            where p.name = $1 and p.version = $2 and c.partition = $3"#,
+    let offset: i64 = sqlx::query_scalar(
+        r#"select "offset" from checkpoints where projection = $1 and generation = $2 and partition = $3"#,
     )
     .bind(projection)
-    .bind(projector.version())
+    .bind(generation.0)
     .bind(partition as i16)
     .fetch_optional(&mut *snapshot)
     .await?
     .ok_or(VerifyError::NoReadModel(projection))?;
-    let generation = Generation(row.try_get(0)?);
-    let offset: i64 = row.try_get(1)?;
     if offset > head {
         return Err(VerifyError::Ahead {
             projection,

@@ -1,7 +1,7 @@
 //! Rows that do not belong to this log or this program are not fed.
 
 use crate::shop::{draft, empty_database, open, order_in, quick, start};
-use docket_projections::{Projections, StartError};
+use docket_projections::{Projections, StartError, WaitError};
 
 async fn refusal(change: &str) -> StartError {
     let db = empty_database().await;
@@ -57,18 +57,28 @@ async fn a_checkpoint_of_another_history_is_refused() {
     assert!(error.to_string().contains("docs/operations.md"), "{error}");
 }
 
+/// A read model of another version is neither fed nor served, and keeps nobody from the others: in a rolling upgrade old
+/// programs and new ones run side by side.
 #[tokio::test]
-async fn rows_of_another_version_are_refused() {
-    let error = refusal("update projections set version = 2 where name = 'order_detail'").await;
-    assert!(
-        matches!(
-            error,
-            StartError::OtherVersion {
-                projection: "order_detail",
-                stored: 2,
-                ours: 1
-            }
-        ),
-        "{error}"
-    );
+async fn rows_of_another_version_are_left_alone() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    sqlx::raw_sql(
+        "update projections set version = 2 where name = 'order_detail';
+         update generations set version = 2 where projection = 'order_detail'",
+    )
+    .execute(db.admin())
+    .await
+    .unwrap();
+    let projections = start(&store).await;
+    let at = draft(&store, order_in(&store, 8)).await;
+    projections.wait_for(&["order_summary"], &[at]).await.unwrap();
+    let refused = projections.wait_for(&["order_detail"], &[at]).await.unwrap_err();
+    assert!(matches!(refused, WaitError::NotServed(_)), "{refused:?}");
+    let rows: i64 = sqlx::query_scalar("select count(*) from order_detail_g1")
+        .fetch_one(db.admin())
+        .await
+        .unwrap();
+    assert_eq!(rows, 0);
+    projections.stop().await;
 }

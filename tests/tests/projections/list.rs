@@ -2,10 +2,10 @@
 
 use crate::shop::{draft, empty_database, open, order_in, place, start};
 use docket_domain::{CustomerId, order::OrderStatus};
-use docket_projections::read_models::list::Part;
 use docket_projections::read_models::order_summary::{
     Filter, Keyset, PageError, Sort, SortField, page, page_of_documents,
 };
+use docket_projections::{Serving, read_models::list::Part};
 use sqlx::PgPool;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -19,13 +19,18 @@ fn two(from: Option<&Keyset>, backward: bool) -> Part<'_, Keyset> {
 }
 
 /// All ids by pages of two, forward or backward; pages with documents are the same.
-async fn walk(pool: &PgPool, filter: &Filter, sort: Sort, backward: bool) -> Vec<Uuid> {
+async fn walk(
+    (pool, serving): (&PgPool, &Serving),
+    filter: &Filter,
+    sort: Sort,
+    backward: bool,
+) -> Vec<Uuid> {
     let mut all: Vec<Uuid> = Vec::new();
     let mut from = None;
     loop {
         let two = two(from.as_ref(), backward);
-        let part = page(pool, filter, sort, two).await.unwrap();
-        let listed = page_of_documents(pool, filter, sort, two).await.unwrap();
+        let part = page(pool, serving, filter, sort, two).await.unwrap();
+        let listed = page_of_documents(pool, serving, filter, sort, two).await.unwrap();
         assert_eq!(listed.has_more, part.has_more);
         assert_eq!(listed.rows.len(), part.rows.len());
         for (listed, row) in listed.rows.iter().zip(&part.rows) {
@@ -70,7 +75,7 @@ async fn pages_cover_every_sort_once_in_both_directions() {
         };
     }
     projections.caught_up().await.unwrap();
-    let pool = store.pool();
+    let (pool, serving) = (store.pool(), &projections.serving());
     let everything = Filter::default();
     for field in [
         SortField::CreatedAt,
@@ -79,7 +84,7 @@ async fn pages_cover_every_sort_once_in_both_directions() {
         SortField::Total,
     ] {
         let up = walk(
-            pool,
+            (pool, serving),
             &everything,
             Sort {
                 field,
@@ -89,7 +94,7 @@ async fn pages_cover_every_sort_once_in_both_directions() {
         )
         .await;
         let mut down = walk(
-            pool,
+            (pool, serving),
             &everything,
             Sort {
                 field,
@@ -99,7 +104,7 @@ async fn pages_cover_every_sort_once_in_both_directions() {
         )
         .await;
         let back = walk(
-            pool,
+            (pool, serving),
             &everything,
             Sort {
                 field,
@@ -118,41 +123,64 @@ async fn pages_cover_every_sort_once_in_both_directions() {
         statuses: vec![OrderStatus::Placed],
         ..Filter::default()
     };
-    assert_eq!(walk(pool, &placed, Sort::default(), false).await.len(), 4);
+    assert_eq!(
+        walk((pool, serving), &placed, Sort::default(), false).await.len(),
+        4
+    );
     let either = Filter {
         statuses: vec![OrderStatus::Placed, OrderStatus::Draft],
         ..Filter::default()
     };
-    assert_eq!(walk(pool, &either, Sort::default(), false).await.len(), 7);
+    assert_eq!(
+        walk((pool, serving), &either, Sort::default(), false).await.len(),
+        7
+    );
     let dear = Filter {
         total: (Some(2_500), Some(2_500)),
         on_hold: Some(false),
         ..Filter::default()
     };
-    assert_eq!(walk(pool, &dear, Sort::default(), false).await.len(), 4);
+    assert_eq!(
+        walk((pool, serving), &dear, Sort::default(), false).await.len(),
+        4
+    );
     let later = Filter {
         placed: (None, Some(chrono::Utc::now())),
         ..Filter::default()
     };
-    assert_eq!(walk(pool, &later, Sort::default(), false).await.len(), 4);
+    assert_eq!(
+        walk((pool, serving), &later, Sort::default(), false).await.len(),
+        4
+    );
     let nobody = Filter {
         customer: Some(CustomerId::try_new("c-2").unwrap()),
         ..Filter::default()
     };
-    assert!(walk(pool, &nobody, Sort::default(), false).await.is_empty());
+    assert!(
+        walk((pool, serving), &nobody, Sort::default(), false)
+            .await
+            .is_empty()
+    );
 
     let forged = Keyset {
         field: SortField::CreatedAt,
         value: Some(i64::MAX),
         id: Uuid::nil(),
     };
-    let refused = page(pool, &everything, Sort::default(), two(Some(&forged), false)).await;
+    let refused = page(
+        pool,
+        serving,
+        &everything,
+        Sort::default(),
+        two(Some(&forged), false),
+    )
+    .await;
     assert!(matches!(refused, Err(PageError::BadKeyset)), "{refused:?}");
     let by_number = Sort {
         field: SortField::Number,
         descending: true,
     };
-    let refused = page(pool, &everything, by_number, two(Some(&forged), false)).await;
+    let refused = page(pool, serving, &everything, by_number, two(Some(&forged), false)).await;
     assert!(matches!(refused, Err(PageError::OtherSort)), "{refused:?}");
     projections.stop().await;
 }

@@ -26,7 +26,7 @@ async fn an_order_is_followed_to_its_end() {
 
     let placed = place(&store, order).await;
     projections.wait_for(&ALL, &[placed]).await.unwrap();
-    let row = order_summary::find(store.pool(), &[order])
+    let row = order_summary::find(store.pool(), &projections.serving(), &[order])
         .await
         .unwrap()
         .remove(0);
@@ -40,7 +40,7 @@ async fn an_order_is_followed_to_its_end() {
 
     let delivered = shop::fulfil(&store, order).await;
     projections.wait_for(&ALL, &[delivered]).await.unwrap();
-    let row = order_summary::find(store.pool(), &[order])
+    let row = order_summary::find(store.pool(), &projections.serving(), &[order])
         .await
         .unwrap()
         .remove(0);
@@ -55,7 +55,7 @@ async fn an_order_is_followed_to_its_end() {
     );
     assert_eq!((row.payments, row.shipments, row.lines), (1, 1, 1));
 
-    let detail = order_detail::find(store.pool(), &[order])
+    let detail = order_detail::find(store.pool(), &projections.serving(), &[order])
         .await
         .unwrap()
         .remove(0);
@@ -235,7 +235,7 @@ async fn a_wait_is_answered_with_its_reason() {
         .unwrap_err();
     assert!(matches!(nowhere, WaitError::NoSuchPartition(16)), "{nowhere:?}");
     let unknown = projections.wait_for(&["orders"], &[ahead]).await.unwrap_err();
-    assert!(matches!(unknown, WaitError::NoSuchReadModel(_)), "{unknown:?}");
+    assert!(matches!(unknown, WaitError::NotServed(_)), "{unknown:?}");
 
     let waiting = projections.clone();
     let first = tokio::spawn(async move { waiting.wait_for(&ALL, &[ahead]).await });

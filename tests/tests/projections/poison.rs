@@ -226,6 +226,7 @@ async fn a_panic_stops_its_partition() {
     sqlx::raw_sql(
         "create table fragile_g1 (order_id uuid primary key, events integer not null);
          insert into projections values ('fragile', 1, 1);
+         insert into generations values ('fragile', 1, 1, 'live', now());
          insert into checkpoints (projection, generation, partition) select 'fragile', 1, p from generate_series(0, 15) p",
     )
     .execute(db.admin())

@@ -129,12 +129,10 @@ impl CustomerQueries {
         position::wait(ctx, &[customer_orders::NAME], min_position.as_deref()).await?;
         // Who asks for somebody else is answered like who asks for nobody, at the same cost.
         let is_theirs = only_customer(actor(ctx)?).is_none_or(|own| own == id.as_str());
-        let mut connection = services(ctx)?
-            .store
-            .query_connection()
-            .await
-            .map_err(Refused::from)?;
-        let totals = customer_orders::totals(&mut *connection, &id).await;
+        let services = services(ctx)?;
+        let connection = services.store.query_connection().await;
+        let mut connection = connection.map_err(Refused::from)?;
+        let totals = customer_orders::totals(&mut *connection, &services.serving(), &id).await;
         let totals = connection.finish(totals).map_err(Refused::from)?;
         Ok((is_theirs && !totals.is_empty()).then_some(Customer { id, totals }))
     }

@@ -40,12 +40,9 @@ impl OrderConnection {
         let Some(filter) = &self.counted else {
             return Ok(Some(Count::on_page(self.edges.len())));
         };
-        let mut connection = services(ctx)?
-            .store
-            .query_connection()
-            .await
-            .map_err(Refused::from)?;
-        let counted = order_summary::count(&mut *connection, filter).await;
+        let services = services(ctx)?;
+        let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
+        let counted = order_summary::count(&mut *connection, &services.serving(), filter).await;
         let counted = connection.finish(counted).map_err(Refused::from)?;
         Ok(Some(counted.into()))
     }

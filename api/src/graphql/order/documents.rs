@@ -8,7 +8,10 @@ use docket_event_store::{
     gather::{Gather, GatherLimits, Read},
     limits::MAX_GATHERED_READ,
 };
-use docket_projections::read_models::order_detail::{self, DetailRow, OrderDetail};
+use docket_projections::{
+    Projections,
+    read_models::order_detail::{self, DetailRow, OrderDetail},
+};
 
 use super::view::OrderView;
 use crate::graphql::{error::Refused, limits};
@@ -22,18 +25,25 @@ pub(in crate::graphql) struct Documents {
     rows: Gather<Reader>,
 }
 
-struct Reader(Store);
+struct Reader {
+    store: Store,
+    projections: Projections,
+}
 
 impl Documents {
-    pub(in crate::graphql) fn new(store: Store) -> Documents {
+    pub(in crate::graphql) fn new(store: Store, projections: Projections) -> Documents {
         let limits = GatherLimits {
             lanes: limits::MAX_READ_LANES,
             together: limits::MAX_READ_TOGETHER,
             waiting: limits::MAX_WAITING_READS,
             time: MAX_GATHERED_READ,
         };
+        let reader = Reader {
+            store: store.clone(),
+            projections,
+        };
         Documents {
-            rows: Gather::new(Reader(store.clone()), limits),
+            rows: Gather::new(reader, limits),
             store,
         }
     }
@@ -59,8 +69,9 @@ impl Read for Reader {
     type Error = Refused;
 
     async fn read(&self, orders: &[OrderId]) -> Result<HashMap<OrderId, Arc<DetailRow>>, Refused> {
-        let mut connection = self.0.query_connection().await?;
-        let rows = order_detail::rows(&mut *connection, orders).await;
+        let mut connection = self.store.query_connection().await?;
+        let serving = self.projections.serving();
+        let rows = order_detail::rows(&mut *connection, &serving, orders).await;
         let rows = connection.finish(rows)?;
         Ok(rows.into_iter().map(|row| (row.id, Arc::new(row))).collect())
     }

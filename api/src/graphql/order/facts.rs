@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use docket_domain::{Currency, CustomerId, Event, OrderEvent, OrderId, StreamId, Version, text::Code};
 use docket_event_store::{RecordedEvent, Store};
-use docket_projections::read_models::order_summary;
+use docket_projections::{Projections, read_models::order_summary};
 use quick_cache::sync::Cache;
 
 use crate::graphql::{error::Refused, limits};
@@ -23,13 +23,15 @@ pub(in crate::graphql) struct Facts {
 /// The facts of orders, as far as they were asked for.
 pub(in crate::graphql) struct OrderFacts {
     store: Store,
+    projections: Projections,
     known: Cache<OrderId, Arc<Facts>>,
 }
 
 impl OrderFacts {
-    pub(in crate::graphql) fn new(store: Store) -> Self {
+    pub(in crate::graphql) fn new(store: Store, projections: Projections) -> Self {
         Self {
             store,
+            projections,
             known: Cache::new(limits::MAX_REMEMBERED_FACTS),
         }
     }
@@ -59,7 +61,8 @@ impl OrderFacts {
         if missing.is_empty() {
             return Ok(());
         }
-        for row in order_summary::find(self.store.pool(), &missing).await? {
+        let serving = self.projections.serving();
+        for row in order_summary::find(self.store.pool(), &serving, &missing).await? {
             let facts = Facts {
                 customer: row.customer,
                 channel: row.channel,

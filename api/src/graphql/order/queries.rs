@@ -326,7 +326,8 @@ async fn whole_page(
     part: Part<'_, Keyset>,
 ) -> Result<Option<Page<(Keyset, Order)>>, Refused> {
     let mut connection = services.store.query_connection().await?;
-    let page = order_summary::page_of_documents(&mut *connection, filter, sort, part).await;
+    let page =
+        order_summary::page_of_documents(&mut *connection, &services.serving(), filter, sort, part).await;
     let page = connection.finish(page)?;
     if !page.rows.iter().all(Listed::is_whole) {
         return Ok(None);
@@ -351,7 +352,7 @@ async fn page(
     with_details: bool,
 ) -> Result<Page<(Keyset, Order)>, Refused> {
     let mut connection = services.store.query_connection().await?;
-    let page = order_summary::page(&mut *connection, filter, sort, part).await;
+    let page = order_summary::page(&mut *connection, &services.serving(), filter, sort, part).await;
     let page = connection.finish(page)?;
     let places: Vec<Keyset> = page.rows.iter().map(|row| row.keyset(sort.field)).collect();
     let orders = nodes(services, page.rows, with_details).await?;
@@ -421,7 +422,7 @@ pub(in crate::graphql) async fn orders_of(
     ids.sort_unstable();
     ids.dedup();
     let mut connection = services.store.query_connection().await?;
-    let rows = order_summary::find(&mut *connection, &ids).await;
+    let rows = order_summary::find(&mut *connection, &services.serving(), &ids).await;
     let rows = connection.finish(rows)?;
     let orders = nodes(services, rows, asked == OrdersOf::Details).await?;
     Ok(orders

@@ -30,11 +30,15 @@ use crate::graphql::{
 };
 
 /// Reads the timelines of many orders with one statement.
-pub(in crate::graphql) struct Timelines(Store);
+pub(in crate::graphql) struct Timelines {
+    store: Store,
+    projections: Projections,
+}
 
 impl Timelines {
-    pub(in crate::graphql) fn loader(store: Store) -> DataLoader<Timelines> {
-        DataLoader::new(Timelines(store), tokio::spawn)
+    pub(in crate::graphql) fn loader(store: Store, projections: Projections) -> DataLoader<Timelines> {
+        let timelines = Timelines { store, projections };
+        DataLoader::new(timelines, tokio::spawn)
             .delay(limits::TIMELINE_DELAY)
             .max_batch_size(limits::MAX_PAGE as usize)
     }
@@ -45,8 +49,9 @@ impl Loader<Ask> for Timelines {
     type Error = Arc<sqlx::Error>;
 
     async fn load(&self, asks: &[Ask]) -> Result<HashMap<Ask, Arc<Vec<Entry>>>, Arc<sqlx::Error>> {
-        let mut connection = self.0.query_connection().await?;
-        let entries = order_timeline::entries(&mut *connection, asks).await;
+        let mut connection = self.store.query_connection().await?;
+        let serving = self.projections.serving();
+        let entries = order_timeline::entries(&mut *connection, &serving, asks).await;
         let entries = connection.finish(entries)?;
         Ok(asks
             .iter()

@@ -104,12 +104,9 @@ pub struct PaymentLedger {
 impl PaymentLedger {
     /// By how much all payments and all days differ, by currency, whatever days are asked for. It reads every payment.
     async fn drift(&self, ctx: &Context<'_>) -> Result<Option<Vec<LedgerDrift>>> {
-        let mut connection = services(ctx)?
-            .store
-            .query_connection()
-            .await
-            .map_err(Refused::from)?;
-        let drift = payment_ledger::drift(&mut *connection, self.currency).await;
+        let services = services(ctx)?;
+        let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
+        let drift = payment_ledger::drift(&mut *connection, &services.serving(), self.currency).await;
         let drift = connection.finish(drift).map_err(Refused::from)?;
         let shown = |drift: &payment_ledger::Drift| LedgerDrift {
             is_zero: drift.is_zero(),
@@ -367,9 +364,10 @@ impl LedgerPaymentConnection {
         let Some((filter, field)) = &self.counted else {
             return Ok(Some(Count::on_page(self.edges.len())));
         };
-        let store = &services(ctx)?.store;
-        let mut connection = store.query_connection().await.map_err(Refused::from)?;
-        let counted = payment_ledger::count(&mut *connection, filter, *field).await;
+        let services = services(ctx)?;
+        let connection = services.store.query_connection().await;
+        let mut connection = connection.map_err(Refused::from)?;
+        let counted = payment_ledger::count(&mut *connection, &services.serving(), filter, *field).await;
         Ok(Some(connection.finish(counted).map_err(Refused::from)?.into()))
     }
 }
@@ -400,12 +398,11 @@ impl LedgerQueries {
         }
         position::wait(ctx, &[payment_ledger::NAME], min_position.as_deref()).await?;
         let currency = currency.map(|currency| currency.0);
-        let mut connection = services(ctx)?
-            .store
-            .query_connection()
-            .await
-            .map_err(Refused::from)?;
-        let days = payment_ledger::days(&mut *connection, (from.0, to.0), currency).await;
+        let services = services(ctx)?;
+        let connection = services.store.query_connection().await;
+        let mut connection = connection.map_err(Refused::from)?;
+        let days =
+            payment_ledger::days(&mut *connection, &services.serving(), (from.0, to.0), currency).await;
         let days = connection.finish(days).map_err(Refused::from)?;
         let mut totals: BTreeMap<Currency, Movement> = BTreeMap::new();
         for day in &days {
@@ -457,7 +454,9 @@ impl LedgerQueries {
         let page = match &filter {
             Some(filter) => {
                 let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
-                let page = payment_ledger::page(&mut *connection, filter, sort, window.part()).await;
+                let page =
+                    payment_ledger::page(&mut *connection, &services.serving(), filter, sort, window.part())
+                        .await;
                 connection.finish(page).map_err(Refused::from)?
             }
             None => Page::empty(),

@@ -293,9 +293,10 @@ impl BoardShipmentConnection {
         let Some((filter, field)) = &self.counted else {
             return Ok(Some(Count::on_page(self.edges.len())));
         };
-        let store = &services(ctx)?.store;
-        let mut connection = store.query_connection().await.map_err(Refused::from)?;
-        let counted = shipment_board::count(&mut *connection, filter, *field).await;
+        let services = services(ctx)?;
+        let connection = services.store.query_connection().await;
+        let mut connection = connection.map_err(Refused::from)?;
+        let counted = shipment_board::count(&mut *connection, &services.serving(), filter, *field).await;
         Ok(Some(connection.finish(counted).map_err(Refused::from)?.into()))
     }
 }
@@ -338,7 +339,9 @@ impl ShipmentQueries {
         let page = match &filter {
             Some(filter) => {
                 let mut connection = services.store.query_connection().await.map_err(Refused::from)?;
-                let page = shipment_board::page(&mut *connection, filter, sort, window.part()).await;
+                let page =
+                    shipment_board::page(&mut *connection, &services.serving(), filter, sort, window.part())
+                        .await;
                 connection.finish(page).map_err(Refused::from)?
             }
             None => Page::empty(),

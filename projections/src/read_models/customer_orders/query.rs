@@ -1,14 +1,13 @@
 //! A customer's sums.
 
-use super::row::TABLE;
+use super::{NAME, row::TABLE};
 use crate::{
-    projector::Generation,
+    generation::{Generation, Serving, Texts},
     read_models::stored::{clamped_sum, parse},
 };
 use chrono::{DateTime, Utc};
 use docket_domain::{Currency, CustomerId};
 use sqlx::{AssertSqlSafe, PgExecutor, Row, SqlSafeStr, SqlStr, postgres::PgRow};
-use std::sync::LazyLock;
 
 /// What a customer bought in one currency. Amounts are minor units of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +32,9 @@ pub struct CustomerTotals {
     pub last_order_at: Option<DateTime<Utc>>,
 }
 
-static TOTALS: LazyLock<SqlStr> = LazyLock::new(|| {
+static TOTALS: Texts<Generation, SqlStr> = Texts::new(totals_in);
+
+fn totals_in(generation: Generation) -> SqlStr {
     let off = "status in ('cancelled', 'expired')";
     let sum = clamped_sum;
     let cancelled = format!("case when {off} then grand else cancelled_value end");
@@ -49,10 +50,10 @@ static TOTALS: LazyLock<SqlStr> = LazyLock::new(|| {
         sum(&cancelled),
         sum("captured"),
         sum("refunded"),
-        Generation::FIRST.table(TABLE.name)
+        generation.table(TABLE.name)
     ))
     .into_sql_str()
-});
+}
 
 /// What a customer bought, by currency; empty where nobody of this id ever began an order.
 ///
@@ -60,9 +61,10 @@ static TOTALS: LazyLock<SqlStr> = LazyLock::new(|| {
 /// When the database does not answer.
 pub async fn totals<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     customer: &CustomerId,
 ) -> Result<Vec<CustomerTotals>, sqlx::Error> {
-    let rows = sqlx::query(TOTALS.clone())
+    let rows = sqlx::query(SqlStr::clone(&TOTALS.of(serving.of(NAME)?)))
         .bind(customer.as_str())
         .fetch_all(database)
         .await?;

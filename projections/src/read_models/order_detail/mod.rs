@@ -7,7 +7,7 @@ mod query;
 pub use apply::{OrderDetailProjector, fold};
 pub use document::{Document, OrderDetail, PaymentDetail, ShipmentDetail};
 pub(crate) use query::read;
-pub use query::{DetailRow, OrderDetails, find, rows};
+pub use query::{DetailRow, find, rows};
 
 /// Its name: of its tables, its checkpoints and in every message.
 pub const NAME: &str = "order_detail";

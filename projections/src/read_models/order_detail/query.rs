@@ -2,17 +2,17 @@
 
 use super::{NAME, OrderDetail};
 use crate::{
+    generation::{Generation, Serving, Texts},
     limits,
-    projector::{Column, Generation},
+    projector::Column,
     read_models::stored::json_column,
 };
 use docket_domain::{OrderId, Version};
 use docket_event_store::Position;
 use sqlx::{AssertSqlSafe, PgExecutor, Row, SqlSafeStr, SqlStr, postgres::PgRow};
-use std::sync::LazyLock;
 use uuid::Uuid;
 
-static FIRST: LazyLock<OrderDetails> = LazyLock::new(|| OrderDetails::new(Generation::FIRST));
+static FIND: Texts<Generation, SqlStr> = Texts::new(find_in);
 
 /// The table's columns in the order of their arguments.
 pub(super) const COLUMNS: &[Column] = &[
@@ -23,62 +23,10 @@ pub(super) const COLUMNS: &[Column] = &[
     ("document", "json"),
 ];
 
-/// The documents of one generation.
-pub struct OrderDetails {
-    find: SqlStr,
-}
-
-impl OrderDetails {
-    /// Builds the statements of a generation.
-    pub fn new(generation: Generation) -> Self {
-        let table = generation.table(NAME);
-        let columns = "order_id, \"offset\", version, partition, document";
-        let find = format!("select {columns} from {table} where order_id = any ($1)");
-        Self {
-            find: AssertSqlSafe(find).into_sql_str(),
-        }
-    }
-
-    /// The documents of some orders (at most [`limits::FIND_ORDERS`] are read), in no particular order; what does not
-    /// exist is absent.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn find<'e>(
-        &self,
-        database: impl PgExecutor<'e>,
-        orders: &[OrderId],
-    ) -> Result<Vec<OrderDetail>, sqlx::Error> {
-        let rows = self.rows(database, orders).await?;
-        rows.iter().map(DetailRow::detail).collect()
-    }
-
-    /// The same, for who reads for several: each opens what they asked for.
-    ///
-    /// # Errors
-    /// When the database does not answer.
-    pub async fn rows<'e>(
-        &self,
-        database: impl PgExecutor<'e>,
-        orders: &[OrderId],
-    ) -> Result<Vec<DetailRow>, sqlx::Error> {
-        let ids: Vec<Uuid> = orders
-            .iter()
-            .take(limits::FIND_ORDERS)
-            .map(|order| order.0)
-            .collect();
-        let rows = sqlx::query(self.find.clone())
-            .bind(ids)
-            .fetch_all(database)
-            .await?;
-        let row = |row: PgRow| {
-            Ok(DetailRow {
-                id: OrderId(row.try_get("order_id")?),
-                row,
-            })
-        };
-        rows.into_iter().map(row).collect()
-    }
+fn find_in(generation: Generation) -> SqlStr {
+    let table = generation.table(NAME);
+    let columns = "order_id, \"offset\", version, partition, document";
+    AssertSqlSafe(format!("select {columns} from {table} where order_id = any ($1)")).into_sql_str()
 }
 
 /// A document as it was stored.
@@ -98,26 +46,45 @@ impl DetailRow {
     }
 }
 
-/// The documents of some orders; see [`OrderDetails::find`].
+/// The documents of some orders (at most [`limits::FIND_ORDERS`] are read), in no particular order; what does not exist is
+/// absent.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn find<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     orders: &[OrderId],
 ) -> Result<Vec<OrderDetail>, sqlx::Error> {
-    FIRST.find(database, orders).await
+    let rows = rows(database, serving, orders).await?;
+    rows.iter().map(DetailRow::detail).collect()
 }
 
-/// The documents of some orders as they were stored; see [`OrderDetails::rows`].
+/// The same, for who reads for several: each opens what they asked for.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn rows<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     orders: &[OrderId],
 ) -> Result<Vec<DetailRow>, sqlx::Error> {
-    FIRST.rows(database, orders).await
+    let ids: Vec<Uuid> = orders
+        .iter()
+        .take(limits::FIND_ORDERS)
+        .map(|order| order.0)
+        .collect();
+    let rows = sqlx::query(SqlStr::clone(&FIND.of(serving.of(NAME)?)))
+        .bind(ids)
+        .fetch_all(database)
+        .await?;
+    let row = |row: PgRow| {
+        Ok(DetailRow {
+            id: OrderId(row.try_get("order_id")?),
+            row,
+        })
+    };
+    rows.into_iter().map(row).collect()
 }
 
 /// Reads a row.

@@ -1,7 +1,10 @@
 //! The table: writing rows, and the condition by which lists of orders use it.
 
 use super::{NAME, Terms, apply::Entity};
-use crate::projector::{FIRST_ARGUMENT, Generation, PgQuery, ProjectorSql};
+use crate::{
+    generation::{Generation, NotServed, Serving},
+    projector::{FIRST_ARGUMENT, PgQuery, ProjectorSql},
+};
 use docket_domain::OrderId;
 use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row, SqlSafeStr, postgres::PgRow};
 use std::sync::Arc;
@@ -61,16 +64,16 @@ pub(super) fn read(row: &PgRow) -> Result<(OrderId, Entity), sqlx::Error> {
 /// page.
 pub(in crate::read_models) fn push_terms(
     query: &mut QueryBuilder<Postgres>,
-    generation: Generation,
+    serving: &Serving,
     terms: &Terms,
-) {
+) -> Result<(), NotServed> {
     if let Some(number) = terms.number {
         query.push(" and coalesce(number, 0) = ").push_bind(number);
     }
     if !terms.is_personal() {
-        return;
+        return Ok(());
     }
-    let table = generation.table(NAME);
+    let table = serving.of(NAME)?.table(NAME);
     query.push(format!(
         " and order_id in (select s.order_id from {table} s where true"
     ));
@@ -81,4 +84,5 @@ pub(in crate::read_models) fn push_terms(
         query.push(" and s.words @> ").push_bind(terms.words.clone());
     }
     query.push(")");
+    Ok(())
 }

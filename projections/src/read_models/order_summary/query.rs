@@ -9,8 +9,8 @@ use super::{
     row::{COLUMNS, OrderSummary, SHOWN, read},
 };
 use crate::{
+    generation::{Generation, NotServed, Serving, Texts},
     limits,
-    projector::Generation,
     read_models::{
         axes::{FulfillmentStatus, OrderPaymentStatus},
         list::{COUNTED, Count, Page, Part, STORABLE, push_any, push_equal, push_range, within},
@@ -23,10 +23,9 @@ use docket_domain::{CustomerId, OrderId, OrderNumber, order::OrderStatus};
 use docket_event_store::Position;
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgExecutor, Postgres, QueryBuilder, Row, SqlSafeStr, SqlStr, postgres::PgRow};
-use std::sync::LazyLock;
 use uuid::Uuid;
 
-static FIRST: LazyLock<OrderSummaries> = LazyLock::new(|| OrderSummaries::new(Generation::FIRST));
+static TEXTS: Texts<Generation, Text> = Texts::new(Text::new);
 
 /// What a list is sorted by.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,6 +182,12 @@ pub enum PageError {
     },
 }
 
+impl From<NotServed> for PageError {
+    fn from(error: NotServed) -> Self {
+        Self::Read(error.into())
+    }
+}
+
 impl SortField {
     /// As its index has it.
     fn column(self) -> &'static str {
@@ -212,19 +217,17 @@ impl OrderSummary {
     }
 }
 
-/// The rows of one generation.
-pub struct OrderSummaries {
+/// The statements over one generation.
+struct Text {
     select: String,
     count: String,
     find: SqlStr,
-    /// What stands around the rows of a page whose documents are read with them.
+    /// What stands in front of the rows of a page whose documents are read with them.
     with_documents: String,
-    documents: String,
 }
 
-impl OrderSummaries {
-    /// Builds the statements of a generation.
-    pub fn new(generation: Generation) -> Self {
+impl Text {
+    fn new(generation: Generation) -> Self {
         let shown: Vec<String> = COLUMNS[..SHOWN]
             .iter()
             .map(|(name, _)| format!("\"{name}\""))
@@ -241,135 +244,87 @@ impl OrderSummaries {
             "select s.order_id, s.\"offset\" as newest, s.created_at, s.placed_at, s.number, s.grand, s.partition, \
              d.\"offset\", d.version, d.document from ({select}",
         );
-        let documents = format!(
-            ") s left join {} d using (order_id)",
-            generation.table(order_detail::NAME)
-        );
         Self {
             select,
             count,
             find,
             with_documents,
-            documents,
         }
-    }
-
-    /// The rows of some orders, in no particular order; what does not exist is absent.
-    ///
-    /// # Errors
-    /// When too many are asked for, or the database does not answer.
-    pub async fn find<'e>(
-        &self,
-        database: impl PgExecutor<'e>,
-        orders: &[OrderId],
-    ) -> Result<Vec<OrderSummary>, PageError> {
-        within("orders", orders.len(), limits::FIND_ORDERS)?;
-        let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
-        let rows = sqlx::query(self.find.clone())
-            .bind(ids)
-            .fetch_all(database)
-            .await
-            .map_err(PageError::Read)?;
-        rows.iter()
-            .map(read)
-            .collect::<Result<_, _>>()
-            .map_err(PageError::Read)
-    }
-
-    /// A part of the list, always in the list's order.
-    ///
-    /// # Errors
-    /// When too much is asked for, the place is not of this list, or the database does not answer.
-    pub async fn page<'e>(
-        &self,
-        database: impl PgExecutor<'e>,
-        filter: &Filter,
-        sort: Sort,
-        part: Part<'_, Keyset>,
-    ) -> Result<Page<OrderSummary>, PageError> {
-        let mut query = QueryBuilder::new(self.select.as_str());
-        push_part(&mut query, filter, sort, part)?;
-        let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
-        Page::read(&rows, part, read)
-    }
-
-    /// A part of the list with the documents of its orders, by one statement.
-    ///
-    /// # Errors
-    /// When too much is asked for, the place is not of this list, or the database does not answer.
-    pub async fn page_of_documents<'e>(
-        &self,
-        database: impl PgExecutor<'e>,
-        filter: &Filter,
-        sort: Sort,
-        part: Part<'_, Keyset>,
-    ) -> Result<Page<Listed>, PageError> {
-        let mut query = QueryBuilder::new(self.with_documents.as_str());
-        let order = push_part(&mut query, filter, sort, part)?;
-        query.push(&self.documents).push(" order by ").push(order);
-        let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
-        Page::read(&rows, part, |row| read_listed(row, sort.field))
-    }
-
-    /// How many rows a list has, counted up to [`limits::COUNT_ORDERS`].
-    ///
-    /// # Errors
-    /// When too much is asked for, or the database does not answer.
-    pub async fn count<'e>(
-        &self,
-        database: impl PgExecutor<'e>,
-        filter: &Filter,
-    ) -> Result<Count, PageError> {
-        filter.check()?;
-        let mut query = QueryBuilder::new(self.count.as_str());
-        push_filter(&mut query, filter);
-        Count::read(query, database).await
     }
 }
 
-/// The rows of some orders; see [`OrderSummaries::find`].
+/// The rows of some orders, in no particular order; what does not exist is absent.
 ///
 /// # Errors
 /// When too many are asked for, or the database does not answer.
 pub async fn find<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     orders: &[OrderId],
 ) -> Result<Vec<OrderSummary>, PageError> {
-    FIRST.find(database, orders).await
+    within("orders", orders.len(), limits::FIND_ORDERS)?;
+    let ids: Vec<Uuid> = orders.iter().map(|order| order.0).collect();
+    let rows = sqlx::query(TEXTS.of(serving.of(NAME)?).find.clone())
+        .bind(ids)
+        .fetch_all(database)
+        .await
+        .map_err(PageError::Read)?;
+    rows.iter()
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map_err(PageError::Read)
 }
 
-/// A part of the list; see [`OrderSummaries::page`].
+/// A part of the list, always in the list's order.
 ///
 /// # Errors
 /// When too much is asked for, the place is not of this list, or the database does not answer.
 pub async fn page<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     filter: &Filter,
     sort: Sort,
     part: Part<'_, Keyset>,
 ) -> Result<Page<OrderSummary>, PageError> {
-    FIRST.page(database, filter, sort, part).await
+    let mut query = QueryBuilder::new(TEXTS.of(serving.of(NAME)?).select.as_str());
+    push_part(&mut query, serving, filter, sort, part)?;
+    let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
+    Page::read(&rows, part, read)
 }
 
-/// A part of the list with its documents; see [`OrderSummaries::page_of_documents`].
+/// A part of the list with the documents of its orders, by one statement.
 ///
 /// # Errors
 /// When too much is asked for, the place is not of this list, or the database does not answer.
 pub async fn page_of_documents<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     filter: &Filter,
     sort: Sort,
     part: Part<'_, Keyset>,
 ) -> Result<Page<Listed>, PageError> {
-    FIRST.page_of_documents(database, filter, sort, part).await
+    let documents = serving.of(order_detail::NAME)?.table(order_detail::NAME);
+    let mut query = QueryBuilder::new(TEXTS.of(serving.of(NAME)?).with_documents.as_str());
+    let order = push_part(&mut query, serving, filter, sort, part)?;
+    query.push(") s left join ").push(documents);
+    query.push(" d using (order_id) order by ").push(order);
+    let rows = query.build().fetch_all(database).await.map_err(PageError::Read)?;
+    Page::read(&rows, part, |row| read_listed(row, sort.field))
 }
 
-/// How many rows a list has; see [`OrderSummaries::count`].
+/// How many rows a list has, counted up to [`limits::COUNT_ORDERS`].
 ///
 /// # Errors
 /// When too much is asked for, or the database does not answer.
-pub async fn count<'e>(database: impl PgExecutor<'e>, filter: &Filter) -> Result<Count, PageError> {
-    FIRST.count(database, filter).await
+pub async fn count<'e>(
+    database: impl PgExecutor<'e>,
+    serving: &Serving,
+    filter: &Filter,
+) -> Result<Count, PageError> {
+    filter.check()?;
+    let mut query = QueryBuilder::new(TEXTS.of(serving.of(NAME)?).count.as_str());
+    push_filter(&mut query, serving, filter)?;
+    Count::read(query, database).await
 }
 
 /// As the index has it.
@@ -380,6 +335,7 @@ const NO_NUMBER: &str = "coalesce(number, 0)";
 /// returned as it stands there.
 fn push_part(
     query: &mut QueryBuilder<Postgres>,
+    serving: &Serving,
     filter: &Filter,
     sort: Sort,
     part: Part<'_, Keyset>,
@@ -387,7 +343,7 @@ fn push_part(
     within("orders", part.limit, limits::PAGE_ORDERS)?;
     filter.check()?;
     let downward = sort.descending != part.backward;
-    push_filter(query, filter);
+    push_filter(query, serving, filter)?;
     if let Some(from) = part.from {
         push_place(query, sort.field, from, downward)?;
     }
@@ -426,11 +382,14 @@ fn read_listed(row: &PgRow, field: SortField) -> Result<Listed, sqlx::Error> {
     })
 }
 
-fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+fn push_filter(
+    query: &mut QueryBuilder<Postgres>,
+    serving: &Serving,
+    filter: &Filter,
+) -> Result<(), PageError> {
     query.push("true");
     if let Some(terms) = &filter.search {
-        // The generation that searches read, as `FIRST` is of the summaries.
-        push_terms(query, Generation::FIRST, terms);
+        push_terms(query, serving, terms)?;
     }
     if let Some(number) = filter.number {
         query.push(" and coalesce(number, 0) = ").push_bind(number.0);
@@ -464,6 +423,7 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     if let Some(until) = filter.total.1 {
         query.push(" and grand <= ").push_bind(until);
     }
+    Ok(())
 }
 
 fn push_place(

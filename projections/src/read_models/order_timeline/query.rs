@@ -1,10 +1,13 @@
 //! Reading entries: of any number of orders with one statement.
 
-use super::{Entry, entry::TABLE};
-use crate::{limits, projector::Generation, read_models::stored::from_json};
+use super::{Entry, NAME, entry::TABLE};
+use crate::{
+    generation::{Generation, Serving, Texts},
+    limits,
+    read_models::stored::from_json,
+};
 use docket_domain::OrderId;
 use sqlx::{AssertSqlSafe, PgExecutor, Row, SqlSafeStr, SqlStr};
-use std::sync::LazyLock;
 
 /// Which entries of an order are wanted: those after one offset, up to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +24,9 @@ pub struct Ask {
     pub internal: bool,
 }
 
-static READ: LazyLock<SqlStr> = LazyLock::new(|| {
+static READ: Texts<Generation, SqlStr> = Texts::new(read_in);
+
+fn read_in(generation: Generation) -> SqlStr {
     AssertSqlSafe(format!(
         r#"select k.ask, e.entry
              from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::int[], $5::boolean[]) with ordinality
@@ -33,10 +38,10 @@ static READ: LazyLock<SqlStr> = LazyLock::new(|| {
                      and (k.internal or not t.internal)
                    order by t."offset"
                    limit k.most) e"#,
-        Generation::FIRST.table(TABLE.name)
+        generation.table(TABLE.name)
     ))
     .into_sql_str()
-});
+}
 
 /// The entries for each ask, in the order of the asks; of each order as they happened.
 ///
@@ -44,6 +49,7 @@ static READ: LazyLock<SqlStr> = LazyLock::new(|| {
 /// When the database does not answer.
 pub async fn entries<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     asks: &[Ask],
 ) -> Result<Vec<Vec<Entry>>, sqlx::Error> {
     fn all<T>(asks: &[Ask], value: impl Fn(&Ask) -> T) -> Vec<T> {
@@ -54,7 +60,7 @@ pub async fn entries<'e>(
             .unwrap_or(i32::MAX)
             .min(limits::TIMELINE_ENTRIES)
     };
-    let rows = sqlx::query(READ.clone())
+    let rows = sqlx::query(SqlStr::clone(&READ.of(serving.of(NAME)?)))
         .bind(all(asks, |ask| ask.order.0))
         .bind(all(asks, |ask| ask.after))
         .bind(all(asks, |ask| ask.until))

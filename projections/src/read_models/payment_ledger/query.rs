@@ -1,12 +1,13 @@
 //! Days, lists of payments, and the proof that they agree.
 
 use super::{
+    NAME,
     days::{self, Movement},
     payments::{self, LedgerPayment},
 };
 use crate::{
+    generation::{Generation, Serving, Texts},
     limits,
-    projector::Generation,
     read_models::{
         list::{self, Count, Listing, Page, Part, Place, SortColumn, within},
         order_summary::PageError,
@@ -16,7 +17,6 @@ use crate::{
 use chrono::{DateTime, NaiveDate, Utc};
 use docket_domain::{Currency, payment::PaymentStatus};
 use sqlx::{AssertSqlSafe, PgExecutor, Postgres, QueryBuilder, Row, SqlSafeStr, SqlStr, postgres::PgRow};
-use std::sync::LazyLock;
 
 /// The columns of a [`Movement`].
 const MOVED: [&str; 8] = [
@@ -56,7 +56,9 @@ fn movement(row: &PgRow) -> Result<Movement, sqlx::Error> {
     })
 }
 
-static DAYS: LazyLock<SqlStr> = LazyLock::new(|| {
+static DAYS: Texts<Generation, SqlStr> = Texts::new(days_in);
+
+fn days_in(generation: Generation) -> SqlStr {
     let sums: Vec<String> = MOVED
         .iter()
         .map(|name| format!("{} as {name}", clamped_sum(name)))
@@ -66,10 +68,10 @@ static DAYS: LazyLock<SqlStr> = LazyLock::new(|| {
           where day between $1 and $2 and ($3::text is null or currency = $3)
           group by day, currency order by day, currency",
         sums.join(", "),
-        Generation::FIRST.table(days::TABLE.name)
+        generation.table(days::TABLE.name)
     ))
     .into_sql_str()
-});
+}
 
 /// What moved on each day from one to another, both included. A day without movements is absent.
 ///
@@ -77,6 +79,7 @@ static DAYS: LazyLock<SqlStr> = LazyLock::new(|| {
 /// When there are more days than [`limits::LEDGER_DAYS`], or the database does not answer.
 pub async fn days<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     (from, to): (NaiveDate, NaiveDate),
     currency: Option<Currency>,
 ) -> Result<Vec<DayTotals>, PageError> {
@@ -89,7 +92,7 @@ pub async fn days<'e>(
             limit: limits::LEDGER_DAYS,
         });
     }
-    let rows = sqlx::query(DAYS.clone())
+    let rows = sqlx::query(SqlStr::clone(&DAYS.of(serving.of(NAME)?)))
         .bind(from)
         .bind(to)
         .bind(currency.map(Currency::code))
@@ -128,7 +131,9 @@ impl Drift {
     }
 }
 
-static DRIFT: LazyLock<SqlStr> = LazyLock::new(|| {
+static DRIFT: Texts<Generation, SqlStr> = Texts::new(drift_in);
+
+fn drift_in(generation: Generation) -> SqlStr {
     let list = |form: &dyn Fn(&str) -> String| {
         SHARED
             .iter()
@@ -149,11 +154,11 @@ static DRIFT: LazyLock<SqlStr> = LazyLock::new(|| {
              on d.currency = p.currency
           order by 1",
         list(&|name| format!("{} as {name}", difference(name))),
-        Generation::FIRST.table(payments::TABLE.name),
-        Generation::FIRST.table(days::TABLE.name)
+        generation.table(payments::TABLE.name),
+        generation.table(days::TABLE.name)
     ))
     .into_sql_str()
-});
+}
 
 /// By how much payments and days differ, by currency. It reads every payment.
 ///
@@ -161,9 +166,10 @@ static DRIFT: LazyLock<SqlStr> = LazyLock::new(|| {
 /// When the database does not answer.
 pub async fn drift<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     currency: Option<Currency>,
 ) -> Result<Vec<Drift>, sqlx::Error> {
-    let rows = sqlx::query(DRIFT.clone())
+    let rows = sqlx::query(SqlStr::clone(&DRIFT.of(serving.of(NAME)?)))
         .bind(currency.map(Currency::code))
         .fetch_all(database)
         .await?;
@@ -252,8 +258,8 @@ impl Listing for Filter {
         within("filter values", self.statuses.len(), limits::FILTER_VALUES)
     }
 
-    fn push_table(&self, query: &mut QueryBuilder<Postgres>) {
-        query.push(Generation::FIRST.table(payments::TABLE.name));
+    fn push_table(&self, query: &mut QueryBuilder<Postgres>, generation: Generation) {
+        query.push(generation.table(payments::TABLE.name));
     }
 
     fn push(&self, query: &mut QueryBuilder<Postgres>, field: SortField) {
@@ -310,11 +316,19 @@ impl LedgerPayment {
 /// When too much is asked for, the place is not of this list, or the database does not answer.
 pub async fn page<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     filter: &Filter,
     sort: Sort,
     part: Part<'_>,
 ) -> Result<Page<LedgerPayment>, PageError> {
-    list::page(database, filter, (sort.field, sort.descending), part).await
+    list::page(
+        database,
+        serving.of(NAME)?,
+        filter,
+        (sort.field, sort.descending),
+        part,
+    )
+    .await
 }
 
 /// How many rows the list has that is sorted by this, counted up to [`limits::COUNT_ORDERS`].
@@ -323,8 +337,9 @@ pub async fn page<'e>(
 /// When too much is asked for, or the database does not answer.
 pub async fn count<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     filter: &Filter,
     field: SortField,
 ) -> Result<Count, PageError> {
-    list::count(database, filter, field).await
+    list::count(database, serving.of(NAME)?, filter, field).await
 }

@@ -1,9 +1,12 @@
 //! Lists of shipments.
 
-use super::row::{BoardShipment, BoardStatus, TABLE};
+use super::{
+    NAME,
+    row::{BoardShipment, BoardStatus, TABLE},
+};
 use crate::{
+    generation::{Generation, Serving},
     limits,
-    projector::Generation,
     read_models::{
         list::{self, Count, Listing, Page, Part, Place, SortColumn, within},
         order_summary::PageError,
@@ -77,8 +80,8 @@ impl Listing for Filter {
         within("filter values", self.statuses.len(), limits::FILTER_VALUES)
     }
 
-    fn push_table(&self, query: &mut QueryBuilder<Postgres>) {
-        let table = Generation::FIRST.table(TABLE.name);
+    fn push_table(&self, query: &mut QueryBuilder<Postgres>, generation: Generation) {
+        let table = generation.table(TABLE.name);
         match &self.tracking_number {
             None => drop(query.push(&table)),
             // One of very many: found first and sorted then. The planner takes it for one of two hundred, and would walk
@@ -145,11 +148,19 @@ impl BoardShipment {
 /// When too much is asked for, the place is not of this list, or the database does not answer.
 pub async fn page<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     filter: &Filter,
     sort: Sort,
     part: Part<'_>,
 ) -> Result<Page<BoardShipment>, PageError> {
-    list::page(database, filter, (sort.field, sort.descending), part).await
+    list::page(
+        database,
+        serving.of(NAME)?,
+        filter,
+        (sort.field, sort.descending),
+        part,
+    )
+    .await
 }
 
 /// How many rows the list has that is sorted by this, counted up to [`limits::COUNT_ORDERS`].
@@ -158,8 +169,9 @@ pub async fn page<'e>(
 /// When too much is asked for, or the database does not answer.
 pub async fn count<'e>(
     database: impl PgExecutor<'e>,
+    serving: &Serving,
     filter: &Filter,
     field: SortField,
 ) -> Result<Count, PageError> {
-    list::count(database, filter, field).await
+    list::count(database, serving.of(NAME)?, filter, field).await
 }
