@@ -6,15 +6,23 @@ create table generations (
     version    integer not null,
     state      text    not null check (state in ('building', 'live')),
     served_at  timestamptz,
+    left_at    timestamptz,
     primary key (projection, generation)
 );
 
 comment on column generations.version is 'of the fold that its rows are made by; a program feeds and serves those of its own';
 comment on column generations.state is 'building: a rebuild fills it; live: whoever feeds read models feeds it';
+comment on column generations.left_at is 'when the pointer left it last';
 comment on column generations.served_at is 'when the pointer came to it last; null: never';
 
 insert into generations (projection, generation, version, state, served_at)
 select name, generation, version, 'live', now() from projections where kind = 'read_model';
+
+-- A swap lets the owners of the generation that is left wait for a moment, so that the other one comes to where they are. No
+-- lock is held for it, and one that is forgotten ends by itself.
+alter table checkpoints add column held_until timestamptz;
+
+comment on column checkpoints.held_until is 'until then the checkpoint does not move';
 
 -- What a generation's tables look like, for each version of a fold: templates.<table>_v<version>, always empty. A migration
 -- that changes what a read model holds adds the template of its next version.
@@ -102,22 +110,22 @@ end $$;
 -- The work on a read model's generations that goes on, or that ended last: one at a time for each read model. Whoever does it
 -- holds the row's lease; when it runs out, another may take it over and goes on where the checkpoints stand.
 create table rebuilds (
-    projection   text primary key references projections (name),
-    generation   integer     not null,
-    from_generation integer  not null,
-    version      integer     not null,
-    epoch        bigint      not null default 1,
-    owner        uuid,
-    lease_until  timestamptz,
-    parallel     smallint    not null,
-    step         text        not null check (step in ('create', 'load', 'index', 'verify', 'swap', 'done')),
-    wish         text        not null default 'run' check (wish in ('run', 'pause', 'cancel')),
-    purpose      text        not null check (purpose in ('swap', 'verify_only')),
-    started_at   timestamptz not null default now(),
-    ended_at     timestamptz,
-    outcome      text,
+    projection      text        primary key references projections (name),
+    from_generation integer     not null,
+    generation      integer     not null,
+    version         integer     not null,
+    epoch           bigint      not null,
+    owner           uuid,
+    lease_until     timestamptz,
+    step            text        not null check (step in ('create', 'load', 'index', 'verify', 'swap')),
+    purpose         text        not null check (purpose in ('swap', 'verify_only')),
+    wish            text        not null default 'run' check (wish in ('run', 'pause', 'cancel')),
+    started_at      timestamptz not null default clock_timestamp(),
+    ended_at        timestamptz,
+    outcome         text,
     check ((owner is null) = (lease_until is null))
 );
 
 comment on column rebuilds.wish is 'what an operator wants of it';
-comment on column rebuilds.outcome is 'of what has ended: in words';
+comment on column rebuilds.epoch is 'rises with every new owner: what an old one still does hits nothing';
+comment on column rebuilds.outcome is 'how it ended, or why it stands still: in words';

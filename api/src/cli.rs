@@ -5,11 +5,18 @@ use crate::{
     config::Config,
     telemetry,
     verbs::{
-        self, events::EventsArgs, forget::ForgetArgs, import::ImportArgs, seed::SeedArgs, serve::ServeArgs,
+        self,
+        events::EventsArgs,
+        forget::ForgetArgs,
+        import::ImportArgs,
+        rebuild::{ReadModelArgs, RebuildArgs},
+        seed::SeedArgs,
+        serve::ServeArgs,
         token::TokenArgs,
     },
 };
 use clap::{Args, Parser, Subcommand};
+use docket_projections::rebuild::Wish;
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
 /// The order desk of a shop, event-sourced.
@@ -69,6 +76,16 @@ pub enum Verb {
     Seed(SeedArgs),
     /// Check the log, its streams, and every read model against the fold.
     Verify,
+    /// Build a read model anew from the log, beside the one that is served, and serve it in its place.
+    Rebuild(RebuildArgs),
+    /// Serve the generation of a read model again that was served before.
+    Rollback(ReadModelArgs),
+    /// Let a rebuild wait.
+    Pause(ReadModelArgs),
+    /// Let a rebuild that waits go on.
+    Resume(ReadModelArgs),
+    /// Call a rebuild off; nothing of it is left.
+    Cancel(ReadModelArgs),
     /// Print the log.
     Events(EventsArgs),
     /// Destroy the key of a person's data.
@@ -102,6 +119,11 @@ async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Bo
         Verb::Import(args) => return verbs::import::run(&config, &args, json).await,
         Verb::Seed(args) => return verbs::seed::run(&config, &args, json).await,
         Verb::Verify => return verbs::verify::run(&config, json).await,
+        Verb::Rebuild(args) => return verbs::rebuild::run(&config, &args, json).await,
+        Verb::Rollback(args) => verbs::rebuild::rollback(&config, &args, json).await?,
+        Verb::Pause(args) => verbs::rebuild::wish(&config, &args, Wish::Pause, json).await?,
+        Verb::Resume(args) => verbs::rebuild::wish(&config, &args, Wish::Run, json).await?,
+        Verb::Cancel(args) => verbs::rebuild::wish(&config, &args, Wish::Cancel, json).await?,
         Verb::Events(args) => verbs::events::run(&config, &args, json).await?,
         Verb::Forget(args) => return verbs::forget::run(&config, &args, json).await,
         Verb::Bench(args) => verbs::bench::run(&config, &args, json).await?,

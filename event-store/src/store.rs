@@ -254,6 +254,21 @@ impl Store {
             .map_err(FeedError::Read)
     }
 
+    /// The events of a partition in (after, after + limit], in order, over a connection of the caller's: for who reads the
+    /// log from its beginning, past the pages that live readers share.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn replay(
+        &self,
+        connection: &mut PgConnection,
+        partition: u16,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
+        read::partition(connection, partition, after, limit).await
+    }
+
     /// Shows every event of some orders of one partition up to an offset, each order's in their order, with no more than
     /// one in memory at a time.
     ///

@@ -27,7 +27,8 @@ select c.projection, c.partition, c."offset", c.event_id, h.head, e.event_id as 
  limit 1"#;
 
 const ONE: &str = r#"
-select "offset", owner, epoch from checkpoints where projection = $1 and generation = $2 and partition = $3"#;
+select "offset", owner, epoch, coalesce(held_until > clock_timestamp(), false)
+  from checkpoints where projection = $1 and generation = $2 and partition = $3"#;
 
 const STOP: &str = r#"
 update checkpoints set stopped_offset = $5, stopped_class = $6, stopped_reason = $7
@@ -200,12 +201,12 @@ impl Held {
     }
 }
 
-/// The offset of a checkpoint that is still held; `None` where it is not.
+/// The offset of a checkpoint whose lease is still held, and whether it may not move for a moment; `None` where it is not.
 pub(crate) async fn offset_if_held(
     executor: impl PgExecutor<'_>,
     held: &Held,
     process: Uuid,
-) -> Result<Option<i64>, sqlx::Error> {
+) -> Result<Option<(i64, bool)>, sqlx::Error> {
     let row = sqlx::query(ONE)
         .bind(held.projection)
         .bind(held.generation.0)
@@ -214,7 +215,11 @@ pub(crate) async fn offset_if_held(
         .await?;
     let Some(row) = row else { return Ok(None) };
     let ours = row.try_get::<Option<Uuid>, _>(1)? == Some(process) && row.try_get::<i64, _>(2)? == held.epoch;
-    Ok(if ours { Some(row.try_get(0)?) } else { None })
+    Ok(if ours {
+        Some((row.try_get(0)?, row.try_get(3)?))
+    } else {
+        None
+    })
 }
 
 /// Keeps the reason why a held partition stands still; `false` where it is no longer held.

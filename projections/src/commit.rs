@@ -17,27 +17,35 @@ const MOVE_CHECKPOINT: &str = r#"with moved as (
      set "offset" = $6, event_id = $7, lease_until = clock_timestamp() + make_interval(secs => $8),
          stopped_offset = null, stopped_class = null, stopped_reason = null
    where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch = $5
+     and (held_until is null or held_until < clock_timestamp())
   returning 1)"#;
+/// Holds the checkpoint where it is, for rows that are written before it moves. It takes the same arguments.
+const HOLD_CHECKPOINT: &str = r#"with moved as (
+  select from checkpoints
+   where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch = $5
+     and $6::bigint is not null and $7::uuid is not null and $8::double precision is not null
+     for update)"#;
 const COUNT_MOVED: &str = "select count(*) from moved";
 
 /// A projector's statements, built once for a generation.
 pub(crate) struct Statements {
     pub(crate) load: SqlStr,
     write: SqlStr,
+    write_part: SqlStr,
 }
 
 impl Statements {
     pub(crate) fn new(sql: ProjectorSql) -> Self {
-        let mut write = MOVE_CHECKPOINT.to_owned();
+        let mut inserts = String::new();
         for (number, insert) in sql.inserts.iter().enumerate() {
-            write.push_str(&format!(",\nwritten_{number} as ({insert})"));
+            inserts.push_str(&format!(",\nwritten_{number} as ({insert})"));
         }
-        write.push('\n');
-        write.push_str(COUNT_MOVED);
         // Nothing but table names of this program and the generation's number is put together here.
+        let text = |first: &str| AssertSqlSafe(format!("{first}{inserts}\n{COUNT_MOVED}")).into_sql_str();
         Self {
             load: sql.load,
-            write: AssertSqlSafe(write).into_sql_str(),
+            write: text(MOVE_CHECKPOINT),
+            write_part: text(HOLD_CHECKPOINT),
         }
     }
 }
@@ -54,6 +62,18 @@ pub(crate) struct Move {
     pub(crate) lease: Duration,
 }
 
+/// Writes some of a batch's rows, in a transaction that [`write`] ends; `false` where the checkpoint is not where the batch
+/// starts, or another epoch's.
+pub(crate) async fn write_part<P: Projector>(
+    connection: &mut PgConnection,
+    projector: &P,
+    statements: &Statements,
+    step: &Move,
+    entities: &[(P::Key, Arc<P::Entity>)],
+) -> Result<bool, sqlx::Error> {
+    run(connection, projector, &statements.write_part, step, entities).await
+}
+
 /// Writes a batch; `false` where the checkpoint is not where the batch starts, or another epoch's.
 pub(crate) async fn write<P: Projector>(
     connection: &mut PgConnection,
@@ -62,7 +82,17 @@ pub(crate) async fn write<P: Projector>(
     step: &Move,
     entities: &[(P::Key, Arc<P::Entity>)],
 ) -> Result<bool, sqlx::Error> {
-    let query: PgQuery<'_> = sqlx::query(statements.write.clone())
+    run(connection, projector, &statements.write, step, entities).await
+}
+
+async fn run<P: Projector>(
+    connection: &mut PgConnection,
+    projector: &P,
+    statement: &SqlStr,
+    step: &Move,
+    entities: &[(P::Key, Arc<P::Entity>)],
+) -> Result<bool, sqlx::Error> {
+    let query: PgQuery<'_> = sqlx::query(statement.clone())
         .bind(projector.name())
         .bind(step.generation.0)
         .bind(step.partition as i16)

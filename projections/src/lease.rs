@@ -73,14 +73,20 @@ pub(crate) async fn beat(pool: &PgPool, process: Uuid, lease: Duration) -> Resul
         .bind(seconds)
         .execute(pool)
         .await?;
-    sqlx::query(RENEW)
-        .bind(process)
-        .bind(seconds)
-        .execute(pool)
-        .await?;
+    renew(pool, process, lease).await?;
     sqlx::query(BURY).execute(pool).await?;
     let alive: i64 = sqlx::query_scalar(COUNT).fetch_one(pool).await?;
     Ok(usize::try_from(alive).unwrap_or(1).max(1))
+}
+
+/// Renews the leases of a process.
+pub(crate) async fn renew(pool: &PgPool, process: Uuid, lease: Duration) -> Result<(), sqlx::Error> {
+    sqlx::query(RENEW)
+        .bind(process)
+        .bind(lease.as_secs_f64())
+        .execute(pool)
+        .await?;
+    Ok(())
 }
 
 /// A lease as the table has it.

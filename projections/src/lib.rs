@@ -25,6 +25,7 @@ pub mod projector;
 pub mod reactor;
 pub mod reactors;
 pub mod read_models;
+pub mod rebuild;
 mod start;
 mod supervisor;
 pub mod verify;

@@ -22,6 +22,8 @@ pub const TICK: Duration = Duration::from_secs(1);
 pub const IDLE_POLL: Duration = Duration::from_secs(5);
 /// How often the checkpoints of other processes are read while somebody waits for one.
 pub const FOREIGN_POLL: Duration = Duration::from_millis(50);
+/// How often an owner whose checkpoint is held for a swap tries again.
+pub const HELD_POLL: Duration = Duration::from_millis(20);
 /// How long a reactor's checkpoint may stand behind events that had no effects: what a crash makes it ask its rules again.
 pub const QUIET_SAVE: Duration = Duration::from_secs(1);
 /// Events without effects after which a reactor's checkpoint follows at once: eight full batches.
@@ -64,6 +66,46 @@ pub const VERIFY_ORDERS: i64 = 500;
 /// Keys of rows that many orders share which verification folds at a time, at 200 bytes each 4 MB; where a partition has
 /// more, its log is read once for each so many.
 pub const VERIFY_KEYS: usize = 20_000;
+
+/// Events that a rebuild reads of one partition at once; about 1.5 KB each, as rows and decoded, 4 MB.
+pub const REBUILD_PAGE: usize = 2_500;
+/// Rows that a rebuild writes by one statement.
+pub const REBUILD_ROWS: usize = 1_000;
+/// Memory of the rows that a rebuild has not written yet and of those that it touched last, of all partitions that it fills
+/// at once, in bytes.
+pub const REBUILD_WINDOW_BYTES: usize = 64 * 1024 * 1024;
+/// Partitions that a rebuild fills at once, at most: each has a connection.
+pub const REBUILD_PARALLEL: u16 = 8;
+/// How long a rebuild's lease holds without being renewed.
+pub const REBUILD_LEASE: Duration = Duration::from_secs(5);
+/// How often it is renewed, and looked what operators want.
+pub const REBUILD_TICK: Duration = Duration::from_millis(500);
+/// How long a rebuild makes way before it reads a page all the same.
+pub const REBUILD_YIELD: Duration = Duration::from_secs(1);
+/// How long what was served is there at least after it was left: longer than any request that reads it.
+pub const REBUILD_GRACE: Duration = Duration::from_secs(60);
+/// How long a new generation waits for a running program to feed it, before its rebuild does.
+pub const REBUILD_CLAIM: Duration = Duration::from_secs(3);
+/// How long a rebuild waits before it tries again what may go well a moment later.
+pub const REBUILD_RETRY: Duration = Duration::from_secs(1);
+/// How long it tries without coming any further.
+pub const REBUILD_PATIENCE: Duration = Duration::from_secs(600);
+/// Events that live read models may be behind before a rebuild makes way for them.
+pub const REBUILD_YIELDS_AT: i64 = 2_000;
+/// Keys that are compared by one statement.
+pub const COMPARE_KEYS: i64 = 50_000;
+/// Rows that are named where two generations differ.
+pub const COMPARE_NAMED: usize = 10;
+/// How long whoever changes tables waits for a lock before it lets everybody pass and tries again.
+pub const SWAP_LOCK: Duration = Duration::from_millis(20);
+/// How long a swap holds the owners of the old generation while the new one comes to where they are.
+pub const SWAP_HOLD: Duration = Duration::from_millis(500);
+/// How long a swap is tried.
+pub const SWAP_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a swap lets the owners of the old generation go on before it holds them again.
+pub const SWAP_AGAIN: Duration = Duration::from_millis(250);
+/// Events that the new generation may be behind, in all partitions together, before the old one's owners are held.
+pub const SWAP_NEAR: i64 = 1_000;
 
 /// Notifications that wait for one follower; one that misses some reads them from the ledger.
 pub const FOLLOWER_QUEUE: usize = 8;

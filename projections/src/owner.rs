@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Idle(Duration),
     /// The owner has come further, or stands where an earlier try had put it.
     Moved,
+    /// The checkpoint may not move for a moment.
+    Held,
     /// Another process owns the partition.
     Lost,
 }
@@ -75,14 +77,18 @@ impl Assignment {
         }
     }
 
-    /// The checkpoint is not where this owner left it: either it is another's, or an earlier try whose answer was lost
-    /// did commit.
+    /// The checkpoint did not move: either it is another's, or an earlier try whose answer was lost did commit, or a swap
+    /// holds it for a moment.
     pub(crate) async fn look_again(&mut self) -> Result<Step, Trouble> {
         let (shared, held) = (Arc::clone(&self.shared), self.held);
         let found = checkpoint::offset_if_held(shared.store.pool(), &held, shared.config.process).await;
         match found.map_err(|error| Trouble::Unavailable(chain(&error)))? {
             None => Ok(Step::Lost),
-            Some(offset) => {
+            Some((offset, true)) => {
+                self.reached(offset);
+                Ok(Step::Held)
+            }
+            Some((offset, false)) => {
                 self.reached(offset);
                 Ok(Step::Moved)
             }
@@ -135,6 +141,9 @@ pub(crate) async fn own(mut steps: impl Steps) -> End {
             Ok(Step::Moved) => {
                 retry = limits::FIRST_RETRY;
                 shared.health.recovered();
+            }
+            Ok(Step::Held) => {
+                cancel.run_until_cancelled(sleep(limits::HELD_POLL)).await;
             }
             Ok(Step::Idle(time)) => {
                 tokio::select! {

@@ -49,6 +49,8 @@ pub struct ProjectionsConfig {
     pub step: Duration,
     /// Connections of the process's pool at a time, one of them for the leases.
     pub connections: usize,
+    /// It only takes what nobody feeds, and is not one of those who share the work: for a while, until others come.
+    pub guest: bool,
     /// Who hears of each batch that was written.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -65,6 +67,7 @@ impl Default for ProjectionsConfig {
             batch_events: limits::BATCH_EVENTS,
             step: limits::STEP,
             connections: limits::CONNECTIONS,
+            guest: false,
             observer: None,
         }
     }
@@ -164,6 +167,15 @@ impl Projections {
         projector: P,
     ) -> Result<Self, StartError> {
         Self::start_with(store, config, vec![Part::read_model(Arc::new(projector))]).await
+    }
+
+    /// Feeds what nobody feeds of one read model.
+    pub(crate) async fn start_guest(store: Store, model: Arc<dyn ReadModel>) -> Result<Self, StartError> {
+        let config = ProjectionsConfig {
+            guest: true,
+            ..ProjectionsConfig::default()
+        };
+        Self::start_with(store, config, vec![Part::read_model(model)]).await
     }
 
     /// The same with one reactor of the caller's, whose ledger, checkpoints and rules must be there.

@@ -217,7 +217,12 @@ impl Supervisor {
         let shared = Arc::clone(&self.shared);
         let (pool, config) = (shared.store.pool(), &shared.config);
         self.know(&generation::all(pool).await?);
-        let processes = lease::beat(pool, config.process, config.lease).await?;
+        let processes = match config.guest {
+            true => lease::renew(pool, config.process, config.lease)
+                .await
+                .map(|()| 1)?,
+            false => lease::beat(pool, config.process, config.lease).await?,
+        };
         self.compare().await?;
         let partitions = shared.store.partitions().count();
         let share = lease::fair_share(partitions, processes);

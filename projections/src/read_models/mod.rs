@@ -12,13 +12,14 @@ pub mod shipment_board;
 pub(crate) mod stored;
 
 use crate::{
-    projector::{Generation, Projector},
+    projector::{Generation, Projector, Table},
+    rebuild::{self, Comparison, Loader, PartitionLoader, Site},
     supervisor::{Fed, FedBy},
     verify::{self, VerifyError},
 };
 use docket_event_store::{Store, Vault};
 use futures::future::BoxFuture;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use std::sync::Arc;
 
 /// Every read model of this program: what a process feeds and what verification examines.
@@ -39,9 +40,22 @@ pub(crate) trait ReadModel: Send + Sync {
     fn name(&self) -> &'static str;
     fn version(&self) -> i32;
     fn cache_share(&self) -> u32;
+    fn tables(&self) -> &'static [Table];
 
     /// What feeds a generation of it.
     fn fed(self: Arc<Self>, generation: Generation) -> Arc<dyn Fed>;
+
+    /// What fills a partition of a generation in a rebuild.
+    fn loader(self: Arc<Self>, store: Store, site: Site) -> Box<dyn Loader>;
+
+    /// Compares the rows of two generations, as an exported snapshot has them.
+    fn compare<'a>(
+        self: Arc<Self>,
+        pool: &'a PgPool,
+        snapshot: &'a str,
+        generations: (Generation, Generation),
+        parallel: u16,
+    ) -> BoxFuture<'a, Result<Comparison, sqlx::Error>>;
 
     /// Compares a generation's rows of one partition with the fold of the log, which ends at `head`; how many they are.
     fn examine<'a>(
@@ -67,8 +81,26 @@ impl<P: Projector> ReadModel for P {
         P::CACHE_SHARE
     }
 
+    fn tables(&self) -> &'static [Table] {
+        Projector::tables(self)
+    }
+
     fn fed(self: Arc<Self>, generation: Generation) -> Arc<dyn Fed> {
         Arc::new(FedBy::new(self, generation))
+    }
+
+    fn loader(self: Arc<Self>, store: Store, site: Site) -> Box<dyn Loader> {
+        Box::new(PartitionLoader::new(store, self, site))
+    }
+
+    fn compare<'a>(
+        self: Arc<Self>,
+        pool: &'a PgPool,
+        snapshot: &'a str,
+        generations: (Generation, Generation),
+        parallel: u16,
+    ) -> BoxFuture<'a, Result<Comparison, sqlx::Error>> {
+        rebuild::compare_in(self, pool, snapshot, generations, parallel)
     }
 
     fn examine<'a>(

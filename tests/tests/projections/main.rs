@@ -5,5 +5,6 @@ mod list;
 mod live;
 mod owners;
 mod poison;
+mod rebuild;
 mod shop;
 mod verify;

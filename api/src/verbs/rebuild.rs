@@ -1,0 +1,313 @@
+//! `docket rebuild` and what goes with it: `rollback`, `pause`, `resume`, `cancel`.
+//!
+//! A rebuild shows a bar for each partition on a terminal, and a line of JSON twice a second otherwise. It may be broken off:
+//! the same line goes on where it stood.
+
+use crate::{app::Database, config::Config};
+use clap::Args;
+use docket_event_store::Store;
+use docket_projections::{
+    limits::REBUILD_PARALLEL,
+    rebuild::{self, Held, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Step, Wish},
+};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use std::{
+    error::Error,
+    io::{self, IsTerminal as _, Write as _},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// `docket rebuild`.
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// The read model.
+    name: String,
+    /// Build it and compare it with the one that is served, and drop it again.
+    #[arg(long)]
+    verify_only: bool,
+    /// Partitions that are filled at once, each over a connection of its own [default: half of the processors].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(REBUILD_PARALLEL)))]
+    parallel: Option<u16>,
+}
+
+/// What is done with one read model.
+#[derive(Debug, Args)]
+pub struct ReadModelArgs {
+    /// The read model.
+    name: String,
+}
+
+/// How often a bar is drawn.
+const DRAW: Duration = Duration::from_millis(200);
+/// How often a line is printed.
+const LINE: Duration = Duration::from_millis(500);
+
+/// Half of the processors: the other half answers while a rebuild runs.
+pub(crate) fn usual_parallel() -> u16 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u16::try_from(processors / 2)
+        .unwrap_or(REBUILD_PARALLEL)
+        .clamp(1, REBUILD_PARALLEL)
+}
+
+pub(crate) async fn run(config: &Config, args: &RebuildArgs, json: bool) -> Result<ExitCode, Box<dyn Error>> {
+    let database = Database::open(config).await?;
+    let store = database.store(config).await?;
+    let options = RebuildOptions {
+        parallel: args.parallel.unwrap_or_else(usual_parallel),
+        purpose: if args.verify_only {
+            Purpose::VerifyOnly
+        } else {
+            Purpose::Swap
+        },
+    };
+    let rebuilt = shown(&store, &args.name, options, json).await;
+    store.close().await;
+    database.close().await?;
+    match rebuilt {
+        Ok(rebuilt) => {
+            print(&args.name, &rebuilt, json);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(RebuildError::Differs(comparison)) => {
+            let named: Vec<String> = comparison.named.iter().map(ToString::to_string).collect();
+            if json {
+                let (rows, differ) = (comparison.rows, comparison.differ);
+                println!(
+                    "{}",
+                    json!({"projection": args.name, "outcome": "differs", "rows": rows, "differ": differ, "first": named})
+                );
+            } else {
+                println!(
+                    "Not swapped: {} of {} rows of {} differ from those that are served. The first:",
+                    comparison.differ, comparison.rows, args.name
+                );
+                named.iter().for_each(|difference| println!("  {difference}"));
+                println!(
+                    "It stands where it is: `docket cancel {0}` drops it, `docket rebuild {0}` compares again.",
+                    args.name
+                );
+            }
+            Ok(ExitCode::FAILURE)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Rebuilds while somebody watches; an interrupt leaves it where it stands.
+async fn shown(
+    store: &Store,
+    name: &str,
+    options: RebuildOptions,
+    json: bool,
+) -> Result<Rebuilt, RebuildError> {
+    let progress = Progress::new(store.partitions().count());
+    let done = CancellationToken::new();
+    let watch = {
+        let (progress, done, name) = (progress.clone(), done.clone(), name.to_owned());
+        let as_bars = !json && io::stderr().is_terminal();
+        tokio::spawn(async move {
+            match as_bars {
+                true => bars(&progress, &done).await,
+                false => lines(&name, &progress, &done).await,
+            }
+        })
+    };
+    let interrupt = {
+        let progress = progress.clone();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                progress.interrupt();
+            }
+        })
+    };
+    let rebuilt = rebuild::rebuild(store, name, options, &progress).await;
+    interrupt.abort();
+    done.cancel();
+    if let Err(error) = watch.await {
+        tracing::warn!(%error, "the progress could not be shown to its end");
+    }
+    rebuilt
+}
+
+fn held(progress: &Progress) -> &'static str {
+    match progress.held() {
+        Held::No => "",
+        Held::Paused => "paused",
+        Held::Yields => "makes way for live read models",
+    }
+}
+
+/// One line of JSON at a time, for a program.
+async fn lines(name: &str, progress: &Progress, done: &CancellationToken) {
+    let started = Instant::now();
+    let mut out = io::stdout();
+    loop {
+        let over = done.run_until_cancelled(tokio::time::sleep(LINE)).await.is_none();
+        let (mut partitions, mut folded, mut target) = (Vec::new(), 0, 0);
+        for at in progress.partitions() {
+            folded += at.folded;
+            target += at.target;
+            partitions.push(json!({
+                "partition": at.partition, "folded": at.folded, "written": at.written, "target": at.target,
+            }));
+        }
+        let line = json!({
+            "projection": name, "step": progress.step().as_str(), "folded": folded, "target": target,
+            "seconds": started.elapsed().as_secs_f64(), "held": held(progress), "partitions": partitions,
+        });
+        if over || writeln!(out, "{line}").is_err() {
+            return;
+        }
+    }
+}
+
+/// A bar for each partition, and one for the whole.
+async fn bars(progress: &Progress, done: &CancellationToken) {
+    let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+    let style = |template: &str| {
+        let style = ProgressStyle::with_template(template);
+        style
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ")
+    };
+    let part = style("{prefix:>12} [{bar:30}] {human_pos:>11} / {human_len:<11} {per_sec:>12}  {msg}");
+    let whole = style("{prefix:>12} [{bar:30}] {human_pos:>11} / {human_len:<11} {per_sec:>12}  {msg}");
+    let mut bars: Vec<ProgressBar> = Vec::new();
+    let total = all.add(ProgressBar::new(0).with_style(whole).with_prefix("rebuild"));
+    let mut shown = None;
+    loop {
+        let over = done.run_until_cancelled(tokio::time::sleep(DRAW)).await.is_none();
+        let (mut folded, mut target) = (0, 0);
+        for at in progress.partitions() {
+            let place = usize::from(at.partition);
+            if bars.len() <= place {
+                let bar = ProgressBar::new(0).with_style(part.clone());
+                bars.push(all.insert_before(&total, bar.with_prefix(format!("partition {}", at.partition))));
+            }
+            if let Some(bar) = bars.get(place) {
+                bar.set_length(at.target.unsigned_abs());
+                bar.set_position(at.folded.unsigned_abs());
+                let left = bar.eta().as_secs();
+                bar.set_message(match at.folded >= at.target {
+                    true => String::new(),
+                    false => format!("{left} s left"),
+                });
+            }
+            folded += at.folded;
+            target += at.target;
+        }
+        let step = progress.step();
+        if shown != Some(step) {
+            total.reset_eta();
+            shown = Some(step);
+        }
+        total.set_length(target.unsigned_abs());
+        total.set_position(folded.unsigned_abs());
+        let what = match step {
+            Step::Create => "makes tables".to_owned(),
+            Step::Load => format!("folds the log, {} s left", total.eta().as_secs()),
+            Step::Index => "builds indexes".to_owned(),
+            Step::Verify => "compares with what is served".to_owned(),
+            Step::Swap => "swaps".to_owned(),
+        };
+        let held = held(progress);
+        total.set_message(match held.is_empty() {
+            true => what,
+            false => format!("{what}: {held}"),
+        });
+        if over {
+            bars.iter().for_each(ProgressBar::finish_and_clear);
+            total.finish_and_clear();
+            return;
+        }
+    }
+}
+
+fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
+    let Rebuilt {
+        from,
+        generation,
+        rows,
+        outcome,
+    } = rebuilt;
+    if json {
+        println!(
+            "{}",
+            json!({
+                "projection": name, "outcome": outcome.as_str(), "from": from.0, "generation": generation.0, "rows": rows,
+            })
+        );
+        return;
+    }
+    match outcome {
+        Outcome::Swapped => println!(
+            "{name}: generation {generation} is served; its {rows} rows are those of generation {from}, which is kept: \
+             `docket rollback {name}` serves it again."
+        ),
+        Outcome::Verified => {
+            println!("{name}: {rows} rows were built anew, and none differs from what is served.")
+        }
+        Outcome::Cancelled => {
+            println!("{name}: the rebuild was called off; generation {from} is served as before.")
+        }
+    }
+}
+
+pub(crate) async fn rollback(
+    config: &Config,
+    args: &ReadModelArgs,
+    json: bool,
+) -> Result<(), Box<dyn Error>> {
+    let database = Database::open(config).await?;
+    let store = database.store(config).await?;
+    let back = rebuild::rollback(&store, &args.name).await;
+    store.close().await;
+    database.close().await?;
+    let generation = back?;
+    match json {
+        true => println!("{}", json!({"projection": args.name, "generation": generation.0})),
+        false => println!("{}: generation {generation} is served again.", args.name),
+    }
+    Ok(())
+}
+
+pub(crate) async fn wish(
+    config: &Config,
+    args: &ReadModelArgs,
+    wish: Wish,
+    json: bool,
+) -> Result<(), Box<dyn Error>> {
+    let database = Database::open(config).await?;
+    let store = database.store(config).await?;
+    let wished = rebuild::wish(&store, &args.name, wish).await;
+    store.close().await;
+    database.close().await?;
+    let operation = wished?;
+    let name = &args.name;
+    if json {
+        let owner = operation.owner;
+        println!(
+            "{}",
+            json!({"projection": name, "step": operation.step.as_str(), "owner": owner})
+        );
+        return Ok(());
+    }
+    match (wish, operation.owner.is_some()) {
+        (Wish::Pause, true) => println!(
+            "{name}: the rebuild waits from now on, at step {}.",
+            operation.step
+        ),
+        (Wish::Pause, false) => println!("{name}: nobody does the rebuild now; it waits as it is."),
+        (Wish::Run, true) => println!("{name}: the rebuild goes on, at step {}.", operation.step),
+        (Wish::Run, false) => {
+            println!("{name}: nobody does the rebuild now; `docket rebuild {name}` goes on with it.");
+        }
+        (Wish::Cancel, true) => println!("{name}: the rebuild is called off."),
+        (Wish::Cancel, false) => println!("{name}: what stood there of a rebuild is gone."),
+    }
+    Ok(())
+}

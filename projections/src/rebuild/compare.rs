@@ -1,0 +1,261 @@
+//! Comparing two generations' rows in one snapshot, key range by key range.
+//!
+//! The database compares whole rows as text and gives the keys of those that differ; only these are read and compared
+//! column by column, which also tells what may differ for a while.
+
+use super::tables::workbench;
+use crate::{
+    generation::Generation,
+    limits,
+    projector::{Projector, RowsOf, Table},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
+use std::{collections::BTreeMap, sync::Arc};
+use uuid::Uuid;
+
+/// What came of comparing two generations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// Rows that were compared.
+    pub rows: u64,
+    /// Rows that differ.
+    pub differ: u64,
+    /// The first of them.
+    pub named: Vec<Difference>,
+}
+
+/// A row that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The row's key.
+    pub key: String,
+    /// The first column that differs; `*` where there is no such row.
+    pub column: String,
+    /// What the older generation holds.
+    pub old: String,
+    /// What the newer one holds.
+    pub new: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            key,
+            column,
+            old,
+            new,
+        } = self;
+        write!(f, "row {key}, column {column}: {old} before, {new} now")
+    }
+}
+
+/// Keys in (after, upto]; without an end up to the last.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    after: Uuid,
+    upto: Option<Uuid>,
+}
+
+/// Compares all tables of two generations, as the exported snapshot has them.
+pub(super) async fn compare<P: Projector>(
+    pool: &PgPool,
+    projector: &Arc<P>,
+    snapshot: &str,
+    (old, new): (Generation, Generation),
+    parallel: u16,
+) -> Result<Comparison, sqlx::Error> {
+    let mut sum = Comparison::default();
+    for (number, table) in projector.tables().iter().enumerate() {
+        let ranges = match table.rows {
+            RowsOf::Order => ranges(pool, snapshot, &new.table(table.name)).await?,
+            RowsOf::Partition => vec![Range {
+                after: Uuid::nil(),
+                upto: None,
+            }],
+        };
+        let compared = stream::iter(ranges).map(|range| async move {
+            let mut connection = in_snapshot(pool, snapshot).await?;
+            compare_range(&mut connection, &**projector, number, table, (old, new), range).await
+        });
+        let mut compared = compared.buffered(usize::from(parallel.max(1)));
+        while let Some(part) = compared.try_next().await? {
+            sum.rows += part.rows;
+            sum.differ += part.differ;
+            sum.named.extend(part.named);
+            sum.named.truncate(limits::COMPARE_NAMED);
+        }
+    }
+    Ok(sum)
+}
+
+async fn in_snapshot(
+    pool: &PgPool,
+    snapshot: &str,
+) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, sqlx::Error> {
+    let mut connection = workbench(pool).await?;
+    // The name is the server's.
+    let begin = format!(
+        "begin isolation level repeatable read read only; set transaction snapshot '{}'",
+        snapshot.replace('\'', "")
+    );
+    sqlx::raw_sql(AssertSqlSafe(begin))
+        .execute(&mut *connection)
+        .await?;
+    Ok(connection)
+}
+
+/// Ranges of about as many orders each.
+async fn ranges(pool: &PgPool, snapshot: &str, table: &str) -> Result<Vec<Range>, sqlx::Error> {
+    let mut connection = in_snapshot(pool, snapshot).await?;
+    let next =
+        format!("select order_id from {table} where order_id > $1 order by order_id offset $2 limit 1");
+    let (mut ranges, mut after) = (Vec::new(), Uuid::nil());
+    loop {
+        let upto: Option<Uuid> = sqlx::query_scalar(AssertSqlSafe(next.clone()))
+            .bind(after)
+            .bind(limits::COMPARE_KEYS)
+            .fetch_optional(&mut *connection)
+            .await?;
+        ranges.push(Range { after, upto });
+        match upto {
+            Some(upto) => after = upto,
+            None => return Ok(ranges),
+        }
+    }
+}
+
+async fn compare_range<P: Projector>(
+    connection: &mut PgConnection,
+    projector: &P,
+    number: usize,
+    table: &Table,
+    (old, new): (Generation, Generation),
+    range: Range,
+) -> Result<Comparison, sqlx::Error> {
+    let of_range = match (table.rows, range.upto) {
+        (RowsOf::Partition, _) => "true",
+        (RowsOf::Order, None) => "order_id > $1",
+        (RowsOf::Order, Some(_)) => "order_id > $1 and order_id <= $2",
+    };
+    let key: Vec<String> = sqlx::query_scalar(
+        "select quote_ident(a.attname) from pg_index i
+           join unnest(i.indkey) with ordinality k (number, place) on true
+           join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.number
+          where i.indrelid = $1::regclass and i.indisprimary order by k.place",
+    )
+    .bind(new.table(table.name))
+    .fetch_all(&mut *connection)
+    .await?;
+    let group = match table.rows {
+        RowsOf::Order => "coalesce(o.order_id, n.order_id)::text",
+        RowsOf::Partition => "coalesce(o.partition, n.partition)::text",
+    };
+    let on: Vec<String> = key.iter().map(|name| format!("o.{name} = n.{name}")).collect();
+    let text = format!(
+        "with o as not materialized (select * from {} where {of_range}),
+              n as not materialized (select * from {} where {of_range})
+         select count(*) as rows, count(*) filter (where o::text is distinct from n::text) as differ,
+                (array_agg(distinct {group}) filter (where o::text is distinct from n::text))[1:{}] as keys
+           from o full join n on {}",
+        old.table(table.name),
+        new.table(table.name),
+        limits::COMPARE_NAMED,
+        on.join(" and "),
+    );
+    let mut query = sqlx::query(AssertSqlSafe(text));
+    if table.rows == RowsOf::Order {
+        query = query.bind(range.after);
+        if let Some(upto) = range.upto {
+            query = query.bind(upto);
+        }
+    }
+    let row = query.fetch_one(&mut *connection).await?;
+    let (rows, differ): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+    let keys: Vec<String> = row.try_get::<Option<Vec<String>>, _>(2)?.unwrap_or_default();
+    let named = match keys.is_empty() {
+        true => Vec::new(),
+        false => named(connection, projector, number, table, (old, new), &keys).await?,
+    };
+    // Where all that were looked at are allowed to differ, so is the rest: they are as many as have just been forgotten.
+    let differ = if named.is_empty() { 0 } else { differ };
+    Ok(Comparison {
+        rows: rows.unsigned_abs(),
+        differ: differ.unsigned_abs(),
+        named,
+    })
+}
+
+/// What differs in the rows of some orders, or of some partitions, column by column.
+async fn named<P: Projector>(
+    connection: &mut PgConnection,
+    projector: &P,
+    number: usize,
+    table: &Table,
+    (old, new): (Generation, Generation),
+    keys: &[String],
+) -> Result<Vec<Difference>, sqlx::Error> {
+    let mut sides = Vec::new();
+    for generation in [old, new] {
+        let Some(sql) = projector.sql(generation).rows.get(number).cloned() else {
+            return Ok(Vec::new());
+        };
+        let mut entities = BTreeMap::new();
+        let mut read = |rows: Vec<sqlx::postgres::PgRow>| -> Result<(), sqlx::Error> {
+            for row in &rows {
+                let (key, entity) = projector.entity(row)?;
+                entities.insert(key, entity);
+            }
+            Ok(())
+        };
+        match table.rows {
+            RowsOf::Order => {
+                let orders: Vec<Uuid> = keys.iter().filter_map(|key| key.parse().ok()).collect();
+                read(sqlx::query(sql).bind(orders).fetch_all(&mut *connection).await?)?;
+            }
+            RowsOf::Partition => {
+                for partition in keys.iter().filter_map(|key| key.parse::<i16>().ok()) {
+                    let rows = sqlx::query(sql.clone()).bind(partition);
+                    read(rows.fetch_all(&mut *connection).await?)?;
+                }
+            }
+        }
+        sides.push(entities);
+    }
+    let (Some(new), Some(mut old)) = (sides.pop(), sides.pop()) else {
+        return Ok(Vec::new());
+    };
+    let mut named = Vec::new();
+    for (key, now) in new {
+        match old.remove(&key) {
+            None => named.push(difference(&key, "no row", "a row")),
+            Some(before) if projector.tolerates(&now, &before) => {}
+            Some(before) => {
+                let columns = projector
+                    .columns(&before)
+                    .into_iter()
+                    .zip(projector.columns(&now));
+                let differs = |((column, old), (_, new)): ((&str, String), (&str, String))| {
+                    (old != new).then(|| Difference {
+                        key: key.to_string(),
+                        column: column.to_owned(),
+                        old,
+                        new,
+                    })
+                };
+                named.extend(columns.into_iter().find_map(differs));
+            }
+        }
+    }
+    named.extend(old.keys().map(|key| difference(key, "a row", "no row")));
+    Ok(named)
+}
+
+fn difference(key: &impl ToString, old: &str, new: &str) -> Difference {
+    Difference {
+        key: key.to_string(),
+        column: "*".into(),
+        old: old.into(),
+        new: new.into(),
+    }
+}

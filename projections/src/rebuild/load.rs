@@ -1,0 +1,240 @@
+//! Filling one partition of a generation: reads a page, folds it into the window, writes what changed when the window is
+//! full.
+//!
+//! Rows and checkpoint are written in one transaction, by compare-and-set on (offset, epoch) as live owners do: who takes a
+//! rebuild over after a crash goes on where the checkpoints stand, and what a dead one still sends hits nothing.
+
+use super::window::Window;
+use crate::{
+    checkpoint::StopClass,
+    commit::{self, Move, Statements},
+    fold::{self, panic_text},
+    limits,
+    projector::{ApplyError, Generation, Key, Projector, fact},
+};
+use docket_domain::SealedValue;
+use docket_event_store::{Opener, PersonalError, Position, RecordedEvent, Store};
+use futures::future::BoxFuture;
+use sqlx::{Connection, Executor, PgConnection};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+/// Why a partition could not be filled.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The database did not answer, or refused.
+    #[error("the database did not do what it was asked")]
+    Database(#[from] sqlx::Error),
+    /// Personal values cannot be opened.
+    #[error("the keys of personal data cannot be used")]
+    Personal(#[from] PersonalError),
+    /// Another process does the rebuild now.
+    #[error("another process has taken the rebuild over")]
+    Lost,
+    /// The log has fewer events than were asked for.
+    #[error("the log ends before {0}")]
+    Ends(Position),
+    /// An event has no effect that could be written.
+    #[error("event {position} ({class}): {reason}")]
+    Event {
+        /// Which.
+        position: Position,
+        /// What kind of trouble.
+        class: StopClass,
+        /// In words.
+        reason: String,
+    },
+}
+
+/// Which partition of which generation is filled, and by whose right.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site {
+    pub(crate) generation: Generation,
+    pub(crate) partition: u16,
+    pub(crate) epoch: i64,
+    /// Everything up to here is in the rows.
+    pub(crate) offset: i64,
+    /// What the window may hold.
+    pub(crate) window_bytes: usize,
+}
+
+/// What a loader asks between pages.
+pub(crate) trait Gate: Send + Sync {
+    /// Resolves when the next page may be read; `false` when the work is to stop here.
+    fn pass(&self) -> BoxFuture<'_, bool>;
+
+    /// The rows reach an offset.
+    fn reached(&self, partition: u16, offset: i64);
+
+    /// Events up to an offset are folded.
+    fn folded(&self, partition: u16, offset: i64);
+}
+
+/// Fills one partition, whatever its entities are.
+pub(crate) trait Loader: Send {
+    /// Folds the events up to an offset into the rows; how far it came, which is less where the gate stopped it.
+    fn load<'a>(
+        &'a mut self,
+        connection: &'a mut PgConnection,
+        upto: i64,
+        gate: &'a dyn Gate,
+    ) -> BoxFuture<'a, Result<i64, LoadError>>;
+}
+
+/// Fills one partition of one projector's tables.
+pub(crate) struct PartitionLoader<P: Projector> {
+    store: Store,
+    projector: Arc<P>,
+    statements: Arc<Statements>,
+    window: Window<P>,
+    site: Site,
+    /// Events that are folded and not written.
+    pending: Option<(i64, uuid::Uuid)>,
+}
+
+impl<P: Projector> PartitionLoader<P> {
+    pub(crate) fn new(store: Store, projector: Arc<P>, site: Site) -> Self {
+        let statements = Arc::new(Statements::new(projector.sql(site.generation)));
+        Self {
+            window: Window::new(Arc::clone(&projector), site.offset == 0),
+            store,
+            projector,
+            statements,
+            site,
+            pending: None,
+        }
+    }
+
+    async fn fill(
+        &mut self,
+        connection: &mut PgConnection,
+        upto: i64,
+        gate: &dyn Gate,
+    ) -> Result<i64, LoadError> {
+        let mut next = self.site.offset;
+        while next < upto {
+            if !gate.pass().await {
+                break;
+            }
+            let wanted = usize::try_from(upto - next).unwrap_or(usize::MAX);
+            let page = wanted.min(limits::REBUILD_PAGE);
+            let partition = self.site.partition;
+            let events = self.store.replay(connection, partition, next, page).await?;
+            let Some(last) = events.last() else {
+                return Err(LoadError::Ends(Position {
+                    partition,
+                    offset: next + 1,
+                }));
+            };
+            self.fold(connection, &events).await?;
+            next = last.position.offset;
+            self.pending = Some((next, last.event_id));
+            gate.folded(partition, next);
+            if self.window.bytes() >= self.site.window_bytes {
+                self.write(connection).await?;
+                gate.reached(partition, next);
+            }
+        }
+        self.write(connection).await?;
+        gate.reached(self.site.partition, self.site.offset);
+        Ok(self.site.offset)
+    }
+
+    async fn fold(
+        &mut self,
+        connection: &mut PgConnection,
+        events: &[Arc<RecordedEvent>],
+    ) -> Result<(), LoadError> {
+        let missing = self.window.missing(events);
+        if !missing.is_empty() {
+            let load = P::Key::bind(sqlx::query(self.statements.load.clone()), missing);
+            for row in connection.fetch_all(load).await? {
+                let (key, entity) = self.projector.entity(&row)?;
+                self.window.put(key, Arc::new(entity));
+            }
+        }
+        let opener = self.opener(connection, events).await?;
+        let open = |sealed: &SealedValue| opener.open(sealed);
+        for event in events {
+            // What a panic leaves behind is dropped with the loader.
+            let applied = catch_unwind(AssertUnwindSafe(|| self.window.apply(event, &open)));
+            let (class, reason) = match applied {
+                Ok(Ok(())) => continue,
+                Ok(Err(error @ ApplyError::Decode(_))) => (StopClass::Decode, error.to_string()),
+                Ok(Err(error @ ApplyError::Impossible(_))) => (StopClass::Apply, error.to_string()),
+                Err(panic) => (StopClass::Panic, panic_text(panic.as_ref())),
+            };
+            return Err(LoadError::Event {
+                position: event.position,
+                class,
+                reason,
+            });
+        }
+        Ok(())
+    }
+
+    async fn opener(
+        &self,
+        connection: &mut PgConnection,
+        events: &[Arc<RecordedEvent>],
+    ) -> Result<Opener, LoadError> {
+        if !P::READS_PERSONAL {
+            return Ok(Opener::default());
+        }
+        let facts = events.iter().filter_map(|event| fact(event).ok());
+        let sealed: Vec<SealedValue> = facts
+            .flat_map(|fact| fold::sealed(&*self.projector, fact))
+            .collect();
+        Ok(self.store.vault().opener_over(connection, &sealed).await?)
+    }
+
+    /// Writes what changed, with the checkpoint.
+    async fn write(&mut self, connection: &mut PgConnection) -> Result<(), LoadError> {
+        let Some((to, event_id)) = self.pending else {
+            return Ok(());
+        };
+        let step = Move {
+            generation: self.site.generation,
+            partition: self.site.partition,
+            epoch: self.site.epoch,
+            from: self.site.offset,
+            to,
+            event_id,
+            lease: limits::REBUILD_LEASE,
+        };
+        let changed = self.window.changed();
+        let mut transaction = connection.begin().await?;
+        let mut parts: Vec<_> = changed.chunks(limits::REBUILD_ROWS).collect();
+        let last = parts.pop().unwrap_or_default();
+        for part in parts {
+            let written =
+                commit::write_part(&mut transaction, &*self.projector, &self.statements, &step, part);
+            if !written.await? {
+                return Err(LoadError::Lost);
+            }
+        }
+        let written = commit::write(&mut transaction, &*self.projector, &self.statements, &step, last);
+        if !written.await? {
+            return Err(LoadError::Lost);
+        }
+        transaction.commit().await?;
+        drop(changed);
+        self.window.written(self.site.window_bytes / 2);
+        self.site.offset = to;
+        self.pending = None;
+        Ok(())
+    }
+}
+
+impl<P: Projector> Loader for PartitionLoader<P> {
+    fn load<'a>(
+        &'a mut self,
+        connection: &'a mut PgConnection,
+        upto: i64,
+        gate: &'a dyn Gate,
+    ) -> BoxFuture<'a, Result<i64, LoadError>> {
+        Box::pin(self.fill(connection, upto, gate))
+    }
+}

@@ -1,0 +1,167 @@
+//! What is seen of a rebuild while it goes on, and what holds it back.
+
+use super::{load::Gate, operation::Step};
+use crate::limits;
+use futures::future::BoxFuture;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// How a rebuild fares; clones share everything.
+#[derive(Clone)]
+pub struct Progress(Arc<Inner>);
+
+struct Inner {
+    step: AtomicU8,
+    partitions: Vec<Filled>,
+    paused: AtomicBool,
+    yields: AtomicBool,
+    changed: Notify,
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct Filled {
+    folded: AtomicI64,
+    written: AtomicI64,
+    target: AtomicI64,
+}
+
+/// How far a partition is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionProgress {
+    /// Which.
+    pub partition: u16,
+    /// The newest event that is folded.
+    pub folded: i64,
+    /// The newest event whose effect is in the rows: where it would go on after a crash.
+    pub written: i64,
+    /// The event that it goes to.
+    pub target: i64,
+}
+
+/// What holds a rebuild back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing.
+    No,
+    /// An operator.
+    Paused,
+    /// Live read models that are behind: it makes way for them.
+    Yields,
+}
+
+impl Progress {
+    /// Of a log with so many partitions.
+    pub fn new(partitions: u16) -> Self {
+        Self(Arc::new(Inner {
+            step: AtomicU8::new(0),
+            partitions: (0..partitions).map(|_| Filled::default()).collect(),
+            paused: AtomicBool::new(false),
+            yields: AtomicBool::new(false),
+            changed: Notify::new(),
+            stop: CancellationToken::new(),
+        }))
+    }
+
+    /// How far it has come.
+    pub fn step(&self) -> Step {
+        let step = usize::from(self.0.step.load(Relaxed));
+        Step::ALL.get(step).copied().unwrap_or(Step::Swap)
+    }
+
+    /// Every partition.
+    pub fn partitions(&self) -> Vec<PartitionProgress> {
+        let of = |(partition, filled): (u16, &Filled)| PartitionProgress {
+            partition,
+            folded: filled.folded.load(Relaxed),
+            written: filled.written.load(Relaxed),
+            target: filled.target.load(Relaxed),
+        };
+        (0..).zip(&self.0.partitions).map(of).collect()
+    }
+
+    /// What holds it back now.
+    pub fn held(&self) -> Held {
+        if self.0.paused.load(Relaxed) {
+            Held::Paused
+        } else if self.0.yields.load(Relaxed) {
+            Held::Yields
+        } else {
+            Held::No
+        }
+    }
+
+    pub(super) fn enter(&self, step: Step) {
+        let place = Step::ALL.iter().position(|one| *one == step).unwrap_or(0);
+        self.0.step.store(u8::try_from(place).unwrap_or(0), Relaxed);
+    }
+
+    pub(super) fn begin(&self, partition: u16, written: i64) {
+        if let Some(filled) = self.0.partitions.get(usize::from(partition)) {
+            filled.written.store(written, Relaxed);
+            filled.folded.store(written, Relaxed);
+        }
+    }
+
+    pub(super) fn aim(&self, partition: u16, target: i64) {
+        if let Some(filled) = self.0.partitions.get(usize::from(partition)) {
+            filled.target.fetch_max(target, Relaxed);
+        }
+    }
+
+    pub(super) fn hold(&self, paused: bool, yields: bool) {
+        self.0.paused.store(paused, Relaxed);
+        self.0.yields.store(yields, Relaxed);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Nothing more is to be done.
+    pub(super) fn stop(&self) {
+        self.0.stop.cancel();
+    }
+
+    pub(super) fn stopped(&self) -> &CancellationToken {
+        &self.0.stop
+    }
+}
+
+/// How often who is held back looks whether it still is.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Gate for Progress {
+    fn pass(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            // Who makes way takes a page now and then, so that it comes to an end however busy the shop is.
+            let mut patience = limits::REBUILD_YIELD.as_millis() / LOOK.as_millis();
+            while !self.0.stop.is_cancelled() {
+                match self.held() {
+                    Held::No => return true,
+                    Held::Yields if patience == 0 => return true,
+                    Held::Yields => patience -= 1,
+                    Held::Paused => {}
+                }
+                let _ = timeout(LOOK, self.0.changed.notified()).await;
+            }
+            false
+        })
+    }
+
+    fn reached(&self, partition: u16, offset: i64) {
+        if let Some(filled) = self.0.partitions.get(usize::from(partition)) {
+            filled.written.store(offset, Relaxed);
+        }
+    }
+
+    fn folded(&self, partition: u16, offset: i64) {
+        if let Some(filled) = self.0.partitions.get(usize::from(partition)) {
+            filled.folded.store(offset, Relaxed);
+        }
+    }
+}

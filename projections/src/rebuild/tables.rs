@@ -1,0 +1,157 @@
+//! A generation's tables: made from the templates of its version, indexed last, dropped.
+
+use crate::{generation::Generation, limits, projector::Table};
+use futures::{StreamExt, TryStreamExt, stream};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
+
+/// A connection for work that may take longer than a request. It is closed afterwards.
+pub(super) async fn workbench(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    connection.close_on_drop();
+    // What a rebuild writes is as durable as the checkpoint that is written with it, and the swap waits for both.
+    sqlx::raw_sql(
+        "set statement_timeout = 0; set synchronous_commit = off; set maintenance_work_mem = '128MB';
+         set idle_in_transaction_session_timeout = '60s'",
+    )
+    .execute(&mut *connection)
+    .await?;
+    Ok(connection)
+}
+
+fn template(table: &Table, version: i32) -> String {
+    format!("templates.{}_v{version}", table.name)
+}
+
+/// Makes empty tables, with the rights that the tables have which are served.
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    tables: &[Table],
+    version: i32,
+    from: Generation,
+    generation: Generation,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    for table in tables {
+        let name = generation.table(table.name);
+        let there: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+            .bind(&name)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if there {
+            continue;
+        }
+        sqlx::query("select copy_table($1::regclass, 'public', $2, false)")
+            .bind(template(table, version))
+            .bind(&name)
+            .execute(&mut *transaction)
+            .await?;
+        // A table that is new in this version has no earlier one to take rights from.
+        sqlx::query("select copy_grants(to_regclass($1), $2::regclass) where to_regclass($1) is not null")
+            .bind(from.table(table.name))
+            .bind(&name)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await
+}
+
+/// Builds the indexes that are not there yet, some at a time, and tells the planner what the tables hold.
+pub(super) async fn index(
+    pool: &PgPool,
+    tables: &[Table],
+    version: i32,
+    generation: Generation,
+    parallel: u16,
+) -> Result<(), sqlx::Error> {
+    let mut indexes: Vec<(String, String)> = Vec::new();
+    for table in tables {
+        let of_table: Vec<String> = sqlx::query_scalar(
+            "select indexrelid::regclass::text from pg_index where indrelid = $1::regclass and not indisprimary",
+        )
+        .bind(template(table, version))
+        .fetch_all(pool)
+        .await?;
+        indexes.extend(
+            of_table
+                .into_iter()
+                .map(|index| (index, generation.table(table.name))),
+        );
+    }
+    let parallel = usize::from(parallel.max(1));
+    let built = stream::iter(indexes).map(|(index, table)| async move {
+        let mut connection = workbench(pool).await?;
+        sqlx::query("select copy_index($1::regclass, 'public', $2)")
+            .bind(index)
+            .bind(table)
+            .execute(&mut *connection)
+            .await?;
+        Ok::<_, sqlx::Error>(())
+    });
+    built.buffer_unordered(parallel).try_collect::<Vec<()>>().await?;
+    let examined = stream::iter(tables).map(|table| async move {
+        let mut connection = workbench(pool).await?;
+        let statement = format!("vacuum (analyze) {}", generation.table(table.name));
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut *connection)
+            .await?;
+        Ok::<_, sqlx::Error>(())
+    });
+    examined
+        .buffer_unordered(parallel)
+        .try_collect::<Vec<()>>()
+        .await?;
+    Ok(())
+}
+
+/// Takes a generation away: its tables, its checkpoints, its row. Whoever reads it is waited for, a moment at a time, so that
+/// nobody waits behind.
+pub(super) async fn drop(
+    connection: &mut PgConnection,
+    projection: &str,
+    tables: &[Table],
+    generation: Generation,
+) -> Result<(), sqlx::Error> {
+    loop {
+        match try_drop(connection, projection, tables, generation).await {
+            Err(error) if is_lock_timeout(&error) => tokio::time::sleep(limits::SWAP_LOCK * 5).await,
+            other => return other,
+        }
+    }
+}
+
+async fn try_drop(
+    connection: &mut PgConnection,
+    projection: &str,
+    tables: &[Table],
+    generation: Generation,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    set_lock_timeout(&mut transaction).await?;
+    for table in tables {
+        let statement = format!("drop table if exists {}", generation.table(table.name));
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut *transaction)
+            .await?;
+    }
+    for table in ["checkpoints", "generations"] {
+        let statement = format!("delete from {table} where projection = $1 and generation = $2");
+        sqlx::query(AssertSqlSafe(statement))
+            .bind(projection)
+            .bind(generation.0)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await
+}
+
+/// Locks are waited for a moment only: everybody who comes later would queue behind.
+async fn set_lock_timeout(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let statement = format!("set local lock_timeout = {}", limits::SWAP_LOCK.as_millis());
+    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
+    Ok(())
+}
+
+fn is_lock_timeout(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == "55P03")
+}
