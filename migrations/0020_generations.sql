@@ -21,6 +21,8 @@ select name, generation, version, 'live', now() from projections where kind = 'r
 -- A swap lets the owners of the generation that is left wait for a moment, so that the other one comes to where they are. No
 -- lock is held for it, and one that is forgotten ends by itself.
 alter table checkpoints add column held_until timestamptz;
+-- An owner that cannot write says why, where it still can.
+alter table checkpoints add column trouble text;
 
 comment on column checkpoints.held_until is 'until then the checkpoint does not move';
 

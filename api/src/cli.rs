@@ -9,6 +9,7 @@ use crate::{
         events::EventsArgs,
         forget::ForgetArgs,
         import::ImportArgs,
+        projections::ProjectionsArgs,
         rebuild::{ReadModelArgs, RebuildArgs},
         seed::SeedArgs,
         serve::ServeArgs,
@@ -76,6 +77,8 @@ pub enum Verb {
     Seed(SeedArgs),
     /// Check the log, its streams, and every read model against the fold.
     Verify,
+    /// Show how every read model fares: how far it is, how fast, and why it does not move where it does not.
+    Projections(ProjectionsArgs),
     /// Build a read model anew from the log, beside the one that is served, and serve it in its place.
     Rebuild(RebuildArgs),
     /// Serve the generation of a read model again that was served before.
@@ -119,6 +122,7 @@ async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Bo
         Verb::Import(args) => return verbs::import::run(&config, &args, json).await,
         Verb::Seed(args) => return verbs::seed::run(&config, &args, json).await,
         Verb::Verify => return verbs::verify::run(&config, json).await,
+        Verb::Projections(args) => verbs::projections::run(&config, &args, json).await?,
         Verb::Rebuild(args) => return verbs::rebuild::run(&config, &args, json).await,
         Verb::Rollback(args) => verbs::rebuild::rollback(&config, &args, json).await?,
         Verb::Pause(args) => verbs::rebuild::wish(&config, &args, Wish::Pause, json).await?,

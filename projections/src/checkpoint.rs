@@ -34,6 +34,10 @@ const STOP: &str = r#"
 update checkpoints set stopped_offset = $5, stopped_class = $6, stopped_reason = $7
  where projection = $1 and generation = $2 and partition = $3 and epoch = $4"#;
 
+const TROUBLE: &str = "
+update checkpoints set trouble = $5
+ where projection = $1 and generation = $2 and partition = $3 and epoch = $4 and trouble is distinct from $5";
+
 const RESUME: &str = r#"
 update checkpoints set stopped_offset = null, stopped_class = null, stopped_reason = null
  where projection = $1 and partition = $2 and stopped_offset is not null"#;
@@ -239,6 +243,23 @@ pub(crate) async fn stop(
         .execute(executor)
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Keeps why an owner cannot write now, as far as the database takes it.
+pub(crate) async fn trouble(
+    executor: impl PgExecutor<'_>,
+    held: &Held,
+    reason: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(TROUBLE)
+        .bind(held.projection)
+        .bind(held.generation.0)
+        .bind(held.partition as i16)
+        .bind(held.epoch)
+        .bind(reason)
+        .execute(executor)
+        .await?;
+    Ok(())
 }
 
 /// Lets a stopped partition try again, in each generation; `false` where it was not stopped.

@@ -15,7 +15,7 @@ use uuid::Uuid;
 const MOVE_CHECKPOINT: &str = r#"with moved as (
   update checkpoints
      set "offset" = $6, event_id = $7, lease_until = clock_timestamp() + make_interval(secs => $8),
-         stopped_offset = null, stopped_class = null, stopped_reason = null
+         stopped_offset = null, stopped_class = null, stopped_reason = null, trouble = null
    where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch = $5
      and (held_until is null or held_until < clock_timestamp())
   returning 1)"#;

@@ -156,7 +156,8 @@ impl<P: Projector> Fold<P> {
                             .map(|e| P::Entity::clone(e))
                     };
                     let entity = entities.remove(&key).or_else(known);
-                    let entity = self.projector.apply(&key, entity, event, fact, &mut carried)?;
+                    let mut entity = self.projector.apply(&key, entity, event, fact, &mut carried)?;
+                    self.projector.settle(&mut entity)?;
                     entities.insert(key, entity);
                 }
                 at += 1;

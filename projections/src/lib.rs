@@ -20,6 +20,7 @@ mod lag;
 mod lease;
 pub mod limits;
 mod observer;
+pub mod overview;
 mod owner;
 pub mod projector;
 pub mod reactor;

@@ -58,6 +58,9 @@ pub const FIND_ORDERS: usize = 1_000;
 /// Values of one kind in a filter.
 pub const FILTER_VALUES: usize = 100;
 
+/// How old the oldest event may be that is not in the rows before its partition is called slow.
+pub const SLOW: Duration = Duration::from_secs(10);
+
 /// Events of a page that verification reads.
 pub const VERIFY_EVENTS: i64 = 1_000;
 /// Orders that verification folds at a time. The memory is theirs and that of their events: at 20 events of 500 bytes
@@ -73,7 +76,7 @@ pub const REBUILD_PAGE: usize = 2_500;
 pub const REBUILD_ROWS: usize = 1_000;
 /// Memory of the rows that a rebuild has not written yet and of those that it touched last, of all partitions that it fills
 /// at once, in bytes.
-pub const REBUILD_WINDOW_BYTES: usize = 64 * 1024 * 1024;
+pub const REBUILD_WINDOW_BYTES: usize = 48 * 1024 * 1024;
 /// Partitions that a rebuild fills at once, at most: each has a connection.
 pub const REBUILD_PARALLEL: u16 = 8;
 /// How long a rebuild's lease holds without being renewed.

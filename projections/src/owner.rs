@@ -154,6 +154,11 @@ pub(crate) async fn own(mut steps: impl Steps) -> End {
             }
             Err(Trouble::Unavailable(reason)) => {
                 shared.health.failed(&reason);
+                // Once is nothing; who cannot be told now is told the next time.
+                if retry > limits::FIRST_RETRY {
+                    let held = steps.assignment().held;
+                    let _ = checkpoint::trouble(shared.store.pool(), &held, &kept(reason)).await;
+                }
                 cancel.run_until_cancelled(sleep(retry)).await;
                 retry = (retry * 2).min(limits::LAST_RETRY);
             }
@@ -186,15 +191,15 @@ async fn guarded(steps: &mut impl Steps) -> Result<Step, Trouble> {
     })
 }
 
-/// Keeps the reason and waits until somebody says to try again; `false` when the partition is another's meanwhile.
-async fn stand_still(
-    steps: &mut impl Steps,
-    position: Position,
-    class: StopClass,
-    mut reason: String,
-) -> bool {
+/// As much of a reason as is kept.
+fn kept(mut reason: String) -> String {
     reason.truncate(reason.floor_char_boundary(limits::REASON_BYTES));
-    let reason = reason.replace('\0', "");
+    reason.replace('\0', "")
+}
+
+/// Keeps the reason and waits until somebody says to try again; `false` when the partition is another's meanwhile.
+async fn stand_still(steps: &mut impl Steps, position: Position, class: StopClass, reason: String) -> bool {
+    let reason = kept(reason);
     let stopped = Stopped {
         position,
         class,

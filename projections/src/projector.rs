@@ -250,7 +250,7 @@ pub trait Projector: Send + Sync + 'static {
         None
     }
 
-    /// A key's entity after an event; `None` before its first. What rows of many orders hold must not depend on the order of
+    /// A key's entity after an event, but for what [`Projector::settle`] does; `None` before its first. What rows of many orders hold must not depend on the order of
     /// events of different orders: sums, counts, the first and the last.
     ///
     /// # Errors
@@ -263,6 +263,15 @@ pub trait Projector: Send + Sync + 'static {
         fact: &Event,
         carried: &mut Self::Carried,
     ) -> Result<Self::Entity, ApplyError>;
+
+    /// Derives what follows from an entity's state. Live owners do it after each event, so that one whose row cannot be made is
+    /// found; a rebuild before the row is written.
+    ///
+    /// # Errors
+    /// When the row cannot be made.
+    fn settle(&self, _: &mut Self::Entity) -> Result<(), ApplyError> {
+        Ok(())
+    }
 
     /// Reads an entity from a row of `load`.
     ///

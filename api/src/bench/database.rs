@@ -1,6 +1,6 @@
 //! Databases that a bench makes and drops; an existing log is never touched.
 
-use super::BenchError;
+use super::{BenchError, rebuild::Spread};
 use docket_event_store::{MasterKey, Store, StoreConfig, migrate};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
@@ -30,6 +30,20 @@ impl BenchDatabase {
         orders: u64,
     ) -> Result<Self, BenchError> {
         Self::of_name(server, lanes, format!("docket_bench_shop_{orders}"), true).await
+    }
+
+    /// The one that holds a log to rebuild from, made the first time and kept for the next.
+    pub(super) async fn of_log(
+        server: &PgConnectOptions,
+        orders: u64,
+        spread: Spread,
+    ) -> Result<Self, BenchError> {
+        let spread = match spread {
+            Spread::Sequence => "sequence",
+            Spread::Interleaved => "interleaved",
+        };
+        let name = format!("docket_bench_rebuild_{orders}_{spread}");
+        Self::of_name(server, docket_event_store::limits::DEFAULT_LANES, name, true).await
     }
 
     async fn of_name(

@@ -38,7 +38,7 @@ pub(super) struct ServerProcess {
 }
 
 /// This program, on a bench's database.
-fn docket(database: &BenchDatabase) -> Result<Command, BenchError> {
+pub(super) fn docket(database: &BenchDatabase) -> Result<Command, BenchError> {
     let program = std::env::current_exe();
     let program =
         program.map_err(|error| BenchError::Worker(format!("this program is not found: {error}")))?;

@@ -16,6 +16,7 @@ mod latency;
 mod measure;
 mod place_order;
 mod reads;
+mod rebuild;
 mod subscribe;
 mod yardstick;
 
@@ -84,6 +85,8 @@ pub enum Workload {
     Page,
     /// One order by its id with everything over HTTP, in a shop of `--orders` orders.
     Detail,
+    /// A whole read model built anew from a log of `--orders` orders of five events, beside one INSERT ... SELECT.
+    Rebuild,
     /// As many subscriptions as `--concurrency` says, each its own order.
     Subscribe,
 }
@@ -126,6 +129,12 @@ pub struct BenchArgs {
     /// docket_bench_shop_ORDERS.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(100..=10_000_000))]
     orders: u64,
+    /// For `rebuild`: in which order the orders' events lie in the log.
+    #[arg(long, value_enum, default_value_t = rebuild::Spread::Sequence)]
+    spread: rebuild::Spread,
+    /// For `rebuild`: partitions that are filled at once.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=8))]
+    parallel: u16,
 }
 
 /// A bench's result.
@@ -152,6 +161,10 @@ struct Report {
 /// # Errors
 /// When the server refuses, or an acknowledged event is not in the log.
 pub async fn run(server: &PgConnectOptions, args: &BenchArgs, json: bool) -> Result<(), BenchError> {
+    if args.workload == Workload::Rebuild {
+        let report = rebuild::run(server, args).await?;
+        return print(&report, json).map_err(BenchError::Print);
+    }
     database::check_connections(server, i64::from(args.workload.writers(args.concurrency)) + 40).await?;
     let ours = match args.workload {
         Workload::Page | Workload::Detail => BenchDatabase::of_shop(server, args.lanes, args.orders).await?,
@@ -236,6 +249,7 @@ impl Subject {
             }
             Workload::Page => Self::Read(read(reads::Read::Page).await?),
             Workload::Detail => Self::Read(read(reads::Read::Detail).await?),
+            Workload::Rebuild => return Err(BenchError::Worker("it has no rounds of this kind".into())),
             Workload::Subscribe => Self::Subscribe(Box::new(
                 subscribe::SubscribeBench::open(database, concurrency).await?,
             )),
@@ -267,7 +281,7 @@ impl Subject {
     }
 }
 
-fn print(report: &Report, json: bool) -> io::Result<()> {
+fn print(report: &impl Serialize, json: bool) -> io::Result<()> {
     use io::Write as _;
     let mut out = io::stdout().lock();
     if json {

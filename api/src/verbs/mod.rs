@@ -7,6 +7,7 @@ pub mod forget;
 pub mod import;
 pub mod migrate;
 mod patience;
+pub mod projections;
 pub mod rebuild;
 pub mod seed;
 pub mod serve;

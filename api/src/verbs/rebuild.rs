@@ -233,12 +233,18 @@ fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
         generation,
         rows,
         outcome,
+        took,
     } = rebuilt;
     if json {
+        let took: serde_json::Map<_, _> = took
+            .iter()
+            .map(|(step, took)| (step.as_str().to_owned(), took.as_secs_f64().into()))
+            .collect();
         println!(
             "{}",
             json!({
                 "projection": name, "outcome": outcome.as_str(), "from": from.0, "generation": generation.0, "rows": rows,
+                "seconds": took,
             })
         );
         return;

@@ -9,7 +9,7 @@ use crate::{
     limits,
     projector::{Projector, RowsOf, Table},
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
@@ -74,11 +74,14 @@ pub(super) async fn compare<P: Projector>(
                 upto: None,
             }],
         };
-        let compared = stream::iter(ranges).map(|range| async move {
-            let mut connection = in_snapshot(pool, snapshot).await?;
-            compare_range(&mut connection, &**projector, number, table, (old, new), range).await
-        });
-        let mut compared = compared.buffered(usize::from(parallel.max(1)));
+        let mut parts: Vec<BoxFuture<'_, _>> = Vec::new();
+        for range in ranges {
+            parts.push(Box::pin(async move {
+                let mut connection = in_snapshot(pool, snapshot).await?;
+                compare_range(&mut connection, &**projector, number, table, (old, new), range).await
+            }));
+        }
+        let mut compared = stream::iter(parts).buffered(usize::from(parallel.max(1)));
         while let Some(part) = compared.try_next().await? {
             sum.rows += part.rows;
             sum.differ += part.differ;

@@ -36,6 +36,14 @@ pub enum LoadError {
     /// The log has fewer events than were asked for.
     #[error("the log ends before {0}")]
     Ends(Position),
+    /// A row cannot be made of its events.
+    #[error("row {key}: {reason}")]
+    Row {
+        /// Which.
+        key: String,
+        /// In words.
+        reason: String,
+    },
     /// An event has no effect that could be written.
     #[error("event {position} ({class}): {reason}")]
     Event {
@@ -205,6 +213,10 @@ impl<P: Projector> PartitionLoader<P> {
             lease: limits::REBUILD_LEASE,
         };
         let changed = self.window.changed();
+        let changed = changed.map_err(|(key, error)| LoadError::Row {
+            key: key.to_string(),
+            reason: error.to_string(),
+        })?;
         let mut transaction = connection.begin().await?;
         let mut parts: Vec<_> = changed.chunks(limits::REBUILD_ROWS).collect();
         let last = parts.pop().unwrap_or_default();

@@ -36,11 +36,13 @@ use sqlx::{Connection, PgConnection, PgPool};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// How a rebuild is done.
@@ -63,6 +65,8 @@ pub struct Rebuilt {
     pub rows: u64,
     /// How it ended.
     pub outcome: Outcome,
+    /// How long each step took, as far as it was taken by this process.
+    pub took: Vec<(Step, Duration)>,
 }
 
 /// How a rebuild ended.
@@ -313,7 +317,8 @@ async fn run(
     let from = served.map_or_else(|| current(&known, model.name()), Ok)?;
     let name = (model.name(), model.version());
     let held = operation::begin(pool, name, from, options.purpose, Uuid::new_v4()).await?;
-    let beats = tokio::spawn(beat(store.clone(), held.clone(), progress.clone()));
+    let ends = CancellationToken::new();
+    let beats = tokio::spawn(beat(store.clone(), held.clone(), progress.clone(), ends.clone()));
     let mut work = Work {
         store: store.clone(),
         model,
@@ -321,13 +326,16 @@ async fn run(
         options,
         progress: progress.clone(),
         rows: 0,
+        ends,
+        took: Vec::new(),
+        entered: Instant::now(),
     };
     let worked = progress
         .stopped()
         .clone()
         .run_until_cancelled_owned(work.patiently())
         .await;
-    progress.stop();
+    work.ends.cancel();
     let told = beats.await.unwrap_or(Told::Nothing);
     match (worked, told) {
         (Some(Ok(outcome)), _) => Ok(work.rebuilt(outcome)),
@@ -367,9 +375,9 @@ select coalesce(max(h.head - c."offset"), 0)
  where g.state = 'live' and c.lease_until > clock_timestamp() and c.stopped_offset is null"#;
 
 /// Renews the lease, passes on what operators want, and makes way for live read models that are behind.
-async fn beat(store: Store, held: operation::Held, progress: Progress) -> Told {
+async fn beat(store: Store, held: operation::Held, progress: Progress, ends: CancellationToken) -> Told {
     let pool = store.pool();
-    while !progress.stopped().is_cancelled() {
+    while !progress.stopped().is_cancelled() && !ends.is_cancelled() {
         match held.beat(pool).await {
             Ok(Wish::Cancel) => {
                 progress.stop();
@@ -381,14 +389,19 @@ async fn beat(store: Store, held: operation::Held, progress: Progress) -> Told {
                 let yields = lag.map_or(true, |lag| lag > limits::REBUILD_YIELDS_AT);
                 progress.hold(wish == Wish::Pause, yields);
             }
+            // Its own end looks like another's beginning.
+            Err(RebuildError::Lost) if ends.is_cancelled() => return Told::Nothing,
             Err(RebuildError::Lost) => {
                 progress.stop();
                 return Told::Lost;
             }
             Err(error) => tracing::warn!(error = chain(&error), "a rebuild's lease was not renewed"),
         }
-        let stopped = progress.stopped();
-        stopped.run_until_cancelled(sleep(limits::REBUILD_TICK)).await;
+        tokio::select! {
+            () = progress.stopped().cancelled() => {}
+            () = ends.cancelled() => {}
+            () = sleep(limits::REBUILD_TICK) => {}
+        }
     }
     Told::Nothing
 }
@@ -402,6 +415,10 @@ struct Work {
     progress: Progress,
     /// Rows that were compared.
     rows: u64,
+    /// The lease need not be renewed any more.
+    ends: CancellationToken,
+    took: Vec<(Step, Duration)>,
+    entered: Instant,
 }
 
 impl Work {
@@ -427,6 +444,7 @@ impl Work {
             generation: self.generation(),
             rows: self.rows,
             outcome,
+            took: self.took.clone(),
         }
     }
 
@@ -450,9 +468,16 @@ impl Work {
     }
 
     async fn enter(&mut self, connection: &mut PgConnection, step: Step) -> Result<(), RebuildError> {
+        let before = self.held.operation.step;
         self.held.enter(connection, step).await?;
+        self.left(before);
         self.progress.enter(step);
         Ok(())
+    }
+
+    fn left(&mut self, step: Step) {
+        self.took.push((step, self.entered.elapsed()));
+        self.entered = Instant::now();
     }
 
     /// What is still to be done, from the step on at which it stands.
@@ -461,6 +486,12 @@ impl Work {
         let mut connection = tables::workbench(&pool).await?;
         let (tables, version) = (self.model.tables(), self.model.version());
         self.progress.enter(self.held.operation.step);
+        if !self.is_there(&mut connection).await? {
+            // Compared and dropped before a crash.
+            self.ends.cancel();
+            self.held.end(&mut connection, Outcome::Verified.as_str()).await?;
+            return Ok(Outcome::Verified);
+        }
         if self.held.operation.step == Step::Create {
             tables::create(&mut connection, tables, version, self.from(), self.generation()).await?;
             self.enter(&mut connection, Step::Load).await?;
@@ -478,7 +509,9 @@ impl Work {
             self.verify(&mut connection).await?;
             if self.options.purpose == Purpose::VerifyOnly {
                 tables::drop(&mut connection, self.model.name(), tables, self.generation()).await?;
+                self.ends.cancel();
                 self.held.end(&mut connection, Outcome::Verified.as_str()).await?;
+                self.left(Step::Verify);
                 return Ok(Outcome::Verified);
             }
             self.fill(&mut connection, &self.store.feed().heads()).await?;
@@ -491,9 +524,17 @@ impl Work {
             guest.stop().await;
         }
         swapped?;
-        self.held.end(&mut connection, Outcome::Swapped.as_str()).await?;
         self.drop_older(&mut connection).await?;
+        self.ends.cancel();
+        self.held.end(&mut connection, Outcome::Swapped.as_str()).await?;
+        self.left(Step::Swap);
         Ok(Outcome::Swapped)
+    }
+
+    async fn is_there(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+        let known = generation::all(connection).await?;
+        let is_it = |one: &Known| one.projection == self.model.name() && one.generation == self.generation();
+        Ok(known.iter().any(is_it))
     }
 
     /// How far the new generation is filled before both are compared: to where the old one is, and no further. Where that
@@ -536,6 +577,11 @@ impl Work {
             let window_bytes = limits::REBUILD_WINDOW_BYTES / usize::from(self.parallel());
             filling.spawn(async move {
                 let mut connection = tables::workbench(store.pool()).await?;
+                // Rows are as durable as the checkpoint that is written with them; the next step, which is told to the table
+                // durably, comes after both.
+                sqlx::query("set synchronous_commit = off")
+                    .execute(&mut *connection)
+                    .await?;
                 loop {
                     let next = open.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
                     let Some((partition, offset, upto)) = next else {
@@ -650,7 +696,7 @@ impl Work {
     /// From here on whoever feeds read models feeds the new generation as well.
     async fn hand_over(&mut self, connection: &mut PgConnection) -> Result<(), RebuildError> {
         let mut transaction = connection.begin().await?;
-        self.held.enter(&mut transaction, Step::Swap).await?;
+        self.enter(&mut transaction, Step::Swap).await?;
         sqlx::query("update generations set state = 'live' where projection = $1 and generation = $2")
             .bind(self.model.name())
             .bind(self.generation().0)
@@ -664,7 +710,6 @@ impl Work {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        self.progress.enter(Step::Swap);
         Ok(())
     }
 

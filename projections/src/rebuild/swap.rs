@@ -148,10 +148,6 @@ async fn try_swap(
     .bind(to.0)
     .execute(&mut *transaction)
     .await?;
-    // The pointer is what everything else hangs on.
-    sqlx::query("set local synchronous_commit = on")
-        .execute(&mut *transaction)
-        .await?;
     transaction.commit().await?;
     Ok(true)
 }

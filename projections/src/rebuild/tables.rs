@@ -1,20 +1,16 @@
 //! A generation's tables: made from the templates of its version, indexed last, dropped.
 
 use crate::{generation::Generation, limits, projector::Table};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
 
 /// A connection for work that may take longer than a request. It is closed afterwards.
 pub(super) async fn workbench(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     connection.close_on_drop();
-    // What a rebuild writes is as durable as the checkpoint that is written with it, and the swap waits for both.
-    sqlx::raw_sql(
-        "set statement_timeout = 0; set synchronous_commit = off; set maintenance_work_mem = '128MB';
-         set idle_in_transaction_session_timeout = '60s'",
-    )
-    .execute(&mut *connection)
-    .await?;
+    sqlx::raw_sql("set statement_timeout = 0; set maintenance_work_mem = '128MB'")
+        .execute(&mut *connection)
+        .await?;
     Ok(connection)
 }
 
@@ -77,28 +73,29 @@ pub(super) async fn index(
                 .map(|index| (index, generation.table(table.name))),
         );
     }
+    let build = |(index, table)| -> BoxFuture<'_, _> { Box::pin(build(pool, index, table)) };
     let parallel = usize::from(parallel.max(1));
-    let built = stream::iter(indexes).map(|(index, table)| async move {
-        let mut connection = workbench(pool).await?;
-        sqlx::query("select copy_index($1::regclass, 'public', $2)")
-            .bind(index)
-            .bind(table)
-            .execute(&mut *connection)
-            .await?;
-        Ok::<_, sqlx::Error>(())
-    });
-    built.buffer_unordered(parallel).try_collect::<Vec<()>>().await?;
-    let examined = stream::iter(tables).map(|table| async move {
+    let building = stream::iter(indexes.into_iter().map(build).collect::<Vec<_>>());
+    building
+        .buffer_unordered(parallel)
+        .try_collect::<Vec<()>>()
+        .await?;
+    for table in tables {
         let mut connection = workbench(pool).await?;
         let statement = format!("vacuum (analyze) {}", generation.table(table.name));
         sqlx::query(AssertSqlSafe(statement))
             .execute(&mut *connection)
             .await?;
-        Ok::<_, sqlx::Error>(())
-    });
-    examined
-        .buffer_unordered(parallel)
-        .try_collect::<Vec<()>>()
+    }
+    Ok(())
+}
+
+async fn build(pool: &PgPool, index: String, table: String) -> Result<(), sqlx::Error> {
+    let mut connection = workbench(pool).await?;
+    sqlx::query("select copy_index($1::regclass, 'public', $2)")
+        .bind(index)
+        .bind(table)
+        .execute(&mut *connection)
         .await?;
     Ok(())
 }

@@ -32,6 +32,9 @@ pub(crate) struct Window<P: Projector> {
     is_whole: bool,
 }
 
+/// Rows that are to be written.
+pub(crate) type Changed<P> = Vec<(<P as Projector>::Key, Arc<<P as Projector>::Entity>)>;
+
 /// Bytes of a key with its slot in the table.
 const SLOT_BYTES: usize = 96;
 
@@ -120,13 +123,19 @@ impl<P: Projector> Window<P> {
     }
 
     /// What changed since it was written, in the order of the keys.
-    pub(crate) fn changed(&self) -> Vec<(P::Key, Arc<P::Entity>)> {
-        let changed = self.slots.iter().filter(|(_, slot)| slot.is_changed);
-        let mut changed: Vec<_> = changed
-            .filter_map(|(key, slot)| Some((key.clone(), Arc::clone(slot.entity.as_ref()?))))
-            .collect();
+    ///
+    /// # Errors
+    /// The key of a row that cannot be made, and why.
+    pub(crate) fn changed(&mut self) -> Result<Changed<P>, (P::Key, ApplyError)> {
+        let mut changed = Vec::new();
+        for (key, slot) in self.slots.iter_mut().filter(|(_, slot)| slot.is_changed) {
+            let Some(entity) = &mut slot.entity else { continue };
+            let settled = self.projector.settle(Arc::make_mut(entity));
+            settled.map_err(|error| (key.clone(), error))?;
+            changed.push((key.clone(), Arc::clone(entity)));
+        }
         changed.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-        changed
+        Ok(changed)
     }
 
     /// Everything is in the tables: what was not touched for longest is forgotten until the rest takes `bytes` at most.

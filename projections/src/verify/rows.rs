@@ -220,7 +220,8 @@ impl<P: Projector> Examined<'_, P> {
                 false if shared.wants(&key) => shared.entities.remove(&key),
                 false => continue,
             };
-            let entity = self.projector.apply(&key, entity, event, fact, &mut carried)?;
+            let mut entity = self.projector.apply(&key, entity, event, fact, &mut carried)?;
+            self.projector.settle(&mut entity)?;
             if of_order {
                 entities.insert(key, entity);
             } else {

@@ -1,10 +1,12 @@
 //! The read models: rows and checkpoint together, one owner at a time, nothing skipped, nothing old passed off as new.
 
+mod counter;
 mod history;
 mod list;
 mod live;
 mod owners;
 mod poison;
 mod rebuild;
+mod rebuild_faults;
 mod shop;
 mod verify;

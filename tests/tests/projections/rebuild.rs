@@ -15,7 +15,7 @@ use std::sync::{
 };
 use tokio::task::JoinSet;
 
-const SWAP: RebuildOptions = RebuildOptions {
+pub(crate) const SWAP: RebuildOptions = RebuildOptions {
     parallel: 2,
     purpose: Purpose::Swap,
 };
@@ -25,7 +25,7 @@ pub(crate) async fn rebuilt(store: &Store, name: &str) -> Result<Rebuilt, Rebuil
 }
 
 /// A shop with orders of every kind, whose read models are fed.
-async fn shop() -> (TestDatabase, Store, Projections) {
+pub(crate) async fn shop() -> (TestDatabase, Store, Projections) {
     let db = empty_database().await;
     let store = open(&db).await;
     let projections = start(&store).await;
@@ -62,7 +62,7 @@ fn sell(store: &Store, enough: &Arc<AtomicBool>) -> JoinSet<usize> {
 }
 
 /// The names of the tables that a prefix finds, without those of templates.
-async fn tables(db: &TestDatabase, like: &str) -> Vec<String> {
+pub(crate) async fn tables(db: &TestDatabase, like: &str) -> Vec<String> {
     sqlx::query_scalar("select relname::text from pg_class where relkind = 'r' and relname like $1 and relnamespace = 'public'::regnamespace order by 1")
         .bind(like)
         .fetch_all(db.admin())

@@ -75,8 +75,11 @@ impl Projector for OrderSummaryProjector {
         };
         evolve(&mut entity.facts, event, fact);
         mark(&mut entity.row, event, fact);
-        derive(&mut entity)?;
         Ok(entity)
+    }
+
+    fn settle(&self, entity: &mut Entity) -> Result<(), ApplyError> {
+        derive(entity)
     }
 
     fn entity(&self, row: &PgRow) -> Result<(OrderId, Entity), sqlx::Error> {

@@ -1,0 +1,267 @@
+//! How every partition of every generation fares, as the database has it, and why one does not move.
+//!
+//! It is looked at twice, a moment apart: what moved in between is the rate, and what did not move has a reason.
+
+use crate::{checkpoint::Stopped, generation::Generation, limits, rebuild::Step};
+use docket_event_store::Position;
+use sqlx::{PgPool, Row, postgres::PgRow};
+use std::{fmt, time::Duration};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+/// What a generation is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Queries read it.
+    Served,
+    /// It is fed, to be served again or by programs of another version.
+    Kept,
+    /// A rebuild fills it.
+    Building,
+    /// It is no read model: it turns events into effects.
+    Reactor,
+}
+
+impl Role {
+    /// As it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Kept => "kept",
+            Self::Building => "building",
+            Self::Reactor => "reactor",
+        }
+    }
+}
+
+/// Why a partition is where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Everything is in the rows.
+    AtHead,
+    /// It comes nearer to the head.
+    Moving,
+    /// It moves, and falls behind all the same.
+    Slow,
+    /// An operator lets its rebuild wait.
+    Paused,
+    /// Nobody feeds it. Whoever feeds read models takes it over when a dead owner's lease has run out.
+    NoOwner,
+    /// An event cannot be applied.
+    Stopped(Stopped),
+    /// It comes by itself; for what it waits.
+    Waiting(&'static str),
+    /// Its owner cannot write; what the database says.
+    DatabaseError(String),
+}
+
+impl Standing {
+    /// The kind, in one word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::AtHead => "at head",
+            Self::Moving => "moving",
+            Self::Slow => "slow",
+            Self::Paused => "paused",
+            Self::NoOwner => "no owner",
+            Self::Stopped(_) => "stopped",
+            Self::Waiting(_) => "waiting",
+            Self::DatabaseError(_) => "database error",
+        }
+    }
+
+    /// Whether somebody should look.
+    pub fn is_trouble(&self) -> bool {
+        matches!(
+            self,
+            Self::Slow | Self::NoOwner | Self::Stopped(_) | Self::DatabaseError(_)
+        )
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped(stopped) => write!(f, "stopped at {stopped}"),
+            Self::Waiting(what) => write!(f, "waiting: {what}"),
+            Self::DatabaseError(what) => write!(f, "database error: {what}"),
+            _ => f.write_str(self.as_str()),
+        }
+    }
+}
+
+/// One partition of one generation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// The read model or reactor.
+    pub projection: String,
+    /// Which of its generations.
+    pub generation: Generation,
+    /// What that is there for.
+    pub role: Role,
+    /// The version of its fold.
+    pub version: i32,
+    /// The partition.
+    pub partition: u16,
+    /// The newest event in the rows.
+    pub offset: i64,
+    /// The log's newest event.
+    pub head: i64,
+    /// Events that are not in the rows.
+    pub lag_events: i64,
+    /// The age of the oldest of them, in seconds.
+    pub lag_seconds: f64,
+    /// Events a second, while it was looked at.
+    pub per_second: f64,
+    /// Who feeds it.
+    pub owner: Option<Uuid>,
+    /// Why it is where it is.
+    pub standing: Standing,
+}
+
+const SAMPLE: &str = r#"
+select c.projection, c.generation, c.partition, c."offset", h.head, coalesce(g.version, p.version),
+       case when p.kind = 'reactor' then 'reactor' when g.state = 'building' then 'building'
+            when p.generation = c.generation then 'served' else 'kept' end,
+       case when c.lease_until > clock_timestamp() then c.owner end,
+       coalesce(c.held_until > clock_timestamp(), false),
+       c.stopped_offset, c.stopped_class, c.stopped_reason, c.trouble,
+       coalesce(extract(epoch from clock_timestamp() - (
+           select e.recorded_at from events e where e.partition = c.partition and e."offset" = c."offset" + 1)), 0)::float8,
+       r.step, r.wish, r.lease_until > clock_timestamp()
+  from checkpoints c
+  join projections p on p.name = c.projection
+  join heads h on h.partition = c.partition
+  left join generations g on g.projection = c.projection and g.generation = c.generation
+  left join rebuilds r on r.projection = c.projection and r.generation = c.generation and r.ended_at is null
+ order by c.projection, c.generation, c.partition"#;
+
+/// What one look sees.
+struct Sample {
+    line: Line,
+    is_held: bool,
+    stopped: Option<Stopped>,
+    trouble: Option<String>,
+    /// Of the rebuild that fills it.
+    rebuild: Option<(Step, bool, bool)>,
+}
+
+fn read(row: &PgRow) -> Result<Sample, sqlx::Error> {
+    let decode = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
+    let partition = row.try_get::<i16, _>(2)? as u16;
+    let (offset, head): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
+    let stopped = match row.try_get::<Option<i64>, _>(9)? {
+        None => None,
+        Some(offset) => Some(Stopped {
+            position: Position { partition, offset },
+            class: row
+                .try_get::<&str, _>(10)?
+                .parse()
+                .map_err(|error| decode(Box::new(error)))?,
+            reason: row.try_get(11)?,
+        }),
+    };
+    let rebuild = match row.try_get::<Option<&str>, _>(14)? {
+        None => None,
+        Some(step) => {
+            let step = step.parse().map_err(|error| decode(Box::new(error)))?;
+            let is_paused = row.try_get::<&str, _>(15)? == "pause";
+            let is_done = row.try_get::<Option<bool>, _>(16)?.unwrap_or(false);
+            Some((step, is_paused, is_done))
+        }
+    };
+    Ok(Sample {
+        line: Line {
+            projection: row.try_get(0)?,
+            generation: Generation(row.try_get(1)?),
+            role: match row.try_get(6)? {
+                "reactor" => Role::Reactor,
+                "building" => Role::Building,
+                "served" => Role::Served,
+                _ => Role::Kept,
+            },
+            version: row.try_get(5)?,
+            partition,
+            offset,
+            head,
+            lag_events: (head - offset).max(0),
+            lag_seconds: row.try_get::<f64, _>(13)?.max(0.0),
+            per_second: 0.0,
+            owner: row.try_get(7)?,
+            standing: Standing::AtHead,
+        },
+        is_held: row.try_get(8)?,
+        stopped,
+        trouble: row.try_get(12)?,
+        rebuild,
+    })
+}
+
+async fn sample(pool: &PgPool) -> Result<Vec<Sample>, sqlx::Error> {
+    sqlx::query(SAMPLE)
+        .fetch_all(pool)
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+}
+
+impl Sample {
+    /// Why it is where it is, seen that it was `before` a moment ago.
+    fn standing(self, before: Option<&Sample>, took: Duration) -> Line {
+        let mut line = self.line;
+        let moved = before.map_or(0, |before| (line.offset - before.line.offset).max(0));
+        line.per_second = moved as f64 / took.as_secs_f64().max(f64::EPSILON);
+        let falls_behind = before.is_some_and(|before| line.lag_events > before.line.lag_events);
+        line.standing = if let Some(stopped) = self.stopped {
+            Standing::Stopped(stopped)
+        } else if let Some((step, is_paused, is_done)) = self.rebuild.filter(|_| line.role == Role::Building)
+        {
+            match step {
+                _ if is_paused => Standing::Paused,
+                _ if !is_done => Standing::NoOwner,
+                _ if moved > 0 => Standing::Moving,
+                Step::Create | Step::Load => Standing::Waiting("for its turn to be filled"),
+                Step::Index => Standing::Waiting("for its indexes"),
+                Step::Verify | Step::Swap => Standing::Waiting("for the comparison with what is served"),
+            }
+        } else if line.role == Role::Building {
+            Standing::NoOwner
+        } else if line.lag_events == 0 {
+            Standing::AtHead
+        } else if line.owner.is_none() {
+            Standing::NoOwner
+        } else if let Some(trouble) = self.trouble {
+            Standing::DatabaseError(trouble)
+        } else if self.is_held {
+            Standing::Waiting("for a swap")
+        } else if falls_behind && line.lag_seconds > limits::SLOW.as_secs_f64() {
+            Standing::Slow
+        } else if moved > 0 || line.lag_seconds < limits::SLOW.as_secs_f64() {
+            Standing::Moving
+        } else {
+            Standing::Slow
+        };
+        line
+    }
+}
+
+/// How every partition of every generation fares, looked at for so long.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn overview(pool: &PgPool, look: Duration) -> Result<Vec<Line>, sqlx::Error> {
+    let started = Instant::now();
+    let before = sample(pool).await?;
+    sleep(look).await;
+    let now = sample(pool).await?;
+    let took = started.elapsed();
+    let line = |sample: Sample| {
+        let place = |line: &Line| (line.projection.clone(), line.generation, line.partition);
+        let wanted = place(&sample.line);
+        let found = before.binary_search_by(|one| place(&one.line).cmp(&wanted));
+        let earlier = found.ok().and_then(|found| before.get(found));
+        sample.standing(earlier, took)
+    };
+    Ok(now.into_iter().map(line).collect())
+}
