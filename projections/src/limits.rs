@@ -110,6 +110,9 @@ pub const SWAP_AGAIN: Duration = Duration::from_millis(250);
 /// Events that the new generation may be behind, in all partitions together, before the old one's owners are held.
 pub const SWAP_NEAR: i64 = 1_000;
 
+/// Windows of sales that are read at once: a day of them in a few currencies and channels, at 100 bytes each.
+pub const SALES_WINDOWS: usize = 20_000;
+
 /// Notifications that wait for one follower; one that misses some reads them from the ledger.
 pub const FOLLOWER_QUEUE: usize = 8;
 /// Notifications that a follower who is behind reads at once.

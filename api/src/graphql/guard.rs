@@ -70,6 +70,7 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("customer", READERS),
             ("paymentLedger", SHOP),
             ("payments", SHOP),
+            ("salesByMinute", SHOP),
         ],
     ),
     (

@@ -25,6 +25,7 @@ mod payload;
 mod payment;
 mod plain;
 mod position;
+mod sales;
 mod scalars;
 mod sequence;
 mod shape;
@@ -62,6 +63,7 @@ use self::{
     },
     payment::{ledger::LedgerQueries, mutations::PaymentMutations},
     plain::Unmerged,
+    sales::queries::SalesQueries,
     sequence::Sequence,
     shipment::{board::ShipmentQueries, mutations::ShipmentMutations, subscriptions::ShipmentSubscriptions},
     validated::{Given, Known, Validated},
@@ -87,6 +89,7 @@ pub struct Query(
     ShipmentQueries,
     CustomerQueries,
     LedgerQueries,
+    SalesQueries,
     NotificationQueries,
 );
 

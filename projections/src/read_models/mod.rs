@@ -8,6 +8,7 @@ pub mod order_search;
 pub mod order_summary;
 pub mod order_timeline;
 pub mod payment_ledger;
+pub mod sales_by_minute;
 pub mod shipment_board;
 pub(crate) mod stored;
 
@@ -32,6 +33,7 @@ pub(crate) fn all(store: &Store) -> Vec<Arc<dyn ReadModel>> {
         Arc::new(shipment_board::ShipmentBoardProjector),
         Arc::new(customer_orders::CustomerOrdersProjector),
         Arc::new(payment_ledger::PaymentLedgerProjector),
+        Arc::new(sales_by_minute::SalesByMinuteProjector),
     ]
 }
 

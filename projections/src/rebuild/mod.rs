@@ -12,7 +12,7 @@ mod operation;
 mod progress;
 mod swap;
 mod tables;
-mod window;
+pub(crate) mod window;
 
 pub use compare::{Comparison, Difference};
 pub use load::LoadError;

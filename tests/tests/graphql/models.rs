@@ -322,6 +322,61 @@ async fn the_ledger_agrees_with_itself_and_says_where_it_does_not() {
     assert_eq!(code(&quick.ask(&staff(), LEDGER, stale).await), "STALE");
 }
 
+const SALES: &str = "query($from: DateTime!, $to: DateTime!, $currency: Currency, $channel: String, $at: [PositionInput!]) {
+    salesByMinute(from: $from, to: $to, currency: $currency, channel: $channel, minPosition: $at) {
+        windows { minute sales { orders } }
+        totals { currency channel orders total { amount } smallest { amount } largest { amount } mean standardDeviation } } }";
+
+/// What was placed is counted in its minute, whatever partition the orders are in.
+#[tokio::test(flavor = "multi_thread")]
+async fn sales_are_added_up_over_all_partitions() {
+    let desk = Desk::open().await;
+    for key in ["k1", "k2", "k3"] {
+        sent(&desk, "c-1", key).await;
+    }
+    let now = chrono::Utc::now();
+    let hour = chrono::TimeDelta::hours(1);
+    let range = |more: Value| {
+        let mut range = json!({"from": now - hour, "to": now + hour, "at": desk.now()});
+        range
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        range
+    };
+    let all = desk
+        .data(&staff(), SALES, range(json!({"currency": "EUR"})))
+        .await;
+    let all = &all["salesByMinute"];
+    assert_eq!(
+        all["totals"],
+        json!([{"currency": "EUR", "channel": "web", "orders": "3", "total": {"amount": "75.00"},
+                "smallest": {"amount": "25.00"}, "largest": {"amount": "25.00"}, "mean": 2500.0,
+                "standardDeviation": 0.0}])
+    );
+    let counted = all["windows"].as_array().unwrap().iter();
+    let counted = counted.map(|window| {
+        window["sales"]["orders"]
+            .as_str()
+            .unwrap()
+            .parse::<u32>()
+            .unwrap()
+    });
+    assert_eq!(counted.sum::<u32>(), 3);
+    for nothing in [json!({"channel": "shop"}), json!({"currency": "JPY"})] {
+        let none = desk.data(&staff(), SALES, range(nothing)).await;
+        assert_eq!(none["salesByMinute"], json!({"windows": [], "totals": []}));
+    }
+    let long = json!({"from": now - hour * 30, "to": now});
+    assert_eq!(code(&desk.ask(&staff(), SALES, long).await), "BAD_USER_INPUT");
+    let backward = json!({"from": now, "to": now - hour});
+    assert_eq!(code(&desk.ask(&staff(), SALES, backward).await), "BAD_USER_INPUT");
+    assert_eq!(
+        code(&desk.ask(&customer("c-1"), SALES, range(json!({}))).await),
+        "FORBIDDEN"
+    );
+}
+
 /// A connection that died is not kept: each list and sum answers again by itself after the database cut everybody off.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_does_not_keep_a_dead_connection() {

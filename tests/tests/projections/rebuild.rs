@@ -229,6 +229,35 @@ async fn a_verification_that_fails_does_not_swap_and_names_the_first_rows() {
     projections.stop().await;
 }
 
+/// A log that holds events of two versions of their payload is folded to the same rows: the old ones are lifted as they are
+/// read.
+#[tokio::test]
+async fn old_events_are_lifted_in_a_rebuild() {
+    let (db, store, projections) = shop().await;
+    projections.stop().await;
+    let old = "alter table events_p4 disable trigger all;
+               update events_p4 set schema_version = 1,
+                      payload = jsonb_set(payload::jsonb, '{method}', payload::jsonb #> '{method,type}')::json
+                where event_type = 'payment.initiated';
+               alter table events_p4 enable trigger all";
+    sqlx::raw_sql(old).execute(db.admin()).await.unwrap();
+    let versions: Vec<(i16, i64)> = sqlx::query_as(
+        "select schema_version, count(*) from events where event_type = 'payment.initiated' group by 1 order by 1",
+    )
+    .fetch_all(db.admin())
+    .await
+    .unwrap();
+    assert_eq!(versions, [(1, 1), (2, 2)]);
+    for name in ["order_detail", "payment_ledger", "order_summary"] {
+        assert_eq!(
+            rebuilt(&store, name).await.unwrap().outcome,
+            Outcome::Swapped,
+            "{name}"
+        );
+    }
+    verify(&store, |_| {}).await.unwrap();
+}
+
 /// The tables of a generation are those of the first: columns, settings, keys, indexes, rights.
 #[tokio::test]
 async fn a_new_generation_has_the_shape_of_the_first() {

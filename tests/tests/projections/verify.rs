@@ -54,7 +54,8 @@ async fn a_whole_shop_passes() {
                 ("order_timeline", 16),
                 ("shipment_board", 1),
                 ("customer_orders", 2),
-                ("payment_ledger", 2)
+                ("payment_ledger", 2),
+                ("sales_by_minute", 1)
             ]
         )
     );

@@ -1,0 +1,3 @@
+//! What is sold, as it is sold.
+
+pub(super) mod queries;
