@@ -214,6 +214,9 @@ const TYPES: &[(Roles, &[&str])] = &[
             "LedgerPayment",
             "LedgerPaymentEdge",
             "LedgerPaymentConnection",
+            "SalesByMinute",
+            "SalesWindow",
+            "Sales",
         ],
     ),
     (
