@@ -68,12 +68,17 @@ begin
                    target || substr(old_index, length(old_table) + 1), target_schema, target, condition);
 end $$;
 
--- Whoever may use one table may use the other: a program with few rights feeds what another one's owner has built.
+-- Whoever owns or may use one table owns or may use the other: a program with few rights feeds what another one's owner has built.
 create function copy_grants(source regclass, target regclass) returns void
 language plpgsql as $$
 declare
     entry record;
+    owner text;
 begin
+    select pg_get_userbyid(relowner) into owner from pg_class where oid = source;
+    if owner <> (select pg_get_userbyid(relowner) from pg_class where oid = target) then
+        execute format('alter table %s owner to %I', target, owner);
+    end if;
     for entry in
         select case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end as grantee, a.privilege_type
           from pg_class c, aclexplode(c.relacl) a

@@ -87,6 +87,8 @@ pub const REBUILD_TICK: Duration = Duration::from_millis(500);
 pub const REBUILD_YIELD: Duration = Duration::from_secs(1);
 /// How long what was served is there at least after it was left: longer than any request that reads it.
 pub const REBUILD_GRACE: Duration = Duration::from_secs(60);
+/// How long an operator who calls a rebuild off waits until it has ended: longer than a dead one's lease.
+pub const CANCEL_WAIT: Duration = Duration::from_secs(15);
 /// How long a new generation waits for a running program to feed it, before its rebuild does.
 pub const REBUILD_CLAIM: Duration = Duration::from_secs(3);
 /// How long a rebuild waits before it tries again what may go well a moment later.
@@ -97,6 +99,8 @@ pub const REBUILD_PATIENCE: Duration = Duration::from_secs(600);
 pub const REBUILD_YIELDS_AT: i64 = 2_000;
 /// Keys that are compared by one statement.
 pub const COMPARE_KEYS: i64 = 50_000;
+/// Orders whose rows are looked at together where two generations differ.
+pub const COMPARE_LOOKED: usize = 200;
 /// Rows that are named where two generations differ.
 pub const COMPARE_NAMED: usize = 10;
 /// How long whoever changes tables waits for a lock before it lets everybody pass and tries again.
@@ -105,6 +109,8 @@ pub const SWAP_LOCK: Duration = Duration::from_millis(20);
 pub const SWAP_HOLD: Duration = Duration::from_millis(500);
 /// How long a swap is tried.
 pub const SWAP_PATIENCE: Duration = Duration::from_secs(60);
+/// How long a swap waits for a batch that holds a checkpoint, before it lets everybody pass and tries again.
+pub const HOLD_LOCK: Duration = Duration::from_millis(200);
 /// How long a swap lets the owners of the old generation go on before it holds them again.
 pub const SWAP_AGAIN: Duration = Duration::from_millis(250);
 /// Events that the new generation may be behind, in all partitions together, before the old one's owners are held.

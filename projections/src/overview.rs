@@ -134,7 +134,7 @@ select c.projection, c.generation, c.partition, c."offset", h.head, coalesce(g.v
   join heads h on h.partition = c.partition
   left join generations g on g.projection = c.projection and g.generation = c.generation
   left join rebuilds r on r.projection = c.projection and r.generation = c.generation and r.ended_at is null
- order by c.projection, c.generation, c.partition"#;
+ order by c.projection collate "C", c.generation, c.partition"#;
 
 /// What one look sees.
 struct Sample {

@@ -28,6 +28,9 @@ pub struct RebuildArgs {
     /// Build it and compare it with the one that is served, and drop it again.
     #[arg(long)]
     verify_only: bool,
+    /// Prove the new rows by the log alone, where those that are served are known to be wrong. It takes longer.
+    #[arg(long)]
+    against_log: bool,
     /// Partitions that are filled at once, each over a connection of its own [default: half of the processors].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(REBUILD_PARALLEL)))]
     parallel: Option<u16>,
@@ -63,6 +66,7 @@ pub(crate) async fn run(config: &Config, args: &RebuildArgs, json: bool) -> Resu
         } else {
             Purpose::Swap
         },
+        against_log: args.against_log,
     };
     let rebuilt = shown(&store, &args.name, options, json).await;
     store.close().await;
@@ -70,7 +74,10 @@ pub(crate) async fn run(config: &Config, args: &RebuildArgs, json: bool) -> Resu
     match rebuilt {
         Ok(rebuilt) => {
             print(&args.name, &rebuilt, json);
-            Ok(ExitCode::SUCCESS)
+            Ok(match rebuilt.outcome {
+                Outcome::Swapped | Outcome::Verified => ExitCode::SUCCESS,
+                Outcome::Cancelled => ExitCode::FAILURE,
+            })
         }
         Err(RebuildError::Differs(comparison)) => {
             let named: Vec<String> = comparison.named.iter().map(ToString::to_string).collect();

@@ -159,11 +159,10 @@ async fn compare_range<P: Projector>(
         "with o as not materialized (select * from {} where {of_range}),
               n as not materialized (select * from {} where {of_range})
          select count(*) as rows, count(*) filter (where o::text is distinct from n::text) as differ,
-                (array_agg(distinct {group}) filter (where o::text is distinct from n::text))[1:{}] as keys
+                array_agg(distinct {group}) filter (where o::text is distinct from n::text) as keys
            from o full join n on {}",
         old.table(table.name),
         new.table(table.name),
-        limits::COMPARE_NAMED,
         on.join(" and "),
     );
     let mut query = sqlx::query(AssertSqlSafe(text));
@@ -176,16 +175,19 @@ async fn compare_range<P: Projector>(
     let row = query.fetch_one(&mut *connection).await?;
     let (rows, differ): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let keys: Vec<String> = row.try_get::<Option<Vec<String>>, _>(2)?.unwrap_or_default();
-    let named = match keys.is_empty() {
-        true => Vec::new(),
-        false => named(connection, projector, number, table, (old, new), &keys).await?,
-    };
-    // Where all that were looked at are allowed to differ, so is the rest: they are as many as have just been forgotten.
-    let differ = if named.is_empty() { 0 } else { differ };
+    // All of them are looked at, until enough are named: what may differ for a while must not hide what may not.
+    let mut found = Vec::new();
+    for some in keys.chunks(limits::COMPARE_LOOKED) {
+        found.extend(named(connection, projector, number, table, (old, new), some).await?);
+        if found.len() >= limits::COMPARE_NAMED {
+            break;
+        }
+    }
+    let differ = if found.is_empty() { 0 } else { differ };
     Ok(Comparison {
         rows: rows.unsigned_abs(),
         differ: differ.unsigned_abs(),
-        named,
+        named: found,
     })
 }
 

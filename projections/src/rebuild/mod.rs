@@ -15,6 +15,7 @@ mod tables;
 pub(crate) mod window;
 
 pub use compare::{Comparison, Difference};
+use load::Gate;
 pub use load::LoadError;
 pub(crate) use load::{Loader, PartitionLoader, Site};
 pub use operation::{Operation, Purpose, Step, UnknownWord, Wish, all as operations};
@@ -30,7 +31,7 @@ use crate::{
     verify::VerifyError,
 };
 use chrono::{DateTime, Utc};
-use docket_event_store::Store;
+use docket_event_store::{PersonalError, Store};
 use futures::future::BoxFuture;
 use sqlx::{Connection, PgConnection, PgPool};
 use std::{
@@ -52,6 +53,8 @@ pub struct RebuildOptions {
     pub parallel: u16,
     /// What it ends with.
     pub purpose: Purpose,
+    /// The new rows are proved by the log and not by those that are served: where these are known to be wrong.
+    pub against_log: bool,
 }
 
 /// What a rebuild has come to.
@@ -97,6 +100,9 @@ pub enum RebuildError {
     /// The database did not answer, or refused.
     #[error("the database did not do what it was asked")]
     Database(#[from] sqlx::Error),
+    /// The keys of personal values cannot be read.
+    #[error("the keys of personal data cannot be read")]
+    Keys(#[source] Arc<sqlx::Error>),
     /// There is none of this name.
     #[error("there is no read model {name:?}; there are {}", .known.join(", "))]
     NoSuchReadModel {
@@ -133,6 +139,9 @@ pub enum RebuildError {
         /// Of this program.
         ours: i32,
     },
+    /// A rebuild stands still that was to end otherwise.
+    #[error("a rebuild of {0} that was to end otherwise stands still: go on with that one, or cancel it")]
+    OtherPurpose(String),
     /// Nothing is under way.
     #[error("no rebuild of {0} is under way")]
     NotRunning(String),
@@ -154,6 +163,18 @@ pub enum RebuildError {
     /// The new rows are not the fold of the log.
     #[error("the rows are not the fold of the log")]
     NotTheFold(#[source] VerifyError),
+    /// Somebody else has moved the pointer meanwhile.
+    #[error(
+        "{projection} is served from generation {served} now, not from {from}: somebody has swapped it meanwhile"
+    )]
+    Moved {
+        /// The read model.
+        projection: String,
+        /// What was served before.
+        from: Generation,
+        /// What is served now.
+        served: Generation,
+    },
     /// The generation that is to be served did not come to where the other one is.
     #[error(
         "generation {generation} of {projection} is {behind} events behind what is served and does not come nearer: is a \
@@ -184,6 +205,7 @@ impl From<LoadError> for RebuildError {
     fn from(error: LoadError) -> Self {
         match error {
             LoadError::Database(error) => Self::Database(error),
+            LoadError::Personal(PersonalError::Keys(error)) => Self::Keys(error),
             LoadError::Lost => Self::Lost,
             error => Self::Load(error),
         }
@@ -193,12 +215,17 @@ impl From<LoadError> for RebuildError {
 impl RebuildError {
     /// The same may go well a moment later.
     fn is_passing(&self) -> bool {
-        let Self::Database(error) = self else { return false };
+        let error = match self {
+            Self::Database(error) => error,
+            Self::Keys(error) => error.as_ref(),
+            _ => return false,
+        };
         match error {
             sqlx::Error::Database(error) => {
                 let code = error.code().unwrap_or_default();
                 // Connections, resources (a full disk among them), operators, deadlocks and serialization.
-                ["08", "53", "57", "40", "55"]
+                // What a lost connection left running may still build the same index, and a snapshot ends with its session.
+                ["08", "53", "57", "40", "55", "23505", "42P07", "22023"]
                     .iter()
                     .any(|class| code.starts_with(class))
             }
@@ -264,7 +291,7 @@ pub async fn rollback(store: &Store, name: &str) -> Result<Generation, RebuildEr
     let kept = known.iter().find(is_kept);
     let kept = kept.ok_or_else(|| RebuildError::NothingKept(name.to_owned()))?;
     let current = current(&known, model.name())?;
-    swap::swap(&mut connection, name, (current, kept.generation)).await?;
+    swap::swap(&mut connection, name, (current, kept.generation), None).await?;
     Ok(kept.generation)
 }
 
@@ -276,14 +303,41 @@ pub async fn wish(store: &Store, name: &str, wish: Wish) -> Result<Operation, Re
     let model = find(store, name)?;
     let operation = operation::wish(store.pool(), model.name(), wish).await?;
     let operation = operation.ok_or_else(|| RebuildError::NotRunning(name.to_owned()))?;
-    if wish == Wish::Cancel && operation.owner.is_none() {
-        // Nobody is there to do it.
-        let (name, from) = ((model.name(), operation.version), operation.from);
-        let held = operation::begin(store.pool(), name, from, operation.purpose, Uuid::new_v4()).await?;
-        let mut connection = tables::workbench(store.pool()).await?;
-        undo(&mut connection, model.tables(), &held).await?;
+    if wish == Wish::Cancel {
+        cancelled(store, &*model, &operation).await?;
     }
     Ok(operation)
+}
+
+/// Waits until a rebuild that was called off has ended; where nobody is there to end it, it is ended here.
+async fn cancelled(store: &Store, model: &dyn ReadModel, operation: &Operation) -> Result<(), RebuildError> {
+    let until = Instant::now() + limits::CANCEL_WAIT;
+    loop {
+        let all = operation::all(store.pool()).await?;
+        let is_it = |now: &&Operation| {
+            now.projection == operation.projection
+                && now.generation == operation.generation
+                && now.ended_at.is_none()
+        };
+        let Some(now) = all.iter().find(is_it) else {
+            return Ok(());
+        };
+        if now.owner.is_none() {
+            let name = (model.name(), operation.version);
+            let held = operation::begin(store.pool(), name, operation.purpose, Uuid::new_v4()).await?;
+            let mut connection = tables::workbench(store.pool()).await?;
+            return undo(&mut connection, model.tables(), &held).await.map(drop);
+        }
+        if Instant::now() > until {
+            return Err(RebuildError::Running {
+                projection: now.projection.clone(),
+                step: now.step,
+                since: now.started_at,
+                owner: now.owner,
+            });
+        }
+        sleep(limits::REBUILD_TICK / 2).await;
+    }
 }
 
 fn current(known: &[Known], projection: &str) -> Result<Generation, RebuildError> {
@@ -294,15 +348,18 @@ fn current(known: &[Known], projection: &str) -> Result<Generation, RebuildError
     Ok(current.generation)
 }
 
-/// Leaves nothing behind.
+/// Leaves nothing behind, unless the pointer has moved already: then it is done, and there is `docket rollback`.
 async fn undo(
     connection: &mut PgConnection,
     tables: &[Table],
     held: &operation::Held,
-) -> Result<(), RebuildError> {
-    let generation = held.operation.generation;
-    tables::drop(connection, held.projection(), tables, generation).await?;
-    held.end(connection, Outcome::Cancelled.as_str()).await
+) -> Result<Outcome, RebuildError> {
+    let name = (held.projection(), held.operation.generation);
+    let ends = Some((held, Outcome::Cancelled));
+    match tables::drop(connection, name, tables, ends).await? {
+        true => Ok(Outcome::Cancelled),
+        false => Ok(Outcome::Swapped),
+    }
 }
 
 async fn run(
@@ -312,11 +369,8 @@ async fn run(
     progress: &Progress,
 ) -> Result<Rebuilt, RebuildError> {
     let pool = store.pool();
-    let known = generation::all(pool).await?;
-    let served = generation::served(&known, model.name(), model.version());
-    let from = served.map_or_else(|| current(&known, model.name()), Ok)?;
     let name = (model.name(), model.version());
-    let held = operation::begin(pool, name, from, options.purpose, Uuid::new_v4()).await?;
+    let held = operation::begin(pool, name, options.purpose, Uuid::new_v4()).await?;
     let ends = CancellationToken::new();
     let beats = tokio::spawn(beat(store.clone(), held.clone(), progress.clone(), ends.clone()));
     let mut work = Work {
@@ -341,8 +395,8 @@ async fn run(
         (Some(Ok(outcome)), _) => Ok(work.rebuilt(outcome)),
         (_, Told::Cancel) => {
             let mut connection = tables::workbench(pool).await?;
-            undo(&mut connection, work.model.tables(), &work.held).await?;
-            Ok(work.rebuilt(Outcome::Cancelled))
+            let outcome = undo(&mut connection, work.model.tables(), &work.held).await?;
+            Ok(work.rebuilt(outcome))
         }
         (_, Told::Lost) => Err(RebuildError::Lost),
         (worked, Told::Nothing) => {
@@ -372,25 +426,25 @@ select coalesce(max(h.head - c."offset"), 0)
   from checkpoints c
   join heads h on h.partition = c.partition
   join generations g on g.projection = c.projection and g.generation = c.generation
- where g.state = 'live' and c.lease_until > clock_timestamp() and c.stopped_offset is null"#;
+ where g.state = 'live' and c.lease_until > clock_timestamp() and c.stopped_offset is null and c.trouble is null"#;
 
 /// Renews the lease, passes on what operators want, and makes way for live read models that are behind.
 async fn beat(store: Store, held: operation::Held, progress: Progress, ends: CancellationToken) -> Told {
     let pool = store.pool();
     while !progress.stopped().is_cancelled() && !ends.is_cancelled() {
         match held.beat(pool).await {
-            Ok(Wish::Cancel) => {
+            // It is done.
+            Ok(None) => return Told::Nothing,
+            Ok(Some(Wish::Cancel)) => {
                 progress.stop();
                 return Told::Cancel;
             }
-            Ok(wish) => {
+            Ok(Some(wish)) => {
                 let lag = sqlx::query_scalar::<_, i64>(LAG).fetch_one(pool).await;
                 // Where it cannot be asked, nobody is harmed by waiting.
                 let yields = lag.map_or(true, |lag| lag > limits::REBUILD_YIELDS_AT);
                 progress.hold(wish == Wish::Pause, yields);
             }
-            // Its own end looks like another's beginning.
-            Err(RebuildError::Lost) if ends.is_cancelled() => return Told::Nothing,
             Err(RebuildError::Lost) => {
                 progress.stop();
                 return Told::Lost;
@@ -450,15 +504,16 @@ impl Work {
 
     /// Tries again what may go well a moment later.
     async fn patiently(&mut self) -> Result<Outcome, RebuildError> {
-        let (mut since, mut seen) = (Instant::now(), Vec::new());
+        let (mut since, mut seen) = (Instant::now(), None);
         loop {
             let error = match self.steps().await {
                 Err(error) if error.is_passing() => error,
                 other => return other,
             };
-            let now = (self.progress.step(), self.progress.partitions());
-            if seen.last() != Some(&now) {
-                (since, seen) = (Instant::now(), vec![now]);
+            let written = self.progress.partitions().into_iter().map(|at| at.written);
+            let now = (self.progress.step(), written.max());
+            if seen != Some(now) {
+                (since, seen) = (Instant::now(), Some(now));
             } else if since.elapsed() > limits::REBUILD_PATIENCE {
                 return Err(error);
             }
@@ -467,12 +522,23 @@ impl Work {
         }
     }
 
+    async fn unpaused(&self) -> Result<(), RebuildError> {
+        match self.progress.unpaused().await {
+            true => Ok(()),
+            false => Err(RebuildError::Interrupted),
+        }
+    }
+
     async fn enter(&mut self, connection: &mut PgConnection, step: Step) -> Result<(), RebuildError> {
-        let before = self.held.operation.step;
         self.held.enter(connection, step).await?;
+        self.entered(step);
+        Ok(())
+    }
+
+    fn entered(&mut self, step: Step) {
+        let before = std::mem::replace(&mut self.held.operation.step, step);
         self.left(before);
         self.progress.enter(step);
-        Ok(())
     }
 
     fn left(&mut self, step: Step) {
@@ -486,55 +552,48 @@ impl Work {
         let mut connection = tables::workbench(&pool).await?;
         let (tables, version) = (self.model.tables(), self.model.version());
         self.progress.enter(self.held.operation.step);
-        if !self.is_there(&mut connection).await? {
-            // Compared and dropped before a crash.
-            self.ends.cancel();
-            self.held.end(&mut connection, Outcome::Verified.as_str()).await?;
-            return Ok(Outcome::Verified);
-        }
         if self.held.operation.step == Step::Create {
             tables::create(&mut connection, tables, version, self.from(), self.generation()).await?;
             self.enter(&mut connection, Step::Load).await?;
         }
         if self.held.operation.step == Step::Load {
             let target = self.target(&mut connection).await?;
-            self.fill(&mut connection, &target.offsets).await?;
+            self.fill(&mut connection, &target.offsets, false).await?;
             self.enter(&mut connection, Step::Index).await?;
         }
         if self.held.operation.step == Step::Index {
+            self.unpaused().await?;
             tables::index(&pool, tables, version, self.generation(), self.parallel()).await?;
             self.enter(&mut connection, Step::Verify).await?;
         }
         if self.held.operation.step == Step::Verify {
+            self.unpaused().await?;
             self.verify(&mut connection).await?;
-            if self.options.purpose == Purpose::VerifyOnly {
-                tables::drop(&mut connection, self.model.name(), tables, self.generation()).await?;
-                self.ends.cancel();
-                self.held.end(&mut connection, Outcome::Verified.as_str()).await?;
+            if self.held.operation.purpose == Purpose::VerifyOnly {
+                let name = (self.model.name(), self.generation());
+                let ends = Some((&self.held, Outcome::Verified));
+                tables::drop(&mut connection, name, tables, ends).await?;
                 self.left(Step::Verify);
                 return Ok(Outcome::Verified);
             }
-            self.fill(&mut connection, &self.store.feed().heads()).await?;
+            let heads = self.store.feed().heads();
+            self.fill(&mut connection, &heads, false).await?;
+            self.unpaused().await?;
             self.hand_over(&mut connection).await?;
         }
         let guest = self.feed_if_nobody_does(&mut connection).await?;
         let pointers = (self.from(), self.generation());
-        let swapped = swap::swap(&mut connection, self.model.name(), pointers).await;
+        let swapped = swap::swap(&mut connection, self.model.name(), pointers, Some(&self.held)).await;
         if let Some(guest) = guest {
             guest.stop().await;
         }
         swapped?;
-        self.drop_older(&mut connection).await?;
-        self.ends.cancel();
-        self.held.end(&mut connection, Outcome::Swapped.as_str()).await?;
         self.left(Step::Swap);
+        // It is done; what is left over is the next one's to drop as well.
+        if let Err(error) = self.drop_older(&mut connection).await {
+            tracing::warn!(error = chain(&error), "an older generation was not dropped");
+        }
         Ok(Outcome::Swapped)
-    }
-
-    async fn is_there(&self, connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-        let known = generation::all(connection).await?;
-        let is_it = |one: &Known| one.projection == self.model.name() && one.generation == self.generation();
-        Ok(known.iter().any(is_it))
     }
 
     /// How far the new generation is filled before both are compared: to where the old one is, and no further. Where that
@@ -546,7 +605,8 @@ impl Work {
         let is_same_fold = known
             .iter()
             .any(|one| is_old(one) && one.version == self.model.version());
-        let is_comparable = is_same_fold && offsets.iter().any(|offset| *offset > 0);
+        let is_comparable =
+            is_same_fold && !self.options.against_log && offsets.iter().any(|offset| *offset > 0);
         Ok(Target {
             offsets: if is_comparable {
                 offsets
@@ -558,7 +618,12 @@ impl Work {
     }
 
     /// Fills every partition up to an offset, some at a time.
-    async fn fill(&self, connection: &mut PgConnection, upto: &[i64]) -> Result<(), RebuildError> {
+    async fn fill(
+        &self,
+        connection: &mut PgConnection,
+        upto: &[i64],
+        is_urgent: bool,
+    ) -> Result<(), RebuildError> {
         let offsets = swap::offsets(connection, self.model.name(), self.generation()).await?;
         let mut open = VecDeque::new();
         for ((partition, offset), upto) in (0..).zip(offsets).zip(upto) {
@@ -574,6 +639,7 @@ impl Work {
         for _ in 0..lanes {
             let (open, store, model) = (Arc::clone(&open), self.store.clone(), Arc::clone(&self.model));
             let (progress, generation, epoch) = (self.progress.clone(), self.generation(), self.held.epoch());
+            let urgent = progress.urgent();
             let window_bytes = limits::REBUILD_WINDOW_BYTES / usize::from(self.parallel());
             filling.spawn(async move {
                 let mut connection = tables::workbench(store.pool()).await?;
@@ -595,7 +661,11 @@ impl Work {
                         window_bytes,
                     };
                     let mut loader = Arc::clone(&model).loader(store.clone(), site);
-                    loader.load(&mut connection, upto, &progress).await?;
+                    let gate: &dyn Gate = if is_urgent { &urgent } else { &progress };
+                    if loader.load(&mut connection, upto, gate).await? < upto {
+                        // Told to stop.
+                        return Ok(());
+                    }
                 }
             });
         }
@@ -609,21 +679,24 @@ impl Work {
     async fn verify(&mut self, connection: &mut PgConnection) -> Result<(), RebuildError> {
         let target = self.target(connection).await?;
         if !target.is_comparable {
-            self.fill(connection, &target.offsets).await?;
+            self.fill(connection, &target.offsets, false).await?;
             self.rows = self.examine().await?;
             return Ok(());
         }
         let name = self.model.name();
-        let mut behind = i64::MAX;
-        while behind > limits::SWAP_NEAR {
+        let (mut behind, until) = (i64::MAX, Instant::now() + limits::REBUILD_PATIENCE);
+        while behind > limits::SWAP_NEAR && Instant::now() < until {
             let wanted = swap::offsets(connection, name, self.from()).await?;
-            self.fill(connection, &wanted).await?;
+            self.fill(connection, &wanted, false).await?;
             let wanted = swap::offsets(connection, name, self.from()).await?;
             let there = swap::offsets(connection, name, self.generation()).await?;
             behind = swap::behind(&there, &wanted);
         }
         let mut snapshot = tables::workbench(self.pool()).await?;
-        let snapshot_name = self.meet(connection, &mut snapshot).await?;
+        let Some(snapshot_name) = self.meet(connection, &mut snapshot).await? else {
+            self.rows = self.examine().await?;
+            return Ok(());
+        };
         let pointers = (self.from(), self.generation());
         let compared = Arc::clone(&self.model);
         let compared = compared.compare(self.pool(), &snapshot_name, pointers, self.parallel());
@@ -637,36 +710,37 @@ impl Work {
     }
 
     /// Holds both generations at the same offsets just long enough to export a snapshot; its name. It lives as long as the
-    /// transaction that is begun on `snapshot`.
+    /// transaction that is begun on `snapshot`. `None` where they do not meet: after a crash the new one may be ahead of an
+    /// old one that nobody feeds.
     async fn meet(
         &self,
         connection: &mut PgConnection,
         snapshot: &mut PgConnection,
-    ) -> Result<String, RebuildError> {
+    ) -> Result<Option<String>, RebuildError> {
         let name = self.model.name();
         let until = Instant::now() + limits::SWAP_PATIENCE;
         loop {
-            let wanted = swap::hold(connection, name, self.from()).await?;
-            self.fill(connection, &wanted).await?;
+            let wanted = match swap::hold(connection, name, self.from()).await {
+                Err(error) if tables::is_lock_timeout(&error) && Instant::now() < until => continue,
+                held => held?,
+            };
+            self.fill(connection, &wanted, true).await?;
             sqlx::query("begin isolation level repeatable read read only")
                 .execute(&mut *snapshot)
                 .await?;
             let exported: String = sqlx::query_scalar("select pg_export_snapshot()")
                 .fetch_one(&mut *snapshot)
                 .await?;
-            // The hold may have run out before that.
-            let there = swap::offsets(snapshot, name, self.from()).await?;
+            // The hold may have run out before that, and the new one may have been ahead.
+            let old = swap::offsets(snapshot, name, self.from()).await?;
+            let new = swap::offsets(snapshot, name, self.generation()).await?;
             swap::release(connection, name, self.from()).await?;
-            if there == wanted {
-                return Ok(exported);
+            if old == new {
+                return Ok(Some(exported));
             }
             sqlx::query("rollback").execute(&mut *snapshot).await?;
             if Instant::now() > until {
-                return Err(RebuildError::NotThere {
-                    projection: name.to_owned(),
-                    generation: self.generation(),
-                    behind: swap::behind(&wanted, &there),
-                });
+                return Ok(None);
             }
             sleep(limits::SWAP_AGAIN).await;
         }
@@ -696,7 +770,7 @@ impl Work {
     /// From here on whoever feeds read models feeds the new generation as well.
     async fn hand_over(&mut self, connection: &mut PgConnection) -> Result<(), RebuildError> {
         let mut transaction = connection.begin().await?;
-        self.enter(&mut transaction, Step::Swap).await?;
+        self.held.enter(&mut transaction, Step::Swap).await?;
         sqlx::query("update generations set state = 'live' where projection = $1 and generation = $2")
             .bind(self.model.name())
             .bind(self.generation().0)
@@ -710,6 +784,7 @@ impl Work {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
+        self.entered(Step::Swap);
         Ok(())
     }
 
@@ -723,7 +798,7 @@ impl Work {
         loop {
             let (old, new): (i64, i64) = sqlx::query_as(
                 "select count(*) filter (where generation = $2 and lease_until > clock_timestamp()),
-                        count(*) filter (where generation = $3 and lease_until is null)
+                        count(*) filter (where generation = $3 and coalesce(lease_until < clock_timestamp(), true))
                    from checkpoints where projection = $1",
             )
             .bind(self.model.name())
@@ -758,8 +833,8 @@ impl Work {
         .fetch_all(&mut *connection)
         .await?;
         for generation in older {
-            let generation = Generation(generation);
-            tables::drop(connection, self.model.name(), self.model.tables(), generation).await?;
+            let name = (self.model.name(), Generation(generation));
+            tables::drop(connection, name, self.model.tables(), None).await?;
         }
         Ok(())
     }

@@ -179,15 +179,24 @@ async fn locked(connection: &mut PgConnection, projection: &str) -> Result<Optio
     row.as_ref().map(read).transpose()
 }
 
-/// Refuses where a rebuild is under way.
+/// Refuses where a rebuild is under way; until the transaction ends none begins.
 pub(super) async fn refuse_if_running(
-    connection: &mut PgConnection,
+    transaction: &mut PgConnection,
     projection: &str,
 ) -> Result<(), RebuildError> {
-    match locked(connection, projection).await? {
+    match locked(transaction, projection).await? {
         Some(operation) if operation.ended_at.is_none() => Err(running(operation)),
         _ => Ok(()),
     }
+}
+
+/// The generation that the pointer is on; it stays there until the transaction ends.
+pub(super) async fn pointer(
+    transaction: &mut PgConnection,
+    projection: &str,
+) -> Result<Generation, sqlx::Error> {
+    let pointer = sqlx::query_scalar("select generation from projections where name = $1 for update");
+    Ok(Generation(pointer.bind(projection).fetch_one(transaction).await?))
 }
 
 fn running(operation: Operation) -> RebuildError {
@@ -209,7 +218,7 @@ on conflict (projection) do update
 
 const TAKE_OVER: &str = "
 update rebuilds set epoch = $2, owner = $3, lease_until = clock_timestamp() + make_interval(secs => $4),
-       wish = 'run', outcome = null
+       wish = case when wish = 'cancel' then wish else 'run' end, outcome = null
  where projection = $1";
 
 /// What holds for as long as its lease does.
@@ -219,11 +228,10 @@ pub(crate) struct Held {
     pub(crate) process: Uuid,
 }
 
-/// Begins a rebuild from the generation that `from` finds, or goes on with one that stands still.
+/// Begins a rebuild beside the generation that is served, or goes on with one that stands still.
 pub(super) async fn begin(
     pool: &PgPool,
     (projection, version): (&str, i32),
-    from: Generation,
     purpose: Purpose,
     process: Uuid,
 ) -> Result<Held, RebuildError> {
@@ -240,6 +248,10 @@ pub(super) async fn begin(
                 theirs: before.version,
                 ours: version,
             });
+        }
+        // Who calls it off need not say what it was for.
+        Some(before) if before.purpose != purpose && before.wish != Wish::Cancel => {
+            return Err(RebuildError::OtherPurpose(before.projection));
         }
         Some(before) => {
             sqlx::query(TAKE_OVER)
@@ -274,6 +286,7 @@ pub(super) async fn begin(
             .fetch_one(&mut *transaction)
             .await?;
             let generation = newest + 1;
+            let from = pointer(&mut transaction, projection).await?;
             sqlx::query(BEGIN)
                 .bind(projection)
                 .bind(from.0)
@@ -322,8 +335,8 @@ impl Held {
         self.operation.epoch
     }
 
-    /// Renews the lease, and tells what operators want.
-    pub(super) async fn beat(&self, pool: &PgPool) -> Result<Wish, RebuildError> {
+    /// Renews the lease, and tells what operators want; `None` where it has ended.
+    pub(super) async fn beat(&self, pool: &PgPool) -> Result<Option<Wish>, RebuildError> {
         let wish: Option<String> = sqlx::query_scalar(
             "update rebuilds set lease_until = clock_timestamp() + make_interval(secs => $4)
               where projection = $1 and epoch = $2 and owner = $3 and ended_at is null
@@ -335,17 +348,22 @@ impl Held {
         .bind(limits::REBUILD_LEASE.as_secs_f64())
         .fetch_optional(pool)
         .await?;
-        let wish = wish.ok_or(RebuildError::Lost)?;
+        let Some(wish) = wish else {
+            let ended = sqlx::query_scalar(
+                "select ended_at is not null from rebuilds where projection = $1 and epoch = $2",
+            );
+            let ended = ended.bind(self.projection()).bind(self.epoch());
+            return match ended.fetch_optional(pool).await? {
+                Some(true) => Ok(None),
+                _ => Err(RebuildError::Lost),
+            };
+        };
         lease::renew(pool, self.process, limits::REBUILD_LEASE).await?;
-        Ok(Wish::of(&wish))
+        Ok(Some(Wish::of(&wish)))
     }
 
-    /// The next step begins.
-    pub(super) async fn enter(
-        &mut self,
-        connection: &mut PgConnection,
-        step: Step,
-    ) -> Result<(), RebuildError> {
+    /// The next step begins, once the transaction has ended.
+    pub(super) async fn enter(&self, connection: &mut PgConnection, step: Step) -> Result<(), RebuildError> {
         let done = sqlx::query(
             "update rebuilds set step = $4 where projection = $1 and epoch = $2 and owner = $3 and ended_at is null",
         )
@@ -358,11 +376,11 @@ impl Held {
         if done.rows_affected() != 1 {
             return Err(RebuildError::Lost);
         }
-        self.operation.step = step;
         Ok(())
     }
 
-    /// It is over.
+    /// It is over, once the transaction has ended: in the one that does what ends it, so that nobody who has lost the lease
+    /// does it.
     pub(super) async fn end(&self, connection: &mut PgConnection, outcome: &str) -> Result<(), RebuildError> {
         let done = sqlx::query(
             "update rebuilds set owner = null, lease_until = null, ended_at = clock_timestamp(), outcome = $4

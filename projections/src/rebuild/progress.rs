@@ -135,6 +135,38 @@ impl Progress {
 /// How often who is held back looks whether it still is.
 const LOOK: Duration = Duration::from_millis(50);
 
+impl Progress {
+    /// Resolves when nobody lets it wait any more; `false` when it is to stop.
+    pub(super) async fn unpaused(&self) -> bool {
+        while self.held() == Held::Paused && !self.0.stop.is_cancelled() {
+            let _ = timeout(LOOK, self.0.changed.notified()).await;
+        }
+        !self.0.stop.is_cancelled()
+    }
+
+    /// The same, for what cannot make way: others are held for it.
+    pub(super) fn urgent(&self) -> Urgent {
+        Urgent(self.clone())
+    }
+}
+
+/// A gate through which one passes at once.
+pub(super) struct Urgent(Progress);
+
+impl Gate for Urgent {
+    fn pass(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async move { !self.0.0.stop.is_cancelled() })
+    }
+
+    fn reached(&self, partition: u16, offset: i64) {
+        self.0.reached(partition, offset);
+    }
+
+    fn folded(&self, partition: u16, offset: i64) {
+        self.0.folded(partition, offset);
+    }
+}
+
 impl Gate for Progress {
     fn pass(&self) -> BoxFuture<'_, bool> {
         Box::pin(async move {

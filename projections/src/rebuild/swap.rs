@@ -4,7 +4,11 @@
 //! them; then one transaction moves the pointer. So whoever was told that a position is in the rows finds it there after the
 //! swap. Nobody waits for a lock: who is held looks again a moment later, and a hold that was forgotten ends by itself.
 
-use super::RebuildError;
+use super::{
+    Outcome, RebuildError,
+    operation::{self, Held},
+    tables::{is_lock_timeout, set_lock_timeout},
+};
 use crate::{generation::Generation, limits};
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
@@ -46,12 +50,16 @@ pub(super) async fn hold(
     projection: &str,
     generation: Generation,
 ) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar(HOLD)
+    let mut transaction = connection.begin().await?;
+    set_lock_timeout(&mut transaction, limits::HOLD_LOCK).await?;
+    let held = sqlx::query_scalar(HOLD)
         .bind(projection)
         .bind(generation.0)
         .bind(limits::SWAP_HOLD.as_secs_f64())
-        .fetch_all(connection)
-        .await
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok(held)
 }
 
 /// The owners go on.
@@ -76,12 +84,15 @@ pub(super) fn behind(one: &[i64], other: &[i64]) -> i64 {
         .sum()
 }
 
-/// Moves the pointer from one generation to another one that live owners feed.
+/// Moves the pointer from one generation to another one that live owners feed: for a rebuild, which ends with it, or, without
+/// one, for an operator who goes back.
 pub(super) async fn swap(
     connection: &mut PgConnection,
     projection: &str,
-    (from, to): (Generation, Generation),
+    pointers: (Generation, Generation),
+    rebuild: Option<&Held>,
 ) -> Result<(), RebuildError> {
+    let (from, to) = pointers;
     let until = Instant::now() + limits::SWAP_PATIENCE;
     loop {
         let near = behind(
@@ -89,10 +100,13 @@ pub(super) async fn swap(
             &offsets(connection, projection, from).await?,
         );
         if near <= limits::SWAP_NEAR {
-            let swapped = try_swap(connection, projection, (from, to)).await;
-            release(connection, projection, from).await?;
-            if swapped? {
-                return Ok(());
+            let swapped = try_swap(connection, projection, pointers, rebuild).await;
+            let released = release(connection, projection, from).await;
+            match swapped {
+                Ok(true) => return Ok(()),
+                Ok(false) => released?,
+                Err(RebuildError::Database(error)) if is_lock_timeout(&error) => released?,
+                Err(error) => return Err(error),
             }
         }
         if Instant::now() > until {
@@ -110,7 +124,8 @@ async fn try_swap(
     connection: &mut PgConnection,
     projection: &str,
     (from, to): (Generation, Generation),
-) -> Result<bool, sqlx::Error> {
+    rebuild: Option<&Held>,
+) -> Result<bool, RebuildError> {
     let wanted = hold(connection, projection, from).await?;
     let until = Instant::now() + limits::SWAP_HOLD;
     while behind(&offsets(connection, projection, to).await?, &wanted) > 0 {
@@ -120,15 +135,41 @@ async fn try_swap(
         sleep(LOOK).await;
     }
     let mut transaction = connection.begin().await?;
+    set_lock_timeout(&mut transaction, limits::HOLD_LOCK).await?;
+    // Swaps of one read model come one after the other, and each moves the pointer that it has seen.
+    let served = operation::pointer(&mut transaction, projection).await?;
+    match rebuild {
+        Some(rebuild) => rebuild.end(&mut transaction, Outcome::Swapped.as_str()).await?,
+        None => operation::refuse_if_running(&mut transaction, projection).await?,
+    }
+    if served != from {
+        return Err(RebuildError::Moved {
+            projection: projection.to_owned(),
+            from,
+            served,
+        });
+    }
     // The hold may have run out meanwhile: what counts is what stands there now, and stays until the pointer has moved.
     let wanted: Vec<i64> = sqlx::query_scalar(LOCKED)
         .bind(projection)
         .bind(from.0)
         .fetch_all(&mut *transaction)
         .await?;
-    if behind(&offsets(&mut transaction, projection, to).await?, &wanted) > 0 {
+    let there = offsets(&mut transaction, projection, to).await?;
+    if there.len() != wanted.len() || behind(&there, &wanted) > 0 {
         transaction.rollback().await?;
         return Ok(false);
+    }
+    let moved = sqlx::query(
+        "update projections p set generation = g.generation, version = g.version from generations g
+          where p.name = $1 and g.projection = $1 and g.generation = $2 and g.state = 'live'",
+    )
+    .bind(projection)
+    .bind(to.0)
+    .execute(&mut *transaction)
+    .await?;
+    if moved.rows_affected() != 1 {
+        return Err(RebuildError::NothingKept(projection.to_owned()));
     }
     sqlx::query(
         "update generations set served_at = case when generation = $3 then clock_timestamp() else served_at end,
@@ -137,14 +178,6 @@ async fn try_swap(
     )
     .bind(projection)
     .bind(from.0)
-    .bind(to.0)
-    .execute(&mut *transaction)
-    .await?;
-    sqlx::query(
-        "update projections p set generation = g.generation, version = g.version from generations g
-          where p.name = $1 and g.projection = $1 and g.generation = $2",
-    )
-    .bind(projection)
     .bind(to.0)
     .execute(&mut *transaction)
     .await?;

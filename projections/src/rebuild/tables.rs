@@ -1,14 +1,22 @@
 //! A generation's tables: made from the templates of its version, indexed last, dropped.
 
+use super::{
+    Outcome, RebuildError,
+    operation::{self, Held},
+};
 use crate::{generation::Generation, limits, projector::Table};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A connection for work that may take longer than a request. It is closed afterwards.
 pub(super) async fn workbench(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     connection.close_on_drop();
-    sqlx::raw_sql("set statement_timeout = 0; set maintenance_work_mem = '128MB'")
+    sqlx::raw_sql(
+        "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; set maintenance_work_mem = '128MB'",
+    )
         .execute(&mut *connection)
         .await?;
     Ok(connection)
@@ -100,17 +108,20 @@ async fn build(pool: &PgPool, index: String, table: String) -> Result<(), sqlx::
     Ok(())
 }
 
-/// Takes a generation away: its tables, its checkpoints, its row. Whoever reads it is waited for, a moment at a time, so that
-/// nobody waits behind.
+/// Takes a generation away: its tables, its checkpoints, its row, and with it the rebuild that made it, where it ends so. One
+/// that is served stays; `false` then. Whoever reads it is waited for, a moment at a time, so that nobody waits behind.
 pub(super) async fn drop(
     connection: &mut PgConnection,
-    projection: &str,
+    (projection, generation): (&str, Generation),
     tables: &[Table],
-    generation: Generation,
-) -> Result<(), sqlx::Error> {
+    ends: Option<(&Held, Outcome)>,
+) -> Result<bool, RebuildError> {
+    let until = Instant::now() + limits::SWAP_PATIENCE;
     loop {
-        match try_drop(connection, projection, tables, generation).await {
-            Err(error) if is_lock_timeout(&error) => tokio::time::sleep(limits::SWAP_LOCK * 5).await,
+        match try_drop(connection, (projection, generation), tables, ends).await {
+            Err(RebuildError::Database(error)) if is_lock_timeout(&error) && Instant::now() < until => {
+                tokio::time::sleep(limits::SWAP_LOCK * 5).await;
+            }
             other => return other,
         }
     }
@@ -118,12 +129,19 @@ pub(super) async fn drop(
 
 async fn try_drop(
     connection: &mut PgConnection,
-    projection: &str,
+    (projection, generation): (&str, Generation),
     tables: &[Table],
-    generation: Generation,
-) -> Result<(), sqlx::Error> {
+    ends: Option<(&Held, Outcome)>,
+) -> Result<bool, RebuildError> {
     let mut transaction = connection.begin().await?;
-    set_lock_timeout(&mut transaction).await?;
+    set_lock_timeout(&mut transaction, limits::SWAP_LOCK).await?;
+    if operation::pointer(&mut transaction, projection).await? == generation {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    if let Some((held, outcome)) = ends {
+        held.end(&mut transaction, outcome.as_str()).await?;
+    }
     for table in tables {
         let statement = format!("drop table if exists {}", generation.table(table.name));
         sqlx::query(AssertSqlSafe(statement))
@@ -138,17 +156,21 @@ async fn try_drop(
             .execute(&mut *transaction)
             .await?;
     }
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(true)
 }
 
 /// Locks are waited for a moment only: everybody who comes later would queue behind.
-async fn set_lock_timeout(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let statement = format!("set local lock_timeout = {}", limits::SWAP_LOCK.as_millis());
-    sqlx::query(AssertSqlSafe(statement)).execute(connection).await?;
+pub(super) async fn set_lock_timeout(
+    transaction: &mut PgConnection,
+    most: Duration,
+) -> Result<(), sqlx::Error> {
+    let statement = format!("set local lock_timeout = {}", most.as_millis());
+    sqlx::query(AssertSqlSafe(statement)).execute(transaction).await?;
     Ok(())
 }
 
-fn is_lock_timeout(error: &sqlx::Error) -> bool {
+pub(super) fn is_lock_timeout(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| code == "55P03")
 }

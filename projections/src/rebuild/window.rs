@@ -28,7 +28,7 @@ pub(crate) struct Window<P: Projector> {
     bytes: usize,
     /// Events that were seen.
     seen: u64,
-    /// The tables may hold rows of this partition that are not here.
+    /// The tables hold no rows of this partition that are not here.
     is_whole: bool,
 }
 

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 pub(crate) const SWAP: RebuildOptions = RebuildOptions {
     parallel: 2,
     purpose: Purpose::Swap,
+    against_log: false,
 };
 
 pub(crate) async fn rebuilt(store: &Store, name: &str) -> Result<Rebuilt, RebuildError> {

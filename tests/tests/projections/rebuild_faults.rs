@@ -9,7 +9,8 @@ use crate::{
 use docket_projections::{
     Generation, Projections, Serving, StopClass, WaitError,
     rebuild::{
-        Held, LoadError, Outcome, Progress, RebuildError, Step, Wish, operations, rebuild, rebuild_only, wish,
+        Held, LoadError, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Step, Wish, operations,
+        rebuild, rebuild_only, rollback, wish,
     },
     verify,
 };
@@ -238,6 +239,75 @@ async fn it_is_paused_goes_on_and_is_called_off() {
         tables(&db, "order_summary%").await,
         ["order_summary_g1", "order_summary_g2"]
     );
+    projections.stop().await;
+}
+
+/// Who calls a rebuild off right after its process was killed waits until its lease has run out, and nothing is left. Until
+/// then nobody goes back, and nobody who wants something else takes it over.
+#[tokio::test(flavor = "multi_thread")]
+async fn called_off_right_after_a_kill_it_leaves_nothing() {
+    let (db, store, projections) = shop().await;
+    projections.stop().await;
+    let blocked = block(&db, BLOCKS[1].1).await;
+    let mut process = waiting_at(&db, Step::Load).await;
+    process.kill().await.unwrap();
+    blocked.close().await.unwrap();
+    let back = rollback(&store, "order_summary").await.unwrap_err();
+    assert!(matches!(back, RebuildError::Running { .. }), "{back}");
+    let other = RebuildOptions {
+        purpose: Purpose::VerifyOnly,
+        ..SWAP
+    };
+    let refused = eventually(DEADLINE, async || {
+        let error = rebuild(&store, "order_summary", other, &Progress::new(16))
+            .await
+            .unwrap_err();
+        (!matches!(error, RebuildError::Running { .. })).then_some(error)
+    })
+    .await;
+    assert!(matches!(refused, RebuildError::OtherPurpose(_)), "{refused}");
+    wish(&store, "order_summary", Wish::Cancel).await.unwrap();
+    assert_eq!(tables(&db, "order_summary%").await, ["order_summary_g1"]);
+    let gone = wish(&store, "order_summary", Wish::Cancel).await.unwrap_err();
+    assert!(matches!(gone, RebuildError::NotRunning(_)), "{gone}");
+}
+
+/// Of several who go back at once each moves the pointer that it has seen, or is told that somebody else has.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_goes_back_at_once_moves_the_pointer_that_they_saw() {
+    let (_db, store, projections) = shop().await;
+    rebuilt(&store, "order_summary").await.unwrap();
+    let (one, other) = tokio::join!(
+        rollback(&store, "order_summary"),
+        rollback(&store, "order_summary")
+    );
+    let ends = [one, other].map(|end| end.map_err(|error| error.to_string()));
+    let served = Serving::read(&store).await.unwrap().of("order_summary").unwrap();
+    // Both, one after the other, or one alone.
+    let moved = ends.iter().filter(|end| end.is_ok()).count();
+    assert!(moved >= 1, "{ends:?}");
+    assert_eq!(served, Generation(if moved == 1 { 1 } else { 2 }), "{ends:?}");
+    projections.stop().await;
+}
+
+/// Rows that are known to be wrong are replaced by such that the log proves.
+#[tokio::test]
+async fn damaged_rows_are_replaced_by_what_the_log_proves() {
+    let (db, store, projections) = shop().await;
+    sqlx::query("update order_summary_g1 set grand = grand + 1")
+        .execute(db.admin())
+        .await
+        .unwrap();
+    let proved = RebuildOptions {
+        against_log: true,
+        ..SWAP
+    };
+    let done = rebuild(&store, "order_summary", proved, &Progress::new(16))
+        .await
+        .unwrap();
+    assert_eq!((done.outcome, done.rows), (Outcome::Swapped, 6));
+    projections.caught_up().await.unwrap();
+    verify(&store, |_| {}).await.unwrap();
     projections.stop().await;
 }
 
