@@ -10,7 +10,7 @@ use docket_projections::{
     limits::REBUILD_PARALLEL,
     rebuild::{self, Held, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Step, Wish},
 };
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use std::{
     error::Error,
@@ -181,42 +181,38 @@ async fn bars(progress: &Progress, done: &CancellationToken) {
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("=> ")
     };
-    let part = style("{prefix:>12} [{bar:30}] {human_pos:>11} / {human_len:<11} {per_sec:>12}  {msg}");
-    let whole = style("{prefix:>12} [{bar:30}] {human_pos:>11} / {human_len:<11} {per_sec:>12}  {msg}");
-    let mut bars: Vec<ProgressBar> = Vec::new();
-    let total = all.add(ProgressBar::new(0).with_style(whole).with_prefix("rebuild"));
-    let mut shown = None;
+    let style = style("{prefix:>12} [{bar:30}] {human_pos:>11} / {human_len:<11} {msg}");
+    let mut bars: Vec<(ProgressBar, Pace)> = Vec::new();
+    let total = all.add(
+        ProgressBar::new(0)
+            .with_style(style.clone())
+            .with_prefix("rebuild"),
+    );
+    let mut pace = Pace::default();
     loop {
         let over = done.run_until_cancelled(tokio::time::sleep(DRAW)).await.is_none();
         let (mut folded, mut target) = (0, 0);
         for at in progress.partitions() {
             let place = usize::from(at.partition);
             if bars.len() <= place {
-                let bar = ProgressBar::new(0).with_style(part.clone());
-                bars.push(all.insert_before(&total, bar.with_prefix(format!("partition {}", at.partition))));
+                let bar = ProgressBar::new(0).with_style(style.clone());
+                let bar = bar.with_prefix(format!("partition {}", at.partition));
+                bars.push((all.insert_before(&total, bar), Pace::default()));
             }
-            if let Some(bar) = bars.get(place) {
+            if let Some((bar, pace)) = bars.get_mut(place) {
                 bar.set_length(at.target.unsigned_abs());
                 bar.set_position(at.folded.unsigned_abs());
-                let left = bar.eta().as_secs();
-                bar.set_message(match at.folded >= at.target {
-                    true => String::new(),
-                    false => format!("{left} s left"),
-                });
+                bar.set_message(pace.told(at.folded, at.target));
             }
             folded += at.folded;
             target += at.target;
         }
-        let step = progress.step();
-        if shown != Some(step) {
-            total.reset_eta();
-            shown = Some(step);
-        }
+        let told = pace.told(folded, target);
         total.set_length(target.unsigned_abs());
         total.set_position(folded.unsigned_abs());
-        let what = match step {
+        let what = match progress.step() {
             Step::Create => "makes tables".to_owned(),
-            Step::Load => format!("folds the log, {} s left", total.eta().as_secs()),
+            Step::Load => told,
             Step::Index => "builds indexes".to_owned(),
             Step::Verify => "compares with what is served".to_owned(),
             Step::Swap => "swaps".to_owned(),
@@ -227,9 +223,44 @@ async fn bars(progress: &Progress, done: &CancellationToken) {
             false => format!("{what}: {held}"),
         });
         if over {
-            bars.iter().for_each(ProgressBar::finish_and_clear);
+            bars.iter().for_each(|(bar, _)| bar.finish_and_clear());
             total.finish_and_clear();
             return;
+        }
+    }
+}
+
+/// How fast something goes, from when it began to move.
+#[derive(Default)]
+struct Pace {
+    /// When that was, and where.
+    began: Option<(Instant, i64)>,
+    /// Where it was a moment ago.
+    last: i64,
+    per_second: f64,
+}
+
+impl Pace {
+    /// The rate, and how long it takes from here to there at that rate.
+    fn told(&mut self, at: i64, target: i64) -> String {
+        let began = *self.began.get_or_insert_with(|| (Instant::now(), at));
+        if at == began.1 {
+            // It has not moved yet, or begins again.
+            self.began = Some((Instant::now(), at));
+        } else if at != self.last {
+            self.per_second = (at - began.1) as f64 / began.0.elapsed().as_secs_f64().max(1e-3);
+        }
+        self.last = at;
+        if self.per_second <= 0.0 {
+            return String::new();
+        }
+        let rate = HumanCount(self.per_second as u64);
+        match target - at {
+            left if left > 0 => {
+                let left = HumanDuration(Duration::from_secs_f64(left as f64 / self.per_second));
+                format!("{rate} events/s, {left:#} left")
+            }
+            _ => format!("{rate} events/s"),
         }
     }
 }
