@@ -122,19 +122,22 @@ pub(crate) struct Checkpoint {
     pub(crate) stopped: Option<Stopped>,
 }
 
+/// Why a partition stands still, where it does: from the columns of the table.
+pub(crate) fn decode_stopped(row: &PgRow, partition: u16) -> Result<Option<Stopped>, sqlx::Error> {
+    let Some(offset) = row.try_get("stopped_offset")? else {
+        return Ok(None);
+    };
+    let class = row.try_get::<&str, _>("stopped_class")?.parse();
+    Ok(Some(Stopped {
+        position: Position { partition, offset },
+        class: class.map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        reason: row.try_get("stopped_reason")?,
+    }))
+}
+
 fn decode_state(row: &PgRow) -> Result<Checkpoint, sqlx::Error> {
     let partition = row.try_get::<i16, _>(1)? as u16;
-    let stopped = match row.try_get::<Option<i64>, _>(5)? {
-        None => None,
-        Some(offset) => Some(Stopped {
-            position: Position { partition, offset },
-            class: row
-                .try_get::<&str, _>(6)?
-                .parse()
-                .map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
-            reason: row.try_get(7)?,
-        }),
-    };
+    let stopped = decode_stopped(row, partition)?;
     Ok(Checkpoint {
         projection: row.try_get(0)?,
         generation: Generation(row.try_get(8)?),

@@ -30,8 +30,10 @@ const COUNT_MOVED: &str = "select count(*) from moved";
 /// A projector's statements, built once for a generation.
 pub(crate) struct Statements {
     pub(crate) load: SqlStr,
-    write: SqlStr,
-    write_part: SqlStr,
+    /// Writes rows and moves the checkpoint.
+    pub(crate) write: SqlStr,
+    /// Writes rows, in a transaction that ends with [`Statements::write`].
+    pub(crate) write_part: SqlStr,
 }
 
 impl Statements {
@@ -62,30 +64,9 @@ pub(crate) struct Move {
     pub(crate) lease: Duration,
 }
 
-/// Writes some of a batch's rows, in a transaction that [`write`] ends; `false` where the checkpoint is not where the batch
+/// Writes a batch, or, by [`Statements::write_part`], some of its rows; `false` where the checkpoint is not where the batch
 /// starts, or another epoch's.
-pub(crate) async fn write_part<P: Projector>(
-    connection: &mut PgConnection,
-    projector: &P,
-    statements: &Statements,
-    step: &Move,
-    entities: &[(P::Key, Arc<P::Entity>)],
-) -> Result<bool, sqlx::Error> {
-    run(connection, projector, &statements.write_part, step, entities).await
-}
-
-/// Writes a batch; `false` where the checkpoint is not where the batch starts, or another epoch's.
 pub(crate) async fn write<P: Projector>(
-    connection: &mut PgConnection,
-    projector: &P,
-    statements: &Statements,
-    step: &Move,
-    entities: &[(P::Key, Arc<P::Entity>)],
-) -> Result<bool, sqlx::Error> {
-    run(connection, projector, &statements.write, step, entities).await
-}
-
-async fn run<P: Projector>(
     connection: &mut PgConnection,
     projector: &P,
     statement: &SqlStr,

@@ -95,42 +95,6 @@ impl<P: Projector> Fold<P> {
         seen.into_iter().filter_map(unknown).collect()
     }
 
-    /// Reads the entities of some keys.
-    pub(crate) async fn load(
-        &self,
-        connection: &mut PgConnection,
-        statements: &Statements,
-        keys: Vec<P::Key>,
-    ) -> Result<Loaded<P>, sqlx::Error> {
-        if keys.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let rows = connection
-            .fetch_all(P::Key::bind(sqlx::query(statements.load.clone()), keys))
-            .await?;
-        let entity = |row| {
-            self.projector
-                .entity(row)
-                .map(|(key, entity)| (key, Arc::new(entity)))
-        };
-        rows.iter().map(entity).collect()
-    }
-
-    /// What opens the personal values that the fold reads in a batch: one statement at most.
-    pub(crate) async fn opener(
-        &self,
-        vault: &Vault,
-        connection: &mut PgConnection,
-        events: &[Arc<RecordedEvent>],
-    ) -> Result<Opener, PersonalError> {
-        if !P::READS_PERSONAL {
-            return Ok(Opener::default());
-        }
-        let facts = events.iter().filter_map(|event| fact(event).ok());
-        let sealed: Vec<SealedValue> = facts.flat_map(|fact| sealed(&*self.projector, fact)).collect();
-        vault.opener_over(connection, &sealed).await
-    }
-
     /// The entities after a batch; a panic of the projector is a failure like any other.
     pub(crate) fn apply(
         &self,
@@ -199,7 +163,40 @@ fn new_cache<P: Projector>(projector: &Arc<P>, bytes: u64) -> Cache<P::Key, Arc<
     Cache::with_weighter(items, bytes, ByBytes(Arc::clone(projector)))
 }
 
-fn class_of(error: &ApplyError) -> StopClass {
+/// Reads the entities of some keys.
+pub(crate) async fn load<P: Projector>(
+    projector: &P,
+    connection: &mut PgConnection,
+    statements: &Statements,
+    keys: Vec<P::Key>,
+) -> Result<Loaded<P>, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = connection
+        .fetch_all(P::Key::bind(sqlx::query(statements.load.clone()), keys))
+        .await?;
+    let entity = |row| projector.entity(row).map(|(key, entity)| (key, Arc::new(entity)));
+    rows.iter().map(entity).collect()
+}
+
+/// What opens the personal values that the fold reads in a batch: one statement at most.
+pub(crate) async fn opener<P: Projector>(
+    projector: &P,
+    vault: &Vault,
+    connection: &mut PgConnection,
+    events: &[Arc<RecordedEvent>],
+) -> Result<Opener, PersonalError> {
+    if !P::READS_PERSONAL {
+        return Ok(Opener::default());
+    }
+    let facts = events.iter().filter_map(|event| fact(event).ok());
+    let sealed: Vec<SealedValue> = facts.flat_map(|fact| sealed(projector, fact)).collect();
+    vault.opener_over(connection, &sealed).await
+}
+
+/// What kind of trouble stops where an event cannot be applied.
+pub(crate) fn class_of(error: &ApplyError) -> StopClass {
     match error {
         ApplyError::Decode(_) => StopClass::Decode,
         ApplyError::Impossible(_) => StopClass::Apply,

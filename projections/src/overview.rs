@@ -2,8 +2,12 @@
 //!
 //! It is looked at twice, a moment apart: what moved in between is the rate, and what did not move has a reason.
 
-use crate::{checkpoint::Stopped, generation::Generation, limits, rebuild::Step};
-use docket_event_store::Position;
+use crate::{
+    checkpoint::{Stopped, decode_stopped},
+    generation::Generation,
+    limits,
+    rebuild::Step,
+};
 use sqlx::{PgPool, Row, postgres::PgRow};
 use std::{fmt, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -147,24 +151,15 @@ struct Sample {
 }
 
 fn read(row: &PgRow) -> Result<Sample, sqlx::Error> {
-    let decode = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
     let partition = row.try_get::<i16, _>(2)? as u16;
     let (offset, head): (i64, i64) = (row.try_get(3)?, row.try_get(4)?);
-    let stopped = match row.try_get::<Option<i64>, _>(9)? {
-        None => None,
-        Some(offset) => Some(Stopped {
-            position: Position { partition, offset },
-            class: row
-                .try_get::<&str, _>(10)?
-                .parse()
-                .map_err(|error| decode(Box::new(error)))?,
-            reason: row.try_get(11)?,
-        }),
-    };
+    let stopped = decode_stopped(row, partition)?;
     let rebuild = match row.try_get::<Option<&str>, _>(14)? {
         None => None,
         Some(step) => {
-            let step = step.parse().map_err(|error| decode(Box::new(error)))?;
+            let step = step
+                .parse()
+                .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
             let is_paused = row.try_get::<&str, _>(15)? == "pause";
             let is_done = row.try_get::<Option<bool>, _>(16)?.unwrap_or(false);
             Some((step, is_paused, is_done))

@@ -200,6 +200,18 @@ pub struct ProjectorSql {
 /// The number of the first argument that belongs to a projector in its inserts.
 pub const FIRST_ARGUMENT: usize = 9;
 
+/// The first column in which two entities differ, with what it is in each.
+pub(crate) fn first_difference<P: Projector>(
+    projector: &P,
+    one: &P::Entity,
+    other: &P::Entity,
+) -> Option<(&'static str, String, String)> {
+    let columns = projector.columns(one).into_iter().zip(projector.columns(other));
+    columns
+        .map(|((column, one), (_, other))| (column, one, other))
+        .find(|(_, one, other)| one != other)
+}
+
 /// Opens a sealed value; `None` where its key is gone.
 pub type Open<'a> = dyn Fn(&SealedValue) -> Option<Vec<u8>> + 'a;
 

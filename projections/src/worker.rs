@@ -5,7 +5,7 @@
 
 use crate::{
     commit::{self, Move, Statements},
-    fold::{Fold, chain},
+    fold::{self, Fold, chain},
     limits,
     owner::{self, Assignment, Step, Steps, Trouble, failed, trouble, unreadable},
     projector::Projector,
@@ -48,13 +48,10 @@ impl<P: Projector> Worker<P> {
         let refused = |error: sqlx::Error| trouble(&error, first, events.len());
         let mut connection = turn.connection().await.map_err(refused)?;
         let missing = self.fold.missing(events);
-        let loaded = self
-            .fold
-            .load(&mut connection, &self.statements, missing)
-            .await
-            .map_err(refused)?;
+        let loaded = fold::load(&*self.projector, &mut connection, &self.statements, missing).await;
+        let loaded = loaded.map_err(refused)?;
         let vault = self.at.shared.store.vault();
-        let opener = self.fold.opener(vault, &mut connection, events).await;
+        let opener = fold::opener(&*self.projector, vault, &mut connection, events).await;
         let opener = opener.map_err(|error| match error {
             PersonalError::Keys(error) => trouble(&error, first, events.len()),
             PersonalError::Overloaded | PersonalError::WrongMasterKey | PersonalError::Cipher => {
@@ -93,7 +90,7 @@ impl<P: Projector> Worker<P> {
         let written = commit::write(
             &mut connection,
             &*self.projector,
-            &self.statements,
+            &self.statements.write,
             &step,
             &entities,
         );

@@ -42,7 +42,7 @@ use async_graphql::{
     dataloader::DataLoader, registry::Registry,
 };
 use docket_domain::Actor;
-use docket_event_store::Store;
+use docket_event_store::{InUse, Store};
 use docket_projections::{Projections, Serving, reactors::notifications::Live, read_models::order_search};
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -127,6 +127,11 @@ impl Services {
     /// moves to nothing that is behind.
     fn serving(&self) -> Serving {
         self.projections.serving()
+    }
+
+    /// A connection to answer a query over.
+    async fn query_connection(&self) -> Result<InUse<'_>, Refused> {
+        Ok(self.store.query_connection().await?)
     }
 
     /// Waits until one order more may be folded.

@@ -127,7 +127,7 @@ async fn shown(
         let progress = progress.clone();
         tokio::spawn(async move {
             if tokio::signal::ctrl_c().await.is_ok() {
-                progress.interrupt();
+                progress.stop();
             }
         })
     };

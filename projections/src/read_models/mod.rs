@@ -102,7 +102,7 @@ impl<P: Projector> ReadModel for P {
         generations: (Generation, Generation),
         parallel: u16,
     ) -> BoxFuture<'a, Result<Comparison, sqlx::Error>> {
-        rebuild::compare_in(self, pool, snapshot, generations, parallel)
+        Box::pin(async move { rebuild::compare(pool, &*self, snapshot, generations, parallel).await })
     }
 
     fn examine<'a>(

@@ -7,11 +7,11 @@ use super::tables::workbench;
 use crate::{
     generation::Generation,
     limits,
-    projector::{Projector, RowsOf, Table},
+    projector::{Projector, RowsOf, Table, first_difference},
 };
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What came of comparing two generations.
@@ -58,9 +58,9 @@ struct Range {
 }
 
 /// Compares all tables of two generations, as the exported snapshot has them.
-pub(super) async fn compare<P: Projector>(
+pub(crate) async fn compare<P: Projector>(
     pool: &PgPool,
-    projector: &Arc<P>,
+    projector: &P,
     snapshot: &str,
     (old, new): (Generation, Generation),
     parallel: u16,
@@ -78,7 +78,7 @@ pub(super) async fn compare<P: Projector>(
         for range in ranges {
             parts.push(Box::pin(async move {
                 let mut connection = in_snapshot(pool, snapshot).await?;
-                compare_range(&mut connection, &**projector, number, table, (old, new), range).await
+                compare_range(&mut connection, projector, number, table, (old, new), range).await
             }));
         }
         let mut compared = stream::iter(parts).buffered(usize::from(parallel.max(1)));
@@ -236,19 +236,13 @@ async fn named<P: Projector>(
             None => named.push(difference(&key, "no row", "a row")),
             Some(before) if projector.tolerates(&now, &before) => {}
             Some(before) => {
-                let columns = projector
-                    .columns(&before)
-                    .into_iter()
-                    .zip(projector.columns(&now));
-                let differs = |((column, old), (_, new)): ((&str, String), (&str, String))| {
-                    (old != new).then(|| Difference {
-                        key: key.to_string(),
-                        column: column.to_owned(),
-                        old,
-                        new,
-                    })
-                };
-                named.extend(columns.into_iter().find_map(differs));
+                let differs = first_difference(projector, &before, &now);
+                named.extend(differs.map(|(column, old, new)| Difference {
+                    key: key.to_string(),
+                    column: column.to_owned(),
+                    old,
+                    new,
+                }));
             }
         }
     }

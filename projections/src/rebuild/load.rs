@@ -4,18 +4,18 @@
 //! Rows and checkpoint are written in one transaction, by compare-and-set on (offset, epoch) as live owners do: who takes a
 //! rebuild over after a crash goes on where the checkpoints stand, and what a dead one still sends hits nothing.
 
-use super::window::Window;
+use super::{progress::Progress, window::Window};
 use crate::{
     checkpoint::StopClass,
     commit::{self, Move, Statements},
-    fold::{self, panic_text},
+    fold::{self, class_of, panic_text},
     limits,
-    projector::{ApplyError, Generation, Key, Projector, fact},
+    projector::{Generation, Projector},
 };
 use docket_domain::SealedValue;
-use docket_event_store::{Opener, PersonalError, Position, RecordedEvent, Store};
+use docket_event_store::{PersonalError, Position, RecordedEvent, Store};
 use futures::future::BoxFuture;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, PgConnection};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -68,26 +68,16 @@ pub(crate) struct Site {
     pub(crate) window_bytes: usize,
 }
 
-/// What a loader asks between pages.
-pub(crate) trait Gate: Send + Sync {
-    /// Resolves when the next page may be read; `false` when the work is to stop here.
-    fn pass(&self) -> BoxFuture<'_, bool>;
-
-    /// The rows reach an offset.
-    fn reached(&self, partition: u16, offset: i64);
-
-    /// Events up to an offset are folded.
-    fn folded(&self, partition: u16, offset: i64);
-}
-
 /// Fills one partition, whatever its entities are.
 pub(crate) trait Loader: Send {
-    /// Folds the events up to an offset into the rows; how far it came, which is less where the gate stopped it.
+    /// Folds the events up to an offset into the rows; how far it came, which is less where it was told to stop. What is
+    /// urgent, because others are held for it, makes way for nobody.
     fn load<'a>(
         &'a mut self,
         connection: &'a mut PgConnection,
         upto: i64,
-        gate: &'a dyn Gate,
+        progress: &'a Progress,
+        is_urgent: bool,
     ) -> BoxFuture<'a, Result<i64, LoadError>>;
 }
 
@@ -119,11 +109,12 @@ impl<P: Projector> PartitionLoader<P> {
         &mut self,
         connection: &mut PgConnection,
         upto: i64,
-        gate: &dyn Gate,
+        progress: &Progress,
+        is_urgent: bool,
     ) -> Result<i64, LoadError> {
         let mut next = self.site.offset;
         while next < upto {
-            if !gate.pass().await {
+            if !progress.pass(is_urgent).await {
                 break;
             }
             let wanted = usize::try_from(upto - next).unwrap_or(usize::MAX);
@@ -139,14 +130,14 @@ impl<P: Projector> PartitionLoader<P> {
             self.fold(connection, &events).await?;
             next = last.position.offset;
             self.pending = Some((next, last.event_id));
-            gate.folded(partition, next);
+            progress.folded(partition, next);
             if self.window.bytes() >= self.site.window_bytes {
                 self.write(connection).await?;
-                gate.reached(partition, next);
+                progress.reached(partition, next);
             }
         }
         self.write(connection).await?;
-        gate.reached(self.site.partition, self.site.offset);
+        progress.reached(self.site.partition, self.site.offset);
         Ok(self.site.offset)
     }
 
@@ -156,22 +147,19 @@ impl<P: Projector> PartitionLoader<P> {
         events: &[Arc<RecordedEvent>],
     ) -> Result<(), LoadError> {
         let missing = self.window.missing(events);
-        if !missing.is_empty() {
-            let load = P::Key::bind(sqlx::query(self.statements.load.clone()), missing);
-            for row in connection.fetch_all(load).await? {
-                let (key, entity) = self.projector.entity(&row)?;
-                self.window.put(key, Arc::new(entity));
-            }
+        let loaded = fold::load(&*self.projector, connection, &self.statements, missing).await?;
+        for (key, entity) in loaded {
+            self.window.put(key, entity);
         }
-        let opener = self.opener(connection, events).await?;
+        let vault = self.store.vault();
+        let opener = fold::opener(&*self.projector, vault, connection, events).await?;
         let open = |sealed: &SealedValue| opener.open(sealed);
         for event in events {
             // What a panic leaves behind is dropped with the loader.
             let applied = catch_unwind(AssertUnwindSafe(|| self.window.apply(event, &open)));
             let (class, reason) = match applied {
                 Ok(Ok(())) => continue,
-                Ok(Err(error @ ApplyError::Decode(_))) => (StopClass::Decode, error.to_string()),
-                Ok(Err(error @ ApplyError::Impossible(_))) => (StopClass::Apply, error.to_string()),
+                Ok(Err(error)) => (class_of(&error), error.to_string()),
                 Err(panic) => (StopClass::Panic, panic_text(panic.as_ref())),
             };
             return Err(LoadError::Event {
@@ -181,21 +169,6 @@ impl<P: Projector> PartitionLoader<P> {
             });
         }
         Ok(())
-    }
-
-    async fn opener(
-        &self,
-        connection: &mut PgConnection,
-        events: &[Arc<RecordedEvent>],
-    ) -> Result<Opener, LoadError> {
-        if !P::READS_PERSONAL {
-            return Ok(Opener::default());
-        }
-        let facts = events.iter().filter_map(|event| fact(event).ok());
-        let sealed: Vec<SealedValue> = facts
-            .flat_map(|fact| fold::sealed(&*self.projector, fact))
-            .collect();
-        Ok(self.store.vault().opener_over(connection, &sealed).await?)
     }
 
     /// Writes what changed, with the checkpoint.
@@ -218,18 +191,23 @@ impl<P: Projector> PartitionLoader<P> {
             reason: error.to_string(),
         })?;
         let mut transaction = connection.begin().await?;
-        let mut parts: Vec<_> = changed.chunks(limits::REBUILD_ROWS).collect();
-        let last = parts.pop().unwrap_or_default();
-        for part in parts {
-            let written =
-                commit::write_part(&mut transaction, &*self.projector, &self.statements, &step, part);
+        let mut parts = changed.chunks(limits::REBUILD_ROWS).peekable();
+        loop {
+            let part = parts.next().unwrap_or_default();
+            // The checkpoint moves with the last of them.
+            let is_last = parts.peek().is_none();
+            let statement = if is_last {
+                &self.statements.write
+            } else {
+                &self.statements.write_part
+            };
+            let written = commit::write(&mut transaction, &*self.projector, statement, &step, part);
             if !written.await? {
                 return Err(LoadError::Lost);
             }
-        }
-        let written = commit::write(&mut transaction, &*self.projector, &self.statements, &step, last);
-        if !written.await? {
-            return Err(LoadError::Lost);
+            if is_last {
+                break;
+            }
         }
         transaction.commit().await?;
         drop(changed);
@@ -245,8 +223,9 @@ impl<P: Projector> Loader for PartitionLoader<P> {
         &'a mut self,
         connection: &'a mut PgConnection,
         upto: i64,
-        gate: &'a dyn Gate,
+        progress: &'a Progress,
+        is_urgent: bool,
     ) -> BoxFuture<'a, Result<i64, LoadError>> {
-        Box::pin(self.fill(connection, upto, gate))
+        Box::pin(self.fill(connection, upto, progress, is_urgent))
     }
 }

@@ -3,7 +3,10 @@
 use super::RebuildError;
 use crate::{generation::Generation, lease, limits};
 use chrono::{DateTime, Utc};
-use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgRow};
+use sqlx::{
+    Connection, PgConnection, PgPool, Row,
+    postgres::{PgQueryResult, PgRow},
+};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
@@ -170,10 +173,7 @@ pub async fn all(pool: &PgPool) -> Result<Vec<Operation>, sqlx::Error> {
 
 async fn locked(connection: &mut PgConnection, projection: &str) -> Result<Option<Operation>, sqlx::Error> {
     // The read model's own row is the lock: there may be no rebuild yet.
-    sqlx::query("select from projections where name = $1 for update")
-        .bind(projection)
-        .execute(&mut *connection)
-        .await?;
+    pointer(connection, projection).await?;
     let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} where projection = $1")));
     let row = row.bind(projection).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
@@ -199,7 +199,8 @@ pub(super) async fn pointer(
     Ok(Generation(pointer.bind(projection).fetch_one(transaction).await?))
 }
 
-fn running(operation: Operation) -> RebuildError {
+/// That it is under way.
+pub(super) fn running(operation: Operation) -> RebuildError {
     RebuildError::Running {
         projection: operation.projection,
         step: operation.step,
@@ -373,10 +374,7 @@ impl Held {
         .bind(step.as_str())
         .execute(connection)
         .await?;
-        if done.rows_affected() != 1 {
-            return Err(RebuildError::Lost);
-        }
-        Ok(())
+        ours(&done)
     }
 
     /// It is over, once the transaction has ended: in the one that does what ends it, so that nobody who has lost the lease
@@ -392,10 +390,7 @@ impl Held {
         .bind(outcome)
         .execute(connection)
         .await?;
-        match done.rows_affected() {
-            1 => Ok(()),
-            _ => Err(RebuildError::Lost),
-        }
+        ours(&done)
     }
 
     /// It stands still where it is, for somebody to go on with; why.
@@ -411,6 +406,14 @@ impl Held {
         .execute(pool)
         .await?;
         Ok(())
+    }
+}
+
+/// Who has lost the lease changes nothing.
+fn ours(done: &PgQueryResult) -> Result<(), RebuildError> {
+    match done.rows_affected() {
+        1 => Ok(()),
+        _ => Err(RebuildError::Lost),
     }
 }
 

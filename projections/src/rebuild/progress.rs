@@ -1,8 +1,7 @@
 //! What is seen of a rebuild while it goes on, and what holds it back.
 
-use super::{load::Gate, operation::Step};
+use super::operation::Step;
 use crate::limits;
-use futures::future::BoxFuture;
 use std::{
     sync::{
         Arc,
@@ -56,6 +55,9 @@ pub enum Held {
     /// Live read models that are behind: it makes way for them.
     Yields,
 }
+
+/// How often who is held back looks whether it still is.
+const LOOK: Duration = Duration::from_millis(50);
 
 impl Progress {
     /// Of a log with so many partitions.
@@ -122,20 +124,15 @@ impl Progress {
         self.0.changed.notify_waiters();
     }
 
-    /// Nothing more is to be done.
-    pub(super) fn stop(&self) {
+    /// Tells it to stop where it is, for somebody to go on with.
+    pub fn stop(&self) {
         self.0.stop.cancel();
     }
 
     pub(super) fn stopped(&self) -> &CancellationToken {
         &self.0.stop
     }
-}
 
-/// How often who is held back looks whether it still is.
-const LOOK: Duration = Duration::from_millis(50);
-
-impl Progress {
     /// Resolves when nobody lets it wait any more; `false` when it is to stop.
     pub(super) async fn unpaused(&self) -> bool {
         while self.held() == Held::Paused && !self.0.stop.is_cancelled() {
@@ -144,54 +141,31 @@ impl Progress {
         !self.0.stop.is_cancelled()
     }
 
-    /// The same, for what cannot make way: others are held for it.
-    pub(super) fn urgent(&self) -> Urgent {
-        Urgent(self.clone())
-    }
-}
-
-/// A gate through which one passes at once.
-pub(super) struct Urgent(Progress);
-
-impl Gate for Urgent {
-    fn pass(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async move { !self.0.0.stop.is_cancelled() })
-    }
-
-    fn reached(&self, partition: u16, offset: i64) {
-        self.0.reached(partition, offset);
-    }
-
-    fn folded(&self, partition: u16, offset: i64) {
-        self.0.folded(partition, offset);
-    }
-}
-
-impl Gate for Progress {
-    fn pass(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async move {
-            // Who makes way takes a page now and then, so that it comes to an end however busy the shop is.
-            let mut patience = limits::REBUILD_YIELD.as_millis() / LOOK.as_millis();
-            while !self.0.stop.is_cancelled() {
-                match self.held() {
-                    Held::No => return true,
-                    Held::Yields if patience == 0 => return true,
-                    Held::Yields => patience -= 1,
-                    Held::Paused => {}
-                }
-                let _ = timeout(LOOK, self.0.changed.notified()).await;
+    /// Resolves when the next page may be read; `false` when it is to stop. What is urgent makes way for nobody.
+    pub(super) async fn pass(&self, is_urgent: bool) -> bool {
+        // Who makes way takes a page now and then, so that it comes to an end however busy the shop is.
+        let mut patience = limits::REBUILD_YIELD.as_millis() / LOOK.as_millis();
+        while !is_urgent && !self.0.stop.is_cancelled() {
+            match self.held() {
+                Held::No => return true,
+                Held::Yields if patience == 0 => return true,
+                Held::Yields => patience -= 1,
+                Held::Paused => {}
             }
-            false
-        })
+            let _ = timeout(LOOK, self.0.changed.notified()).await;
+        }
+        !self.0.stop.is_cancelled()
     }
 
-    fn reached(&self, partition: u16, offset: i64) {
+    /// The rows reach an offset.
+    pub(super) fn reached(&self, partition: u16, offset: i64) {
         if let Some(filled) = self.0.partitions.get(usize::from(partition)) {
             filled.written.store(offset, Relaxed);
         }
     }
 
-    fn folded(&self, partition: u16, offset: i64) {
+    /// Events up to an offset are folded.
+    pub(super) fn folded(&self, partition: u16, offset: i64) {
         if let Some(filled) = self.0.partitions.get(usize::from(partition)) {
             filled.folded.store(offset, Relaxed);
         }

@@ -8,7 +8,7 @@ use super::{VerifyError, log};
 use crate::{
     fold::{self, chain},
     limits,
-    projector::{ApplyError, Generation, PgQuery, Projector, ProjectorSql, RowsOf, fact},
+    projector::{ApplyError, Generation, PgQuery, Projector, ProjectorSql, RowsOf, fact, first_difference},
 };
 use docket_event_store::{Opener, Position, RecordedEvent, Vault};
 use futures::TryStreamExt;
@@ -303,23 +303,16 @@ impl<P: Projector> Examined<'_, P> {
         if self.projector.tolerates(&expected, found) {
             return Ok(());
         }
-        let columns = self
-            .projector
-            .columns(&expected)
-            .into_iter()
-            .zip(self.projector.columns(found));
-        for ((column, expected), (_, found)) in columns {
-            if expected != found {
-                return Err(VerifyError::Row {
-                    projection,
-                    key: key.to_string(),
-                    column,
-                    expected,
-                    found,
-                });
-            }
+        match first_difference(self.projector, &expected, found) {
+            None => Ok(()),
+            Some((column, expected, found)) => Err(VerifyError::Row {
+                projection,
+                key: key.to_string(),
+                column,
+                expected,
+                found,
+            }),
         }
-        Ok(())
     }
 
     fn refuse_missing(&self, expected: Folded<P>) -> Result<(), VerifyError> {

@@ -130,8 +130,7 @@ impl CustomerQueries {
         // Who asks for somebody else is answered like who asks for nobody, at the same cost.
         let is_theirs = only_customer(actor(ctx)?).is_none_or(|own| own == id.as_str());
         let services = services(ctx)?;
-        let connection = services.store.query_connection().await;
-        let mut connection = connection.map_err(Refused::from)?;
+        let mut connection = services.query_connection().await?;
         let totals = customer_orders::totals(&mut *connection, &services.serving(), &id).await;
         let totals = connection.finish(totals).map_err(Refused::from)?;
         Ok((is_theirs && !totals.is_empty()).then_some(Customer { id, totals }))

@@ -365,8 +365,7 @@ impl LedgerPaymentConnection {
             return Ok(Some(Count::on_page(self.edges.len())));
         };
         let services = services(ctx)?;
-        let connection = services.store.query_connection().await;
-        let mut connection = connection.map_err(Refused::from)?;
+        let mut connection = services.query_connection().await?;
         let counted = payment_ledger::count(&mut *connection, &services.serving(), filter, *field).await;
         Ok(Some(connection.finish(counted).map_err(Refused::from)?.into()))
     }
@@ -399,8 +398,7 @@ impl LedgerQueries {
         position::wait(ctx, &[payment_ledger::NAME], min_position.as_deref()).await?;
         let currency = currency.map(|currency| currency.0);
         let services = services(ctx)?;
-        let connection = services.store.query_connection().await;
-        let mut connection = connection.map_err(Refused::from)?;
+        let mut connection = services.query_connection().await?;
         let days =
             payment_ledger::days(&mut *connection, &services.serving(), (from.0, to.0), currency).await;
         let days = connection.finish(days).map_err(Refused::from)?;

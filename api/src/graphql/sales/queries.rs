@@ -109,8 +109,7 @@ impl SalesQueries {
         position::wait(ctx, &[sales_by_minute::NAME], min_position.as_deref()).await?;
         let currency = currency.map(|currency| currency.0);
         let services = services(ctx)?;
-        let connection = services.store.query_connection().await;
-        let mut connection = connection.map_err(Refused::from)?;
+        let mut connection = services.query_connection().await?;
         let serving = services.serving();
         let windows = sales_by_minute::windows(
             &mut *connection,

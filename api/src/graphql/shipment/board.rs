@@ -294,8 +294,7 @@ impl BoardShipmentConnection {
             return Ok(Some(Count::on_page(self.edges.len())));
         };
         let services = services(ctx)?;
-        let connection = services.store.query_connection().await;
-        let mut connection = connection.map_err(Refused::from)?;
+        let mut connection = services.query_connection().await?;
         let counted = shipment_board::count(&mut *connection, &services.serving(), filter, *field).await;
         Ok(Some(connection.finish(counted).map_err(Refused::from)?.into()))
     }

@@ -1,0 +1,153 @@
+//! Why a rebuild does not come to its end.
+
+use super::{Comparison, LoadError, Step};
+use crate::{StartError, generation::Generation, verify::VerifyError};
+use chrono::{DateTime, Utc};
+use docket_event_store::PersonalError;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Why a rebuild did not come to its end. It stands where it is, and whoever rebuilds the read model next goes on there.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The database did not answer, or refused.
+    #[error("the database did not do what it was asked")]
+    Database(#[from] sqlx::Error),
+    /// The keys of personal values cannot be read.
+    #[error("the keys of personal data cannot be read")]
+    Keys(#[source] Arc<sqlx::Error>),
+    /// There is none of this name.
+    #[error("there is no read model {name:?}; there are {}", .known.join(", "))]
+    NoSuchReadModel {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+    /// Another rebuild of it is under way.
+    #[error(
+        "{projection} is being rebuilt since {since} (step {step}{})",
+        .owner.map_or_else(|| ", by nobody now".to_owned(), |owner| format!(", by process {owner}"))
+    )]
+    Running {
+        /// The read model.
+        projection: String,
+        /// How far that has come.
+        step: Step,
+        /// Since when.
+        since: DateTime<Utc>,
+        /// By which process.
+        owner: Option<Uuid>,
+    },
+    /// A rebuild stands still that another version of the program began.
+    #[error(
+        "a rebuild of {projection} by version {theirs} of its fold stands still and this program has version {ours}: go on \
+         with the program that fits, or cancel it"
+    )]
+    OtherVersion {
+        /// The read model.
+        projection: String,
+        /// Of the rebuild.
+        theirs: i32,
+        /// Of this program.
+        ours: i32,
+    },
+    /// A rebuild stands still that was to end otherwise.
+    #[error("a rebuild of {0} that was to end otherwise stands still: go on with that one, or cancel it")]
+    OtherPurpose(String),
+    /// Nothing is under way.
+    #[error("no rebuild of {0} is under way")]
+    NotRunning(String),
+    /// There is no generation to go back to.
+    #[error("{0} has no earlier generation to go back to")]
+    NothingKept(String),
+    /// Another process does it now, or somebody has called it off.
+    #[error("another process has taken the rebuild over")]
+    Lost,
+    /// It was told to stop.
+    #[error("it was interrupted")]
+    Interrupted,
+    /// A partition could not be filled.
+    #[error(transparent)]
+    Load(LoadError),
+    /// The new rows are not the old ones.
+    #[error("{} of {} rows differ; the first: {}", .0.differ, .0.rows, first(.0))]
+    Differs(Comparison),
+    /// The new rows are not the fold of the log.
+    #[error("the rows are not the fold of the log")]
+    NotTheFold(#[source] VerifyError),
+    /// Somebody else has moved the pointer meanwhile.
+    #[error(
+        "{projection} is served from generation {served} now, not from {from}: somebody has swapped it meanwhile"
+    )]
+    Moved {
+        /// The read model.
+        projection: String,
+        /// What was served before.
+        from: Generation,
+        /// What is served now.
+        served: Generation,
+    },
+    /// The generation that is to be served did not come to where the other one is.
+    #[error(
+        "generation {generation} of {projection} is {behind} events behind what is served and does not come nearer: is a \
+         program running that feeds it?"
+    )]
+    NotThere {
+        /// The read model.
+        projection: String,
+        /// The generation.
+        generation: Generation,
+        /// How far it is behind.
+        behind: i64,
+    },
+    /// The new generation cannot be fed.
+    #[error("the new generation cannot be fed")]
+    Start(#[source] StartError),
+    /// What was to work broke off.
+    #[error("a part of the rebuild broke off: {0}")]
+    Broken(String),
+}
+
+fn first(comparison: &Comparison) -> String {
+    let first = comparison.named.first();
+    first.map_or_else(|| "none could be read".to_owned(), ToString::to_string)
+}
+
+impl From<LoadError> for RebuildError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Database(error) => Self::Database(error),
+            LoadError::Personal(PersonalError::Keys(error)) => Self::Keys(error),
+            LoadError::Lost => Self::Lost,
+            error => Self::Load(error),
+        }
+    }
+}
+
+impl RebuildError {
+    /// The same may go well a moment later.
+    pub(super) fn is_passing(&self) -> bool {
+        let error = match self {
+            Self::Database(error) => error,
+            Self::Keys(error) => error.as_ref(),
+            _ => return false,
+        };
+        match error {
+            sqlx::Error::Database(error) => {
+                let code = error.code().unwrap_or_default();
+                // Connections, resources (a full disk among them), operators, deadlocks and serialization.
+                // What a lost connection left running may still build the same index, and a snapshot ends with its session.
+                ["08", "53", "57", "40", "55", "23505", "42P07", "22023"]
+                    .iter()
+                    .any(|class| code.starts_with(class))
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::WorkerCrashed => true,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,489 @@
+//! A rebuild that is under way in this process: its steps, one after the other, and the lease that is renewed beside them.
+
+use super::{
+    LoadError, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Site, Step, Wish,
+    operation, swap, tables,
+};
+use crate::{
+    Projections,
+    fold::chain,
+    generation::{self, Generation, Known},
+    limits,
+    read_models::ReadModel,
+    verify::VerifyError,
+};
+use docket_event_store::Store;
+use sqlx::{Connection, PgConnection, PgPool};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
+
+/// What the one who renews the lease has learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    Nothing,
+    Cancel,
+    Lost,
+}
+
+const LAG: &str = r#"
+select coalesce(max(h.head - c."offset"), 0)
+  from checkpoints c
+  join heads h on h.partition = c.partition
+  join generations g on g.projection = c.projection and g.generation = c.generation
+ where g.state = 'live' and c.lease_until > clock_timestamp() and c.stopped_offset is null and c.trouble is null"#;
+
+/// Renews the lease, passes on what operators want, and makes way for live read models that are behind.
+pub(super) async fn beat(
+    store: Store,
+    held: operation::Held,
+    progress: Progress,
+    ends: CancellationToken,
+) -> Told {
+    let pool = store.pool();
+    while !progress.stopped().is_cancelled() && !ends.is_cancelled() {
+        match held.beat(pool).await {
+            // It is done.
+            Ok(None) => return Told::Nothing,
+            Ok(Some(Wish::Cancel)) => {
+                progress.stop();
+                return Told::Cancel;
+            }
+            Ok(Some(wish)) => {
+                let lag = sqlx::query_scalar::<_, i64>(LAG).fetch_one(pool).await;
+                // Where it cannot be asked, nobody is harmed by waiting.
+                let yields = lag.map_or(true, |lag| lag > limits::REBUILD_YIELDS_AT);
+                progress.hold(wish == Wish::Pause, yields);
+            }
+            Err(RebuildError::Lost) => {
+                progress.stop();
+                return Told::Lost;
+            }
+            Err(error) => tracing::warn!(error = chain(&error), "a rebuild's lease was not renewed"),
+        }
+        tokio::select! {
+            () = progress.stopped().cancelled() => {}
+            () = ends.cancelled() => {}
+            () = sleep(limits::REBUILD_TICK) => {}
+        }
+    }
+    Told::Nothing
+}
+
+/// A rebuild that is under way in this process.
+pub(super) struct Work {
+    store: Store,
+    model: Arc<dyn ReadModel>,
+    held: operation::Held,
+    options: RebuildOptions,
+    progress: Progress,
+    /// Rows that were compared.
+    rows: u64,
+    took: Vec<(Step, Duration)>,
+    entered: Instant,
+}
+
+impl Work {
+    pub(super) fn new(
+        store: Store,
+        model: Arc<dyn ReadModel>,
+        held: operation::Held,
+        options: RebuildOptions,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            store,
+            model,
+            held,
+            options,
+            progress,
+            rows: 0,
+            took: Vec::new(),
+            entered: Instant::now(),
+        }
+    }
+
+    pub(super) fn model(&self) -> &dyn ReadModel {
+        &*self.model
+    }
+
+    pub(super) fn held(&self) -> &operation::Held {
+        &self.held
+    }
+
+    fn pool(&self) -> &PgPool {
+        self.store.pool()
+    }
+
+    fn from(&self) -> Generation {
+        self.held.operation.from
+    }
+
+    fn generation(&self) -> Generation {
+        self.held.operation.generation
+    }
+
+    fn parallel(&self) -> u16 {
+        self.options.parallel.clamp(1, limits::REBUILD_PARALLEL)
+    }
+
+    pub(super) fn rebuilt(&self, outcome: Outcome) -> Rebuilt {
+        Rebuilt {
+            from: self.from(),
+            generation: self.generation(),
+            rows: self.rows,
+            outcome,
+            took: self.took.clone(),
+        }
+    }
+
+    /// Tries again what may go well a moment later.
+    pub(super) async fn patiently(&mut self) -> Result<Outcome, RebuildError> {
+        let (mut since, mut seen) = (Instant::now(), None);
+        loop {
+            let error = match self.steps().await {
+                Err(error) if error.is_passing() => error,
+                other => return other,
+            };
+            let written = self.progress.partitions().into_iter().map(|at| at.written);
+            let now = (self.progress.step(), written.max());
+            if seen != Some(now) {
+                (since, seen) = (Instant::now(), Some(now));
+            } else if since.elapsed() > limits::REBUILD_PATIENCE {
+                return Err(error);
+            }
+            tracing::warn!(error = chain(&error), "a rebuild could not go on; trying again");
+            sleep(limits::REBUILD_RETRY).await;
+        }
+    }
+
+    async fn unpaused(&self) -> Result<(), RebuildError> {
+        match self.progress.unpaused().await {
+            true => Ok(()),
+            false => Err(RebuildError::Interrupted),
+        }
+    }
+
+    async fn enter(&mut self, connection: &mut PgConnection, step: Step) -> Result<(), RebuildError> {
+        self.held.enter(connection, step).await?;
+        self.entered(step);
+        Ok(())
+    }
+
+    fn entered(&mut self, step: Step) {
+        let before = std::mem::replace(&mut self.held.operation.step, step);
+        self.left(before);
+        self.progress.enter(step);
+    }
+
+    fn left(&mut self, step: Step) {
+        self.took.push((step, self.entered.elapsed()));
+        self.entered = Instant::now();
+    }
+
+    /// What is still to be done, from the step on at which it stands.
+    async fn steps(&mut self) -> Result<Outcome, RebuildError> {
+        let pool = self.pool().clone();
+        let mut connection = tables::workbench(&pool).await?;
+        let (tables, version) = (self.model.tables(), self.model.version());
+        self.progress.enter(self.held.operation.step);
+        if self.held.operation.step == Step::Create {
+            tables::create(&mut connection, tables, version, self.from(), self.generation()).await?;
+            self.enter(&mut connection, Step::Load).await?;
+        }
+        if self.held.operation.step == Step::Load {
+            let target = self.target(&mut connection).await?;
+            self.fill(&mut connection, &target.offsets, false).await?;
+            self.enter(&mut connection, Step::Index).await?;
+        }
+        if self.held.operation.step == Step::Index {
+            self.unpaused().await?;
+            tables::index(&pool, tables, version, self.generation(), self.parallel()).await?;
+            self.enter(&mut connection, Step::Verify).await?;
+        }
+        if self.held.operation.step == Step::Verify {
+            self.unpaused().await?;
+            self.verify(&mut connection).await?;
+            if self.held.operation.purpose == Purpose::VerifyOnly {
+                let name = (self.model.name(), self.generation());
+                let ends = Some((&self.held, Outcome::Verified));
+                tables::drop(&mut connection, name, tables, ends).await?;
+                self.left(Step::Verify);
+                return Ok(Outcome::Verified);
+            }
+            let heads = self.store.feed().heads();
+            self.fill(&mut connection, &heads, false).await?;
+            self.unpaused().await?;
+            self.hand_over(&mut connection).await?;
+        }
+        let guest = self.feed_if_nobody_does(&mut connection).await?;
+        let pointers = (self.from(), self.generation());
+        let swapped = swap::swap(&mut connection, self.model.name(), pointers, Some(&self.held)).await;
+        if let Some(guest) = guest {
+            guest.stop().await;
+        }
+        swapped?;
+        self.left(Step::Swap);
+        // It is done; what is left over is the next one's to drop as well.
+        if let Err(error) = self.drop_older(&mut connection).await {
+            tracing::warn!(error = chain(&error), "an older generation was not dropped");
+        }
+        Ok(Outcome::Swapped)
+    }
+
+    /// How far the new generation is filled before both are compared: to where the old one is, and no further. Where that
+    /// has nothing, or is of another fold, there is nothing to compare with.
+    async fn target(&self, connection: &mut PgConnection) -> Result<Target, RebuildError> {
+        let offsets = swap::offsets(connection, self.model.name(), self.from()).await?;
+        let known = generation::all(&mut *connection).await?;
+        let is_old = |one: &Known| one.projection == self.model.name() && one.generation == self.from();
+        let is_same_fold = known
+            .iter()
+            .any(|one| is_old(one) && one.version == self.model.version());
+        let is_comparable =
+            is_same_fold && !self.options.against_log && offsets.iter().any(|offset| *offset > 0);
+        Ok(Target {
+            offsets: if is_comparable {
+                offsets
+            } else {
+                self.store.feed().heads()
+            },
+            is_comparable,
+        })
+    }
+
+    /// Fills every partition up to an offset, some at a time.
+    async fn fill(
+        &self,
+        connection: &mut PgConnection,
+        upto: &[i64],
+        is_urgent: bool,
+    ) -> Result<(), RebuildError> {
+        let offsets = swap::offsets(connection, self.model.name(), self.generation()).await?;
+        let mut open = VecDeque::new();
+        for ((partition, offset), upto) in (0..).zip(offsets).zip(upto) {
+            self.progress.begin(partition, offset);
+            self.progress.aim(partition, *upto);
+            if offset < *upto {
+                open.push_back((partition, offset, *upto));
+            }
+        }
+        let lanes = usize::from(self.parallel()).min(open.len());
+        let open = Arc::new(Mutex::new(open));
+        let mut filling = JoinSet::new();
+        for _ in 0..lanes {
+            let (open, store, model) = (Arc::clone(&open), self.store.clone(), Arc::clone(&self.model));
+            let (progress, generation, epoch) = (self.progress.clone(), self.generation(), self.held.epoch());
+            let window_bytes = limits::REBUILD_WINDOW_BYTES / usize::from(self.parallel());
+            filling.spawn(async move {
+                let mut connection = tables::workbench(store.pool()).await?;
+                // Rows are as durable as the checkpoint that is written with them; the next step, which is told to the table
+                // durably, comes after both.
+                sqlx::query("set synchronous_commit = off")
+                    .execute(&mut *connection)
+                    .await?;
+                loop {
+                    let next = open.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+                    let Some((partition, offset, upto)) = next else {
+                        return Ok::<_, LoadError>(());
+                    };
+                    let site = Site {
+                        generation,
+                        partition,
+                        epoch,
+                        offset,
+                        window_bytes,
+                    };
+                    let mut loader = Arc::clone(&model).loader(store.clone(), site);
+                    let came = loader.load(&mut connection, upto, &progress, is_urgent).await?;
+                    if came < upto {
+                        // Told to stop.
+                        return Ok(());
+                    }
+                }
+            });
+        }
+        while let Some(filled) = filling.join_next().await {
+            filled.map_err(|error| RebuildError::Broken(error.to_string()))??;
+        }
+        Ok(())
+    }
+
+    /// Proves the new rows: against the old ones, or against the log.
+    async fn verify(&mut self, connection: &mut PgConnection) -> Result<(), RebuildError> {
+        let target = self.target(connection).await?;
+        if !target.is_comparable {
+            self.fill(connection, &target.offsets, false).await?;
+            self.rows = self.examine().await?;
+            return Ok(());
+        }
+        let name = self.model.name();
+        let (mut behind, until) = (i64::MAX, Instant::now() + limits::REBUILD_PATIENCE);
+        while behind > limits::SWAP_NEAR && Instant::now() < until {
+            let wanted = swap::offsets(connection, name, self.from()).await?;
+            self.fill(connection, &wanted, false).await?;
+            let wanted = swap::offsets(connection, name, self.from()).await?;
+            let there = swap::offsets(connection, name, self.generation()).await?;
+            behind = swap::behind(&there, &wanted);
+        }
+        let mut snapshot = tables::workbench(self.pool()).await?;
+        let Some(snapshot_name) = self.meet(connection, &mut snapshot).await? else {
+            self.rows = self.examine().await?;
+            return Ok(());
+        };
+        let pointers = (self.from(), self.generation());
+        let compared = Arc::clone(&self.model);
+        let compared = compared.compare(self.pool(), &snapshot_name, pointers, self.parallel());
+        let comparison = compared.await?;
+        sqlx::query("rollback").execute(&mut *snapshot).await?;
+        self.rows = comparison.rows;
+        match comparison.differ {
+            0 => Ok(()),
+            _ => Err(RebuildError::Differs(comparison)),
+        }
+    }
+
+    /// Holds both generations at the same offsets just long enough to export a snapshot; its name. It lives as long as the
+    /// transaction that is begun on `snapshot`. `None` where they do not meet: after a crash the new one may be ahead of an
+    /// old one that nobody feeds.
+    async fn meet(
+        &self,
+        connection: &mut PgConnection,
+        snapshot: &mut PgConnection,
+    ) -> Result<Option<String>, RebuildError> {
+        let name = self.model.name();
+        let until = Instant::now() + limits::SWAP_PATIENCE;
+        loop {
+            let wanted = match swap::hold(connection, name, self.from()).await {
+                Err(error) if tables::is_lock_timeout(&error) && Instant::now() < until => continue,
+                held => held?,
+            };
+            self.fill(connection, &wanted, true).await?;
+            sqlx::query("begin isolation level repeatable read read only")
+                .execute(&mut *snapshot)
+                .await?;
+            let exported: String = sqlx::query_scalar("select pg_export_snapshot()")
+                .fetch_one(&mut *snapshot)
+                .await?;
+            // The hold may have run out before that, and the new one may have been ahead.
+            let old = swap::offsets(snapshot, name, self.from()).await?;
+            let new = swap::offsets(snapshot, name, self.generation()).await?;
+            swap::release(connection, name, self.from()).await?;
+            if old == new {
+                return Ok(Some(exported));
+            }
+            sqlx::query("rollback").execute(&mut *snapshot).await?;
+            if Instant::now() > until {
+                return Ok(None);
+            }
+            sleep(limits::SWAP_AGAIN).await;
+        }
+    }
+
+    /// Folds the log once more, by other code, and compares.
+    async fn examine(&self) -> Result<u64, RebuildError> {
+        let mut rows = 0;
+        let heads = self.store.feed().heads();
+        for (partition, head) in (0..).zip(heads) {
+            let mut connection = tables::workbench(self.pool()).await?;
+            let mut snapshot = connection
+                .begin_with("begin isolation level repeatable read read only")
+                .await?;
+            let vault = self.store.vault();
+            let examined = self
+                .model
+                .examine(&mut snapshot, vault, self.generation(), partition, head);
+            rows += examined.await.map_err(|error| match error {
+                VerifyError::Read(error) => RebuildError::Database(error),
+                error => RebuildError::NotTheFold(error),
+            })?;
+        }
+        Ok(rows)
+    }
+
+    /// From here on whoever feeds read models feeds the new generation as well.
+    async fn hand_over(&mut self, connection: &mut PgConnection) -> Result<(), RebuildError> {
+        let mut transaction = connection.begin().await?;
+        self.held.enter(&mut transaction, Step::Swap).await?;
+        sqlx::query("update generations set state = 'live' where projection = $1 and generation = $2")
+            .bind(self.model.name())
+            .bind(self.generation().0)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "update checkpoints set owner = null, lease_until = null where projection = $1 and generation = $2",
+        )
+        .bind(self.model.name())
+        .bind(self.generation().0)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        self.entered(Step::Swap);
+        Ok(())
+    }
+
+    /// In a rolling upgrade the programs that run feed the old fold only: until those of the new one come, it is fed from
+    /// here. Where nobody feeds either there is nothing to follow.
+    async fn feed_if_nobody_does(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<Projections>, RebuildError> {
+        let until = Instant::now() + limits::REBUILD_CLAIM;
+        loop {
+            let (old, new): (i64, i64) = sqlx::query_as(
+                "select count(*) filter (where generation = $2 and lease_until > clock_timestamp()),
+                        count(*) filter (where generation = $3 and coalesce(lease_until < clock_timestamp(), true))
+                   from checkpoints where projection = $1",
+            )
+            .bind(self.model.name())
+            .bind(self.from().0)
+            .bind(self.generation().0)
+            .fetch_one(&mut *connection)
+            .await?;
+            if old == 0 || new == 0 {
+                return Ok(None);
+            }
+            if Instant::now() > until {
+                let model = Arc::clone(&self.model);
+                let guest = Projections::start_guest(self.store.clone(), model).await;
+                return Ok(Some(guest.map_err(RebuildError::Start)?));
+            }
+            sleep(limits::REBUILD_TICK / 5).await;
+        }
+    }
+
+    /// What was kept before the one that was just left is not needed any more, and was left long ago: nobody reads it.
+    async fn drop_older(&self, connection: &mut PgConnection) -> Result<(), RebuildError> {
+        let older: Vec<i32> = sqlx::query_scalar(
+            "select g.generation from generations g join projections p on p.name = g.projection
+              where g.projection = $1 and g.state = 'live' and g.generation <> p.generation and g.generation <> $2
+                and g.version = $3
+                and (g.left_at is null or g.left_at < clock_timestamp() - make_interval(secs => $4))",
+        )
+        .bind(self.model.name())
+        .bind(self.from().0)
+        .bind(self.model.version())
+        .bind(limits::REBUILD_GRACE.as_secs_f64())
+        .fetch_all(&mut *connection)
+        .await?;
+        for generation in older {
+            let name = (self.model.name(), Generation(generation));
+            tables::drop(connection, name, self.model.tables(), None).await?;
+        }
+        Ok(())
+    }
+}
+
+/// How far the new generation is to be filled.
+struct Target {
+    offsets: Vec<i64>,
+    /// The old generation is there to be compared with.
+    is_comparable: bool,
+}
