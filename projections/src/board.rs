@@ -21,6 +21,7 @@ pub(crate) struct Progress {
 }
 
 /// One partition of one read model.
+#[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) progress: watch::Sender<Progress>,
     /// Tells a stopped owner to try again.

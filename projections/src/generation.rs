@@ -4,7 +4,10 @@
 //! and serves generations of its own version of a fold only: in a rolling upgrade old processes go on with the old one
 //! while new ones use the new one once it is in.
 
-use crate::read_models::{self, ReadModel};
+use crate::{
+    board::{Board, Cell},
+    read_models::{self, ReadModel},
+};
 use docket_event_store::Store;
 use sqlx::{PgExecutor, Row, postgres::PgRow};
 use std::{
@@ -32,8 +35,8 @@ impl fmt::Display for Generation {
     }
 }
 
-/// Which generation of each read model this program serves. A statement reads one generation of each to its end. The pointer
-/// moves only to a generation that is as far in every partition, so what was waited for in one is also in the next.
+/// Which generation of each read model this program serves. A statement reads one generation of each to its end. A process
+/// goes over only to a generation that has what it has told of the one before, so what was waited for in one is in the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Serving(Arc<[(String, Generation)]>);
 
@@ -60,6 +63,67 @@ impl Serving {
         let found = self.0.iter().find(|(name, _)| name == read_model);
         let (_, generation) = found.ok_or_else(|| NotServed(read_model.to_owned()))?;
         Ok(*generation)
+    }
+}
+
+/// Which generations a process serves, and those that it will serve next. Who was told that a position is in the rows of one
+/// must find it in the other, however late the process learns of a swap: so whoever waits from now on waits for both, and the
+/// others are served once they have what was in the rows before.
+#[derive(Debug, Default)]
+pub(crate) struct Adoption {
+    pub(crate) now: Serving,
+    next: Option<Next>,
+}
+
+#[derive(Debug)]
+struct Next {
+    serving: Serving,
+    /// Its partitions, and how far each has to be.
+    owed: Vec<(Arc<Cell>, i64)>,
+}
+
+impl Adoption {
+    /// Those that a position has to be in.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Serving> {
+        let next = self.next.as_ref().map(|next| next.serving.clone());
+        std::iter::once(self.now.clone()).chain(next)
+    }
+
+    /// Takes what the pointers say; `true` where other generations are served by it.
+    pub(crate) fn take(&mut self, pointers: &Serving, board: &Board) -> bool {
+        if *pointers == self.now {
+            self.next = None;
+            return false;
+        }
+        let owed = match self.next.take() {
+            Some(next) if next.serving == *pointers => next.owed,
+            _ => self.owed(pointers, board),
+        };
+        let is_there = |(cell, offset): &(Arc<Cell>, i64)| cell.progress.borrow().offset >= *offset;
+        let is_adopted = owed.iter().all(is_there);
+        if is_adopted {
+            self.now = pointers.clone();
+        } else {
+            self.next = Some(Next {
+                serving: pointers.clone(),
+                owed,
+            });
+        }
+        is_adopted
+    }
+
+    /// How far each partition of the next generations has to be: where those are that are served.
+    fn owed(&self, pointers: &Serving, board: &Board) -> Vec<(Arc<Cell>, i64)> {
+        let mut owed = Vec::new();
+        for (name, next) in pointers.0.iter() {
+            let Ok(now) = self.now.of(name) else { continue };
+            let (Some(now), Some(next)) = (board.line(name, now), board.line(name, *next)) else {
+                continue;
+            };
+            let offsets = now.cells.iter().map(|cell| cell.progress.borrow().offset);
+            owed.extend(next.cells.iter().cloned().zip(offsets));
+        }
+        owed
     }
 }
 

@@ -233,7 +233,7 @@ impl Projections {
         self.0.shared.serving()
     }
 
-    /// Resolves when every named read model, in the generation that is served now, is at or past each position.
+    /// Resolves when every named read model is at or past each position, in whatever generation is read afterwards.
     ///
     /// # Errors
     /// `Stale` when one does not get there in time or stands still, `Overloaded` when too many wait.
@@ -242,20 +242,7 @@ impl Projections {
         read_models: &[&'static str],
         positions: &[Position],
     ) -> Result<(), WaitError> {
-        self.wait_in(&self.serving(), read_models, positions).await
-    }
-
-    /// The same in the generations that were served when somebody looked.
-    ///
-    /// # Errors
-    /// As [`Projections::wait_for`].
-    pub async fn wait_in(
-        &self,
-        serving: &Serving,
-        read_models: &[&'static str],
-        positions: &[Position],
-    ) -> Result<(), WaitError> {
-        wait::wait_for(&self.0.shared, serving, read_models, positions).await
+        wait::wait_for(&self.0.shared, read_models, positions).await
     }
 
     /// Resolves when every read model is where the log ends now, as far as this process knows.

@@ -11,7 +11,7 @@ use crate::{
     checkpoint::{self, Held, StopClass, Stopped},
     commit::Statements,
     fold::chain,
-    generation::{self, Known, Serving},
+    generation::{self, Adoption, Known, Serving},
     lag, lease, limits,
     owner::{self, Assignment, End},
     projector::{Generation, Projector},
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) config: ProjectionsConfig,
     pub(crate) board: Board,
     /// What is served, as it was read last.
-    pub(crate) serving: RwLock<Serving>,
+    pub(crate) serving: RwLock<Adoption>,
     /// Of the process's pool, for owners.
     pub(crate) connections: Connections,
     /// Shares of the memory for entities that the partitions of all read models have together.
@@ -62,10 +62,14 @@ impl Shared {
     }
 
     pub(crate) fn serving(&self) -> Serving {
-        self.serving
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let adoption = self.serving.read().unwrap_or_else(PoisonError::into_inner);
+        adoption.now.clone()
+    }
+
+    /// The generations that a position has to be in before it may be read.
+    pub(crate) fn served(&self) -> Vec<Serving> {
+        let adoption = self.serving.read().unwrap_or_else(PoisonError::into_inner);
+        adoption.all().collect()
     }
 }
 
@@ -197,19 +201,18 @@ impl Supervisor {
             }
         }
         self.fed = fed;
-        let board = &self.shared.board;
-        board.show(self.fed.iter().map(|fed| (fed.name(), fed.generation())));
         let pointers = self.parts.iter();
         let pointers = pointers.filter_map(|part| Some((part.name.to_owned(), part.served(known)?)));
-        let serving: Serving = pointers.collect();
-        let mut served = self
+        let pointers: Serving = pointers.collect();
+        let board = &self.shared.board;
+        let mut adoption = self
             .shared
             .serving
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        if *served != serving {
-            tracing::info!(?serving, "serving other generations of read models");
-            *served = serving;
+        board.show(self.fed.iter().map(|fed| (fed.name(), fed.generation())));
+        if adoption.take(&pointers, board) {
+            tracing::info!(serving = ?pointers, "serving other generations of read models");
         }
     }
 

@@ -85,15 +85,38 @@ impl Drop for Waiter<'_> {
     }
 }
 
+/// Waits in every generation that is served or will be next. Looked at once more at the end: where a swap was learnt of
+/// meanwhile, what comes next has to be waited for as well.
 pub(crate) async fn wait_for(
     shared: &Shared,
-    serving: &Serving,
     read_models: &[&'static str],
     positions: &[Position],
 ) -> Result<(), WaitError> {
     if positions.len() > limits::WAIT_POSITIONS {
         return Err(WaitError::TooMany(positions.len()));
     }
+    let until = Instant::now() + shared.config.wait;
+    let mut waited: Vec<Serving> = Vec::new();
+    loop {
+        let mut served = shared.served();
+        served.retain(|serving| !waited.contains(serving));
+        if served.is_empty() {
+            return Ok(());
+        }
+        for serving in served {
+            wait_in(shared, &serving, read_models, positions, until).await?;
+            waited.push(serving);
+        }
+    }
+}
+
+async fn wait_in(
+    shared: &Shared,
+    serving: &Serving,
+    read_models: &[&'static str],
+    positions: &[Position],
+    until: Instant,
+) -> Result<(), WaitError> {
     let mut open = Vec::new();
     for projection in read_models {
         let line = shared.board.line(projection, serving.of(projection)?);
@@ -111,7 +134,6 @@ pub(crate) async fn wait_for(
         return Ok(());
     }
     let _waiter = Waiter::enter(shared)?;
-    let until = Instant::now() + shared.config.wait;
     for (projection, position, cell) in open {
         let mut progress = cell.progress.subscribe();
         let there = progress.wait_for(|p| p.offset >= position.offset || p.stopped.is_some());

@@ -123,8 +123,8 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Which generations of read models are read now. What was waited for in another one is in these as well: the pointer
-    /// moves to nothing that is behind.
+    /// Which generations of read models are read now. What was waited for in another one is in these as well: see
+    /// [`Projections::wait_for`].
     fn serving(&self) -> Serving {
         self.projections.serving()
     }

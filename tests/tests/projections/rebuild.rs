@@ -9,6 +9,7 @@ use docket_projections::{
     verify,
 };
 use docket_tests::TestDatabase;
+use sqlx::{AssertSqlSafe, Postgres, pool::PoolConnection};
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
@@ -152,16 +153,52 @@ async fn what_was_written_is_found_across_swaps_from_two_processes() {
             lines
         });
     }
+    let (mut held, before) = half_read(&db, "order_detail_g1").await;
     rebuilt(&store, "order_detail").await.unwrap();
     for _ in 0..4 {
         rollback(&other, "order_detail").await.unwrap();
     }
+    let rest = sqlx::query("fetch all from held")
+        .fetch_all(&mut *held)
+        .await
+        .unwrap();
+    assert_eq!(
+        rest.len() as i64,
+        before - 1,
+        "whoever reads a generation reads it to its end"
+    );
+    drop(held);
     enough.store(true, Ordering::SeqCst);
     while let Some(lines) = readers.join_next().await {
         assert!(lines.unwrap() > 3);
     }
     projections.stop().await;
     elsewhere.stop().await;
+}
+
+/// A query that has read one row of a table and is in no hurry to read the others; how many rows there are.
+async fn half_read(db: &TestDatabase, table: &str) -> (PoolConnection<Postgres>, i64) {
+    let mut connection = db.admin().acquire().await.unwrap();
+    let statements = [
+        "begin isolation level repeatable read".to_owned(),
+        format!("declare held cursor for select order_id from {table}"),
+    ];
+    for statement in statements {
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+    }
+    let count = AssertSqlSafe(format!("select count(*) from {table}"));
+    let count = sqlx::query_scalar(count)
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    sqlx::query("fetch next from held")
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    (connection, count)
 }
 
 /// Comparing alone leaves nothing behind.
