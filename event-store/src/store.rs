@@ -269,6 +269,19 @@ impl Store {
         read::partition(connection, partition, after, limit).await
     }
 
+    /// The events of a partition at some offsets, in order, over a connection of the caller's, as the log has them now.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn read_at(
+        &self,
+        connection: &mut PgConnection,
+        partition: u16,
+        offsets: &[i64],
+    ) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
+        read::at(connection, partition, offsets).await
+    }
+
     /// Shows every event of some orders of one partition up to an offset, each order's in their order, with no more than
     /// one in memory at a time.
     ///

@@ -8,7 +8,10 @@ use crate::{
     generation::Generation,
 };
 use chrono::{DateTime, Utc};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
@@ -18,6 +21,8 @@ pub(crate) struct Progress {
     pub(crate) offset: i64,
     pub(crate) owner: Option<Uuid>,
     pub(crate) stopped: Option<Arc<Stopped>>,
+    /// Orders that have dead letters.
+    pub(crate) parked: usize,
 }
 
 /// One partition of one read model.
@@ -26,6 +31,9 @@ pub(crate) struct Cell {
     pub(crate) progress: watch::Sender<Progress>,
     /// Tells a stopped owner to try again.
     pub(crate) retry: Notify,
+    /// Tells an idle owner that dead letters are to be tried again.
+    pub(crate) wished: Notify,
+    has_wish: AtomicBool,
     /// When the oldest event that is not in the rows was recorded.
     behind_since: Mutex<Option<DateTime<Utc>>>,
 }
@@ -35,6 +43,8 @@ impl Cell {
         Self {
             progress: watch::Sender::default(),
             retry: Notify::new(),
+            wished: Notify::new(),
+            has_wish: AtomicBool::new(false),
             behind_since: Mutex::new(None),
         }
     }
@@ -50,6 +60,28 @@ impl Cell {
     /// Its owner tries again: who waits may hope. The table keeps the reason until the checkpoint moves.
     pub(crate) fn hopeful(&self) {
         self.progress.send_modify(|progress| progress.stopped = None);
+    }
+
+    /// So many orders have dead letters.
+    pub(crate) fn waits(&self, orders: usize) {
+        self.progress.send_if_modified(|progress| {
+            let before = std::mem::replace(&mut progress.parked, orders);
+            before != orders
+        });
+    }
+
+    /// Dead letters are to be tried again, whatever its owner is doing.
+    pub(crate) fn wish(&self) {
+        self.has_wish.store(true, Ordering::Release);
+        self.wished.notify_one();
+        if self.progress.borrow().stopped.is_some() {
+            self.retry.notify_one();
+        }
+    }
+
+    /// Whether dead letters are to be tried again; it is answered once.
+    pub(crate) fn takes_wish(&self) -> bool {
+        self.has_wish.swap(false, Ordering::AcqRel)
     }
 
     /// The owner cannot go on.
@@ -145,11 +177,12 @@ impl Board {
                 retry = ours && known.stopped.is_some() && stopped.is_none();
                 let changed = known.owner != owner
                     || known.offset < checkpoint.offset
-                    || (!ours && known.stopped != stopped);
+                    || (!ours && (known.stopped != stopped || known.parked != checkpoint.parked));
                 known.owner = owner;
                 known.offset = known.offset.max(checkpoint.offset);
                 if !ours {
                     known.stopped = stopped;
+                    known.parked = checkpoint.parked;
                 }
                 changed
             });

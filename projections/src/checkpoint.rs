@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 const STATE: &str = r#"
 select c.projection, c.partition, c."offset", c.owner, coalesce(c.lease_until > clock_timestamp(), false) as leased,
-       c.stopped_offset, c.stopped_class, c.stopped_reason, c.generation
+       c.stopped_offset, c.stopped_class, c.stopped_reason, c.generation, c.parked
   from checkpoints c left join generations g on g.projection = c.projection and g.generation = c.generation
  where g.state is distinct from 'building'
  order by c.projection, c.generation, c.partition"#;
@@ -55,6 +55,8 @@ pub enum StopClass {
     Panic,
     /// The log does not hold the event that the rows were folded from last.
     History,
+    /// As many orders are parked as may be.
+    Full,
 }
 
 impl StopClass {
@@ -66,6 +68,7 @@ impl StopClass {
             Self::Sql => "sql",
             Self::Panic => "panic",
             Self::History => "history",
+            Self::Full => "full",
         }
     }
 }
@@ -80,7 +83,14 @@ impl FromStr for StopClass {
     type Err = UnknownClass;
 
     fn from_str(text: &str) -> Result<Self, UnknownClass> {
-        let all = [Self::Decode, Self::Apply, Self::Sql, Self::Panic, Self::History];
+        let all = [
+            Self::Decode,
+            Self::Apply,
+            Self::Sql,
+            Self::Panic,
+            Self::History,
+            Self::Full,
+        ];
         all.into_iter()
             .find(|class| class.as_str() == text)
             .ok_or(UnknownClass)
@@ -119,6 +129,8 @@ pub(crate) struct Checkpoint {
     pub(crate) owner: Option<Uuid>,
     /// Its owner's lease has not run out.
     pub(crate) leased: bool,
+    /// Orders that have dead letters.
+    pub(crate) parked: usize,
     pub(crate) stopped: Option<Stopped>,
 }
 
@@ -145,6 +157,7 @@ fn decode_state(row: &PgRow) -> Result<Checkpoint, sqlx::Error> {
         offset: row.try_get(2)?,
         owner: row.try_get(3)?,
         leased: row.try_get(4)?,
+        parked: row.try_get::<i32, _>(9)? as usize,
         stopped,
     })
 }

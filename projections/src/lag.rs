@@ -49,6 +49,8 @@ pub struct PartitionStatus {
     pub owner: Owner,
     /// Why it stands still, where it does.
     pub stopped: Option<Arc<Stopped>>,
+    /// Orders whose events wait as dead letters.
+    pub parked: usize,
 }
 
 /// The state of every partition of every read model.
@@ -77,6 +79,7 @@ pub(crate) fn status(shared: &Shared, now: DateTime<Utc>) -> Vec<PartitionStatus
                 None => Owner::Nobody,
             },
             stopped: progress.stopped,
+            parked: progress.parked,
         }
     };
     let lines = shared.board.lines();
@@ -111,6 +114,7 @@ pub(crate) async fn measure(shared: &Shared) {
         metrics::gauge!("docket_projection_lag_seconds", &labels).set(status.lag_seconds);
         metrics::gauge!("docket_projection_stopped", &labels)
             .set(f64::from(u8::from(status.stopped.is_some())));
+        metrics::gauge!("docket_projection_parked_orders", &labels).set(status.parked as f64);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A read model is the fold of the log, whatever the interleaving of partitions; its rows and its checkpoint commit
 //! together. Partitions are shared between processes by leases with a fencing epoch. An event that cannot be applied
-//! stops its partition, in the open, and nothing is ever skipped.
+//! is parked with its order, or stops its partition; either in the open, and nothing is skipped unless somebody has said so.
 //!
 //! The flow: [`supervisor`](crate::Projections::start) claims partitions, a worker for each reads the feed, `fold.rs`
 //! folds a batch, `commit.rs` writes it in one statement, `wait.rs` wakes who waits for it. [`read_models`] hold the
@@ -11,6 +11,7 @@
 mod board;
 mod checkpoint;
 mod commit;
+pub mod dead_letter;
 mod fold;
 pub mod generation;
 #[cfg(test)]
@@ -38,7 +39,7 @@ pub use generation::{NotServed, Serving};
 pub use lag::{Owner, PartitionStatus};
 pub use observer::Observer;
 pub use projector::{ApplyError, Generation, Projector};
-pub use start::{Projections, ProjectionsConfig, StartError};
+pub use start::{OnFailure, Projections, ProjectionsConfig, StartError};
 pub use verify::{Report, VerifyError, verify};
 pub use wait::WaitError;
 

@@ -30,6 +30,14 @@ pub const QUIET_SAVE: Duration = Duration::from_secs(1);
 pub const QUIET_EVENTS: i64 = 4_096;
 /// How long an owner that ends may take to save a checkpoint that it need not have saved.
 pub const FINISH: Duration = Duration::from_secs(1);
+/// How often an event that cannot be applied is tried, the pauses between doubled from [`FIRST_RETRY`] on: 0.3 s in all.
+pub const ATTEMPTS: u32 = 3;
+/// Orders of one partition that may have dead letters; with more, something is wrong with more than single events.
+pub const PARKED_ORDERS: usize = 1_000;
+/// Dead letters that an owner tries again before it goes on with what is new: 64 transactions, about 0.2 s.
+pub const RETRY_LETTERS: i64 = 64;
+/// Dead letters that are listed or shown at once.
+pub const LETTERS_PAGE: i64 = 1_000;
 /// The first pause after the database did not answer; doubled each time.
 pub const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// The longest pause after the database did not answer.

@@ -53,6 +53,8 @@ pub enum Standing {
     NoOwner,
     /// An event cannot be applied.
     Stopped(Stopped),
+    /// It goes on, and so many orders wait behind events that could not be applied.
+    Parked(i32),
     /// It comes by itself; for what it waits.
     Waiting(&'static str),
     /// Its owner cannot write; what the database says.
@@ -69,6 +71,7 @@ impl Standing {
             Self::Paused => "paused",
             Self::NoOwner => "no owner",
             Self::Stopped(_) => "stopped",
+            Self::Parked(_) => "parked",
             Self::Waiting(_) => "waiting",
             Self::DatabaseError(_) => "database error",
         }
@@ -78,7 +81,7 @@ impl Standing {
     pub fn is_trouble(&self) -> bool {
         matches!(
             self,
-            Self::Slow | Self::NoOwner | Self::Stopped(_) | Self::DatabaseError(_)
+            Self::Slow | Self::NoOwner | Self::Stopped(_) | Self::Parked(_) | Self::DatabaseError(_)
         )
     }
 }
@@ -87,6 +90,8 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stopped(stopped) => write!(f, "stopped at {stopped}"),
+            Self::Parked(1) => f.write_str("parked: 1 order waits among dead letters"),
+            Self::Parked(orders) => write!(f, "parked: {orders} orders wait among dead letters"),
             Self::Waiting(what) => write!(f, "waiting: {what}"),
             Self::DatabaseError(what) => write!(f, "database error: {what}"),
             _ => f.write_str(self.as_str()),
@@ -132,7 +137,7 @@ select c.projection, c.generation, c.partition, c."offset", h.head, coalesce(g.v
        c.stopped_offset, c.stopped_class, c.stopped_reason, c.trouble,
        coalesce(extract(epoch from clock_timestamp() - (
            select e.recorded_at from events e where e.partition = c.partition and e."offset" = c."offset" + 1)), 0)::float8,
-       r.step, r.wish, r.lease_until > clock_timestamp()
+       r.step, r.wish, r.lease_until > clock_timestamp(), c.parked
   from checkpoints c
   join projections p on p.name = c.projection
   join heads h on h.partition = c.partition
@@ -146,6 +151,7 @@ struct Sample {
     is_held: bool,
     stopped: Option<Stopped>,
     trouble: Option<String>,
+    parked: i32,
     /// Of the rebuild that fills it.
     rebuild: Option<(Step, bool, bool)>,
 }
@@ -188,6 +194,7 @@ fn read(row: &PgRow) -> Result<Sample, sqlx::Error> {
         is_held: row.try_get(8)?,
         stopped,
         trouble: row.try_get(12)?,
+        parked: row.try_get(17)?,
         rebuild,
     })
 }
@@ -222,6 +229,8 @@ impl Sample {
             }
         } else if line.role == Role::Building {
             Standing::NoOwner
+        } else if line.lag_events == 0 && self.parked > 0 {
+            Standing::Parked(self.parked)
         } else if line.lag_events == 0 {
             Standing::AtHead
         } else if line.owner.is_none() {
@@ -232,6 +241,8 @@ impl Sample {
             Standing::Waiting("for a swap")
         } else if falls_behind && line.lag_seconds > limits::SLOW.as_secs_f64() {
             Standing::Slow
+        } else if self.parked > 0 {
+            Standing::Parked(self.parked)
         } else if moved > 0 || line.lag_seconds < limits::SLOW.as_secs_f64() {
             Standing::Moving
         } else {

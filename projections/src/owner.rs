@@ -3,22 +3,24 @@
 //!
 //! It listens first, then looks, then waits on a wake-up, a poll or cancellation, so nothing can slip in between.
 //!
-//! An event that cannot be handled stops the partition: everything before it is committed, the reason is kept in the
-//! checkpoint's row, the log and the metrics, and it is tried again after a restart or when an operator says so. When
-//! the database refuses rows (SQL state 22 or 23), the batch is halved until the event that makes them is alone. When it
-//! cannot be reached, the step is tried again, later each time.
+//! An event that cannot be handled is tried again a few times, later each time; everything before it is committed. Then a
+//! read model parks it with its order ([`crate::dead_letter`]) and goes on; a reactor, or a read model that is told to,
+//! stops the partition: the reason is kept in the checkpoint's row, the log and the metrics, and it is tried again after a
+//! restart or when an operator says so. When the database refuses rows (SQL state 22 or 23), the batch is halved until the
+//! event that makes them is alone. When it cannot be reached, the step is tried again, later each time.
 
 use crate::{
     board::Cell,
     checkpoint::{self, Held, StopClass, Stopped},
     fold::{Failure, chain, panic_text},
     limits,
+    start::OnFailure,
     supervisor::Shared,
 };
 use docket_event_store::{FeedError, Position};
 use futures::FutureExt;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
-use tokio::time::sleep;
+use std::{future::pending, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Why an owner ended.
@@ -55,6 +57,16 @@ pub(crate) enum Trouble {
     },
 }
 
+/// What came of parking an event.
+pub(crate) enum Parked {
+    /// It is, or need not be.
+    Yes(Step),
+    /// Nothing is parked here.
+    No,
+    /// As many orders are parked as may be.
+    TooMany,
+}
+
 /// What an owner starts with.
 pub(crate) struct Assignment {
     pub(crate) shared: Arc<Shared>,
@@ -74,6 +86,13 @@ impl Assignment {
         self.offset = offset;
         if let Some(cell) = self.cell() {
             cell.reached(offset);
+        }
+    }
+
+    /// So many orders have dead letters.
+    pub(crate) fn waits(&self, orders: usize) {
+        if let Some(cell) = self.cell() {
+            cell.waits(orders);
         }
     }
 
@@ -118,6 +137,11 @@ pub(crate) trait Steps: Send {
     /// Tries no more events at a time.
     fn at_most(&mut self, events: usize);
 
+    /// Parks the next event, which could not be handled so many times, and goes on behind it.
+    fn park(&mut self, _: &Stopped, _attempts: u32) -> impl Future<Output = Result<Parked, Trouble>> + Send {
+        std::future::ready(Ok(Parked::No))
+    }
+
     /// Finishes what need not have been done at once, as far as that is possible now.
     fn finish(&mut self) -> impl Future<Output = ()> + Send {
         std::future::ready(())
@@ -134,9 +158,36 @@ pub(crate) async fn own(mut steps: impl Steps) -> End {
         return End::Cancelled;
     };
     let mut retry = limits::FIRST_RETRY;
+    let mut attempts = Attempts::default();
     while !cancel.is_cancelled() {
         head.borrow_and_update();
-        match guarded(&mut steps).await {
+        let came = match guarded(&mut steps).await {
+            Err(Trouble::Events {
+                first,
+                count,
+                class,
+                reason,
+            }) if count <= 1 => {
+                let failure = Stopped {
+                    position: first,
+                    class,
+                    reason: kept(reason),
+                };
+                let made = attempts.count(first);
+                if made < shared.config.attempts {
+                    steps.forget();
+                    let pause = limits::FIRST_RETRY * 2_u32.saturating_pow(made - 1);
+                    cancel
+                        .run_until_cancelled(sleep(pause.min(limits::LAST_RETRY)))
+                        .await;
+                    continue;
+                }
+                attempts = Attempts::default();
+                give_up(&mut steps, failure, count == 1, made).await
+            }
+            came => came,
+        };
+        match came {
             Ok(Step::Lost) => return End::Lost,
             Ok(Step::Moved) => {
                 retry = limits::FIRST_RETRY;
@@ -146,9 +197,11 @@ pub(crate) async fn own(mut steps: impl Steps) -> End {
                 cancel.run_until_cancelled(sleep(limits::HELD_POLL)).await;
             }
             Ok(Step::Idle(time)) => {
+                let cell = steps.assignment().cell();
                 tokio::select! {
                     () = cancel.cancelled() => break,
                     _ = head.changed() => {}
+                    () = wished(cell.as_deref()) => {}
                     () = sleep(time) => {}
                 }
             }
@@ -166,7 +219,12 @@ pub(crate) async fn own(mut steps: impl Steps) -> End {
             Err(Trouble::Events {
                 first, class, reason, ..
             }) => {
-                if !stand_still(&mut steps, first, class, reason).await {
+                let failure = Stopped {
+                    position: first,
+                    class,
+                    reason: kept(reason),
+                };
+                if !stand_still(&mut steps, failure).await {
                     return End::Lost;
                 }
             }
@@ -174,6 +232,65 @@ pub(crate) async fn own(mut steps: impl Steps) -> End {
     }
     steps.finish().await;
     End::Cancelled
+}
+
+/// How often an event was tried.
+#[derive(Default)]
+struct Attempts {
+    position: Option<Position>,
+    made: u32,
+}
+
+impl Attempts {
+    /// One more.
+    fn count(&mut self, position: Position) -> u32 {
+        if self.position.replace(position) != Some(position) {
+            self.made = 0;
+        }
+        self.made += 1;
+        self.made
+    }
+}
+
+/// An event cannot be handled, however often it is tried: it is parked, where it is known to be the one, or the partition
+/// stands still.
+async fn give_up(
+    steps: &mut impl Steps,
+    mut failure: Stopped,
+    is_alone: bool,
+    attempts: u32,
+) -> Result<Step, Trouble> {
+    if is_alone && steps.assignment().shared.config.on_failure == OnFailure::Park {
+        match steps.park(&failure, attempts).await? {
+            Parked::Yes(step) => return Ok(step),
+            Parked::No => {}
+            Parked::TooMany => {
+                let most = limits::PARKED_ORDERS;
+                failure.reason = kept(format!("{most} orders are parked already; {failure}"));
+                failure.class = StopClass::Full;
+            }
+        }
+    }
+    Ok(match stand_still(steps, failure).await {
+        true => Step::Moved,
+        false => Step::Lost,
+    })
+}
+
+async fn wished(cell: Option<&Cell>) {
+    match cell {
+        Some(cell) => cell.wished.notified().await,
+        None => pending().await,
+    }
+}
+
+/// A step that takes no longer than that.
+pub(crate) async fn in_time(
+    most: Duration,
+    step: impl Future<Output = Result<Step, Trouble>>,
+) -> Result<Step, Trouble> {
+    let late = || Err(Trouble::Unavailable("the database did not answer in time".into()));
+    timeout(most, step).await.unwrap_or_else(|_| late())
 }
 
 /// A step; a panic anywhere in it is trouble with its events.
@@ -192,19 +309,14 @@ async fn guarded(steps: &mut impl Steps) -> Result<Step, Trouble> {
 }
 
 /// As much of a reason as is kept.
-fn kept(mut reason: String) -> String {
+pub(crate) fn kept(mut reason: String) -> String {
     reason.truncate(reason.floor_char_boundary(limits::REASON_BYTES));
     reason.replace('\0', "")
 }
 
 /// Keeps the reason and waits until somebody says to try again; `false` when the partition is another's meanwhile.
-async fn stand_still(steps: &mut impl Steps, position: Position, class: StopClass, reason: String) -> bool {
-    let reason = kept(reason);
-    let stopped = Stopped {
-        position,
-        class,
-        reason,
-    };
+async fn stand_still(steps: &mut impl Steps, stopped: Stopped) -> bool {
+    let position = stopped.position;
     let Assignment {
         shared, held, cancel, ..
     } = steps.assignment();
@@ -213,7 +325,7 @@ async fn stand_still(steps: &mut impl Steps, position: Position, class: StopClas
         projection = held.projection,
         partition = position.partition,
         offset = position.offset,
-        class = class.as_str(),
+        class = stopped.class.as_str(),
         reason = stopped.reason,
         "a partition stands still: an event cannot be applied"
     );

@@ -16,7 +16,7 @@ use crate::{
     reactors::notifications::Notifications,
     read_models::{self, ReadModel},
     supervisor::{Fed, Health, Shared, Supervisor},
-    wait::{self, WaitError},
+    wait::{self, Letters, WaitError},
 };
 use chrono::Utc;
 use docket_event_store::{Connections, Position, Store};
@@ -47,6 +47,10 @@ pub struct ProjectionsConfig {
     pub batch_events: usize,
     /// How long a batch may take before it is tried again.
     pub step: Duration,
+    /// How often an event that cannot be applied is tried before it is given up.
+    pub attempts: u32,
+    /// What is done then.
+    pub on_failure: OnFailure,
     /// Connections of the process's pool at a time, one of them for the leases.
     pub connections: usize,
     /// It only takes what nobody feeds, and is not one of those who share the work: for a while, until others come.
@@ -66,11 +70,22 @@ impl Default for ProjectionsConfig {
             waiters: limits::WAITERS,
             batch_events: limits::BATCH_EVENTS,
             step: limits::STEP,
+            attempts: limits::ATTEMPTS,
+            on_failure: OnFailure::Park,
             connections: limits::CONNECTIONS,
             guest: false,
             observer: None,
         }
     }
+}
+
+/// What is done with an event that a read model cannot apply, however often it is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It waits, and with it the later events of its order; everything else goes on.
+    Park,
+    /// Its partition stands still.
+    Stop,
 }
 
 /// Why read models are not fed.
@@ -236,16 +251,17 @@ impl Projections {
     /// Resolves when every named read model is at or past each position, in whatever generation is read afterwards.
     ///
     /// # Errors
-    /// `Stale` when one does not get there in time or stands still, `Overloaded` when too many wait.
+    /// `Stale` when one does not get there in time or stands still, `Parked` when the event waits among dead letters,
+    /// `Overloaded` when too many wait.
     pub async fn wait_for(
         &self,
         read_models: &[&'static str],
         positions: &[Position],
     ) -> Result<(), WaitError> {
-        wait::wait_for(&self.0.shared, read_models, positions).await
+        wait::wait_for(&self.0.shared, read_models, positions, Letters::Refused).await
     }
 
-    /// Resolves when every read model is where the log ends now, as far as this process knows.
+    /// Resolves when every read model is where the log ends now, as far as this process knows, but for dead letters.
     ///
     /// # Errors
     /// As [`Projections::wait_for`].
@@ -254,7 +270,7 @@ impl Projections {
         let positions: Vec<Position> = heads
             .map(|(partition, offset)| Position { partition, offset })
             .collect();
-        self.wait_for(&self.names(), &positions).await
+        wait::wait_for(&self.0.shared, &self.names(), &positions, Letters::Passed).await
     }
 
     /// The read models and reactors that this process feeds.

@@ -10,6 +10,7 @@ use crate::{
     board::Board,
     checkpoint::{self, Held, StopClass, Stopped},
     commit::Statements,
+    dead_letter,
     fold::chain,
     generation::{self, Adoption, Known, Serving},
     lag, lease, limits,
@@ -227,6 +228,7 @@ impl Supervisor {
             false => lease::beat(pool, config.process, config.lease).await?,
         };
         self.compare().await?;
+        self.wish().await?;
         let partitions = shared.store.partitions().count();
         let share = lease::fair_share(partitions, processes);
         for fed in self.fed.clone() {
@@ -283,6 +285,17 @@ impl Supervisor {
             if !fed && !lease.refused {
                 tracing::info!(?lease, "a lease without an owner is given up");
                 lease::give_up(pool, lease, process).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells owners of dead letters that are to be tried again.
+    async fn wish(&self) -> Result<(), sqlx::Error> {
+        for place in dead_letter::wishes(self.shared.store.pool()).await? {
+            let owned = self.owned.values().find(|owned| place.is(&owned.held));
+            if let Some(cell) = owned.and_then(|owned| owned.held.cell(&self.shared.board)) {
+                cell.wish();
             }
         }
         Ok(())

@@ -8,6 +8,7 @@
 
 use crate::{
     checkpoint::Stopped,
+    dead_letter,
     generation::{NotServed, Serving},
     limits,
     supervisor::Shared,
@@ -33,14 +34,17 @@ pub enum WaitError {
         /// Why it stands still, where it does.
         stopped: Option<Arc<Stopped>>,
     },
-    /// The order's events wait behind one that could not be applied. Not given yet: such an event stops its partition.
-    #[error("{projection} has parked events of this order before {position}")]
+    /// The event waits among dead letters: it could not be applied, or one before it of the same order could not.
+    #[error("{projection} has not applied event {position}: it waits among dead letters")]
     Parked {
         /// The read model.
         projection: &'static str,
         /// The position that was asked for.
         position: Position,
     },
+    /// The database did not say whether the event waits among dead letters.
+    #[error("the dead letters cannot be read")]
+    Letters(#[source] Arc<sqlx::Error>),
     /// Too many wait already.
     #[error("too many requests wait for read models")]
     Overloaded,
@@ -85,12 +89,22 @@ impl Drop for Waiter<'_> {
     }
 }
 
+/// What events count as that wait among dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Letters {
+    /// They are not in the rows.
+    Refused,
+    /// The read model has come past them.
+    Passed,
+}
+
 /// Waits in every generation that is served or will be next. Looked at once more at the end: where a swap was learnt of
 /// meanwhile, what comes next has to be waited for as well.
 pub(crate) async fn wait_for(
     shared: &Shared,
     read_models: &[&'static str],
     positions: &[Position],
+    letters: Letters,
 ) -> Result<(), WaitError> {
     if positions.len() > limits::WAIT_POSITIONS {
         return Err(WaitError::TooMany(positions.len()));
@@ -104,7 +118,7 @@ pub(crate) async fn wait_for(
             return Ok(());
         }
         for serving in served {
-            wait_in(shared, &serving, read_models, positions, until).await?;
+            wait_in(shared, &serving, read_models, positions, letters, until).await?;
             waited.push(serving);
         }
     }
@@ -115,6 +129,7 @@ async fn wait_in(
     serving: &Serving,
     read_models: &[&'static str],
     positions: &[Position],
+    letters: Letters,
     until: Instant,
 ) -> Result<(), WaitError> {
     let mut open = Vec::new();
@@ -125,8 +140,12 @@ async fn wait_in(
         for position in positions {
             let cell = line.cells.get(usize::from(position.partition));
             let cell = cell.ok_or(WaitError::NoSuchPartition(position.partition))?;
-            if cell.progress.borrow().offset < position.offset {
-                open.push((*projection, *position, Arc::clone(cell)));
+            let (reached, parked) = {
+                let progress = cell.progress.borrow();
+                (progress.offset, progress.parked)
+            };
+            if reached < position.offset || (parked > 0 && letters == Letters::Refused) {
+                open.push((*projection, line.generation, *position, Arc::clone(cell)));
             }
         }
     }
@@ -134,7 +153,7 @@ async fn wait_in(
         return Ok(());
     }
     let _waiter = Waiter::enter(shared)?;
-    for (projection, position, cell) in open {
+    for (projection, generation, position, cell) in open {
         let mut progress = cell.progress.subscribe();
         let there = progress.wait_for(|p| p.offset >= position.offset || p.stopped.is_some());
         // An error means that the sender is gone, and it lives in `shared`.
@@ -148,6 +167,14 @@ async fn wait_in(
                 wanted: position.offset,
                 stopped: now.stopped,
             });
+        }
+        // The checkpoint has passed it; the rows have it unless it waits.
+        if now.parked > 0 && letters == Letters::Refused {
+            let pool = shared.store.pool();
+            let is_parked = dead_letter::is_parked(pool, projection, generation, position).await;
+            if is_parked.map_err(|error| WaitError::Letters(Arc::new(error)))? {
+                return Err(WaitError::Parked { projection, position });
+            }
         }
     }
     Ok(())

@@ -3,20 +3,24 @@
 //! A step reads as many events as wait, up to a limit: under load batches grow by themselves, when idle an event goes
 //! alone. How an owner waits, and what it does with an event that cannot be applied, is said in [`crate::owner`].
 
+mod letters;
+
 use crate::{
-    commit::{self, Move, Statements},
-    fold::{self, Fold, chain},
+    checkpoint::Stopped,
+    commit::{Move, Statements},
+    dead_letter::Parking,
+    fold::{self, Fold, Loaded, chain},
     limits,
-    owner::{self, Assignment, Step, Steps, Trouble, failed, trouble, unreadable},
+    owner::{self, Assignment, Parked, Step, Steps, Trouble, failed, trouble, unreadable},
     projector::Projector,
 };
 use docket_domain::SealedValue;
-use docket_event_store::{PersonalError, RecordedEvent, Turn};
+use docket_event_store::{Opener, PersonalError, RecordedEvent, Turn};
+use sqlx::PgConnection;
 use std::{
     sync::Arc,
     time::{Instant, SystemTime},
 };
-use tokio::time::timeout;
 
 /// The owner of one partition.
 pub(crate) struct Worker<P: Projector> {
@@ -24,6 +28,8 @@ pub(crate) struct Worker<P: Projector> {
     projector: Arc<P>,
     statements: Arc<Statements>,
     fold: Fold<P>,
+    /// What must not be applied; read anew where it is not known.
+    parking: Option<Parking>,
     /// Events in the next batch at most; halved to trace an event that the database refuses.
     most: usize,
 }
@@ -37,69 +43,54 @@ impl<P: Projector> Worker<P> {
             projector,
             statements,
             fold,
+            parking: None,
             most,
         }
     }
 
-    /// Folds the events as far as they can be, and writes what came out.
+    /// Folds the events as far as they can be, and writes what came out. Those of orders that wait go to the others of theirs.
     async fn commit(&mut self, events: &[Arc<RecordedEvent>], turn: Turn<'_>) -> Result<Step, Trouble> {
         let (began, started) = (SystemTime::now(), Instant::now());
         let first = self.at.next();
         let refused = |error: sqlx::Error| trouble(&error, first, events.len());
         let mut connection = turn.connection().await.map_err(refused)?;
-        let missing = self.fold.missing(events);
-        let loaded = fold::load(&*self.projector, &mut connection, &self.statements, missing).await;
-        let loaded = loaded.map_err(refused)?;
-        let vault = self.at.shared.store.vault();
-        let opener = fold::opener(&*self.projector, vault, &mut connection, events).await;
-        let opener = opener.map_err(|error| match error {
-            PersonalError::Keys(error) => trouble(&error, first, events.len()),
-            PersonalError::Overloaded | PersonalError::WrongMasterKey | PersonalError::Cipher => {
-                Trouble::Unavailable(chain(&error))
-            }
-        })?;
+        let due = self.parking(&mut connection).await.map_err(refused)?.due(events);
+        let (loaded, opener) = self.read(&mut connection, &due).await?;
         let open = |sealed: &SealedValue| opener.open(sealed);
-        let (events, entities) = match self.fold.apply(events, &loaded, &open) {
-            Ok(entities) => (events, entities),
-            Err(failure) => {
-                // What comes before the event is written first; the next step meets it alone.
-                let good = &events[..failure.at];
-                let again = if good.is_empty() {
-                    None
-                } else {
-                    self.fold.apply(good, &loaded, &open).ok()
-                };
-                let Some(entities) = again else {
-                    return Err(failed(failure, first));
-                };
-                (good, entities)
+        let (mut good, mut failure) = (&due[..], None);
+        let entities = loop {
+            match self.fold.apply(good, &loaded, &open) {
+                Ok(entities) => break entities,
+                Err(found) => {
+                    good = good.get(..found.at).unwrap_or_default();
+                    failure = Some(found);
+                }
             }
+        };
+        // What comes before an event that fails is written first; the next step meets it alone.
+        let events = match due.get(good.len()) {
+            Some(stop) if failure.is_some() => {
+                let before = events.iter().take_while(|event| event.position != stop.position);
+                &events[..before.count()]
+            }
+            _ => events,
         };
         let Some(last) = events.last() else {
-            return Ok(Step::Idle(limits::IDLE_POLL));
+            return match failure {
+                Some(failure) => Err(failed(failure, first)),
+                None => Ok(Step::Idle(limits::IDLE_POLL)),
+            };
         };
-        let step = Move {
-            generation: self.at.held.generation,
-            partition: self.at.held.partition,
-            epoch: self.at.held.epoch,
-            from: self.at.offset,
-            to: last.position.offset,
-            event_id: last.event_id,
-            lease: self.at.shared.config.lease,
-        };
-        let written = commit::write(
-            &mut connection,
-            &*self.projector,
-            &self.statements.write,
-            &step,
-            &entities,
-        );
-        if !written.await.map_err(refused)? {
-            turn.keep(connection);
-            self.fold.clear();
+        let parking = self.parking.as_ref();
+        let waiting = parking.map_or_else(Vec::new, |parking| parking.waiting(events));
+        let step = self.move_to(last);
+        let written = self.write(&mut connection, &waiting, &entities, &step);
+        let written = written.await.map_err(refused)?;
+        turn.keep(connection);
+        if !written {
+            self.forget();
             return self.at.look_again().await;
         }
-        turn.keep(connection);
         self.most = (self.most * 2).min(self.at.shared.config.batch_events.max(1));
         self.at.reached(step.to);
         self.fold.keep(entities);
@@ -109,6 +100,50 @@ impl<P: Projector> Worker<P> {
             observer.written(self.at.held.projection, events, began, took);
         }
         Ok(Step::Moved)
+    }
+
+    /// What must not be applied.
+    async fn parking(&mut self, connection: &mut PgConnection) -> Result<&mut Parking, sqlx::Error> {
+        if self.parking.is_none() {
+            let parking = Parking::load(connection, &self.at.held).await?;
+            self.at.waits(parking.orders());
+            return Ok(self.parking.insert(parking));
+        }
+        Ok(self.parking.get_or_insert_default())
+    }
+
+    /// What the events are applied to, and what opens the personal values in them.
+    async fn read(
+        &self,
+        connection: &mut PgConnection,
+        events: &[Arc<RecordedEvent>],
+    ) -> Result<(Loaded<P>, Opener), Trouble> {
+        let first = events.first().map_or(self.at.next(), |event| event.position);
+        let refused = |error: sqlx::Error| trouble(&error, first, events.len());
+        let missing = self.fold.missing(events);
+        let loaded = fold::load(&*self.projector, connection, &self.statements, missing).await;
+        let loaded = loaded.map_err(refused)?;
+        let vault = self.at.shared.store.vault();
+        let opener = fold::opener(&*self.projector, vault, connection, events).await;
+        let opener = opener.map_err(|error| match error {
+            PersonalError::Keys(error) => trouble(&error, first, events.len()),
+            PersonalError::Overloaded | PersonalError::WrongMasterKey | PersonalError::Cipher => {
+                Trouble::Unavailable(chain(&error))
+            }
+        });
+        Ok((loaded, opener?))
+    }
+
+    fn move_to(&self, last: &RecordedEvent) -> Move {
+        Move {
+            generation: self.at.held.generation,
+            partition: self.at.held.partition,
+            epoch: self.at.held.epoch,
+            from: self.at.offset,
+            to: last.position.offset,
+            event_id: last.event_id,
+            lease: self.at.shared.config.lease,
+        }
     }
 }
 
@@ -120,6 +155,12 @@ impl<P: Projector> Steps for Worker<P> {
     async fn step(&mut self, count: &mut usize) -> Result<Step, Trouble> {
         let shared = Arc::clone(&self.at.shared);
         let feed = shared.store.feed();
+        if self.at.cell().is_some_and(|cell| cell.takes_wish()) {
+            match owner::in_time(shared.config.step, self.retry_letters()).await? {
+                Step::Moved => {}
+                other => return Ok(other),
+            }
+        }
         if feed.head(self.at.held.partition) <= self.at.offset {
             return Ok(Step::Idle(limits::IDLE_POLL));
         }
@@ -135,14 +176,16 @@ impl<P: Projector> Steps for Worker<P> {
         if events.is_empty() {
             return Ok(Step::Idle(limits::IDLE_POLL));
         }
-        match timeout(shared.config.step, self.commit(&events, turn)).await {
-            Ok(step) => step,
-            Err(_) => Err(Trouble::Unavailable("the database did not answer in time".into())),
-        }
+        owner::in_time(shared.config.step, self.commit(&events, turn)).await
     }
 
     fn forget(&mut self) {
         self.fold.clear();
+        self.parking = None;
+    }
+
+    async fn park(&mut self, failure: &Stopped, attempts: u32) -> Result<Parked, Trouble> {
+        self.park_next(failure, attempts).await
     }
 
     fn at_most(&mut self, events: usize) {

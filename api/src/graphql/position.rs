@@ -107,6 +107,10 @@ pub(super) async fn wait_for(
                 .with("readModel", *projection)
                 .with("partition", i32::from(position.partition))
                 .with("offset", position.offset.to_string()),
+            WaitError::Letters(_) => Refused::new(
+                code::UNAVAILABLE,
+                "The read models cannot be read now. Try again later.",
+            ),
             WaitError::Overloaded => Refused::new(
                 code::OVERLOADED,
                 "Too many queries wait for read models. Try again later.",

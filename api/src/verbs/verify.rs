@@ -62,6 +62,7 @@ fn print(report: &Report, json: bool) {
         events,
         commands,
         rows,
+        left_out,
     } = report;
     if json {
         let rows: serde_json::Map<_, _> = rows
@@ -70,7 +71,8 @@ fn print(report: &Report, json: bool) {
             .collect();
         println!(
             "{}",
-            json!({"whole": true, "partitions": partitions, "events": events, "commands": commands, "rows": rows})
+            json!({"whole": true, "partitions": partitions, "events": events, "commands": commands, "rows": rows,
+                   "leftOut": left_out})
         );
         return;
     }

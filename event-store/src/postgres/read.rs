@@ -19,6 +19,11 @@ select "offset", occurred_at, recorded_at, event_id, order_id, command_id, versi
        stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text
   from events where partition = $1 and "offset" > $2 and "offset" <= $3 order by "offset""#;
 
+const AT: &str = r#"
+select "offset", occurred_at, recorded_at, event_id, order_id, command_id, version, stream_number, schema_version,
+       stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text
+  from events where partition = $1 and "offset" = any ($2) order by "offset""#;
+
 const STREAM: &str = r#"
 select "offset", occurred_at, recorded_at, event_id, order_id, command_id, version, stream_number, schema_version,
        stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text
@@ -54,6 +59,20 @@ pub(crate) async fn partition(
         .bind(partition as i16)
         .bind(after)
         .bind(after.saturating_add(limit as i64))
+        .fetch_all(executor)
+        .await?;
+    decode(partition, rows)
+}
+
+/// The events of a partition at some offsets, in order.
+pub(crate) async fn at(
+    executor: impl PgExecutor<'_>,
+    partition: u16,
+    offsets: &[i64],
+) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
+    let rows = sqlx::query(AT)
+        .bind(partition as i16)
+        .bind(offsets)
         .fetch_all(executor)
         .await?;
     decode(partition, rows)

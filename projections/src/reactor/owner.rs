@@ -296,10 +296,7 @@ impl<R: Reactor> Steps for Owner<R> {
             }
             self.handle(&events).await
         };
-        match timeout(shared.config.step, step).await {
-            Ok(step) => step,
-            Err(_) => Err(Trouble::Unavailable("the database did not answer in time".into())),
-        }
+        owner::in_time(shared.config.step, step).await
     }
 
     fn forget(&mut self) {

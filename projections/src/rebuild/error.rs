@@ -88,6 +88,19 @@ pub enum RebuildError {
         /// What is served now.
         served: Generation,
     },
+    /// The new generation lacks what the old one has.
+    #[error(
+        "generation {generation} of {projection} has parked events of {orders} orders that what is served has in its rows: \
+         see `docket dead-letters list`, then go on"
+    )]
+    Parked {
+        /// The read model.
+        projection: String,
+        /// The generation.
+        generation: Generation,
+        /// Of how many orders.
+        orders: i64,
+    },
     /// The generation that is to be served did not come to where the other one is.
     #[error(
         "generation {generation} of {projection} is {behind} events behind what is served and does not come nearer: is a \

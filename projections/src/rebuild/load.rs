@@ -8,6 +8,7 @@ use super::{progress::Progress, window::Window};
 use crate::{
     checkpoint::StopClass,
     commit::{self, Move, Statements},
+    dead_letter::PassedOver,
     fold::{self, class_of, panic_text},
     limits,
     projector::{Generation, Projector},
@@ -88,6 +89,8 @@ pub(crate) struct PartitionLoader<P: Projector> {
     statements: Arc<Statements>,
     window: Window<P>,
     site: Site,
+    /// What is passed over; read once.
+    discarded: Option<PassedOver>,
     /// Events that are folded and not written.
     pending: Option<(i64, uuid::Uuid)>,
 }
@@ -101,6 +104,7 @@ impl<P: Projector> PartitionLoader<P> {
             projector,
             statements,
             site,
+            discarded: None,
             pending: None,
         }
     }
@@ -127,9 +131,12 @@ impl<P: Projector> PartitionLoader<P> {
                     offset: next + 1,
                 }));
             };
-            self.fold(connection, &events).await?;
             next = last.position.offset;
             self.pending = Some((next, last.event_id));
+            let discarded = self.discarded(connection).await?;
+            let events = events.iter().filter(|event| !discarded.holds(event));
+            let events: Vec<_> = events.cloned().collect();
+            self.fold(connection, &events).await?;
             progress.folded(partition, next);
             if self.window.bytes() >= self.site.window_bytes {
                 self.write(connection).await?;
@@ -139,6 +146,15 @@ impl<P: Projector> PartitionLoader<P> {
         self.write(connection).await?;
         progress.reached(self.site.partition, self.site.offset);
         Ok(self.site.offset)
+    }
+
+    async fn discarded(&mut self, connection: &mut PgConnection) -> Result<&PassedOver, sqlx::Error> {
+        if self.discarded.is_none() {
+            let name = self.projector.name();
+            let discarded = PassedOver::load(connection, name, self.site.partition).await?;
+            return Ok(self.discarded.insert(discarded));
+        }
+        Ok(self.discarded.get_or_insert_default())
     }
 
     async fn fold(

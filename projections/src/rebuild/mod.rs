@@ -238,6 +238,13 @@ async fn run(
                 _ => RebuildError::Interrupted,
             };
             // Where this fails as well, the lease runs out.
+            let stands = work.stands(&error).await;
+            if let Err(error) = stands {
+                tracing::warn!(
+                    error = chain(&error),
+                    "it was not said at which event a rebuild stands"
+                );
+            }
             if let Err(error) = work.held().leave(pool, &chain(&error)).await {
                 tracing::warn!(error = chain(&error), "a rebuild's lease was not given up");
             }

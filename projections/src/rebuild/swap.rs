@@ -29,6 +29,12 @@ held as (
     from all_of_it a where c.projection = $1 and c.generation = $2 and c.partition = a.partition
   returning c.partition, c."offset")
 select "offset" from held order by partition"#;
+/// Orders of which the new generation has parked what the old one has not.
+const MISSED: &str = r#"
+select count(distinct n.order_id) from dead_letters n
+ where n.projection = $1 and n.generation = $3
+   and not exists (select from dead_letters o
+                    where o.projection = $1 and o.generation = $2 and o.partition = n.partition and o."offset" = n."offset")"#;
 const RELEASE: &str = "update checkpoints set held_until = null where projection = $1 and generation = $2 and held_until is not null";
 
 /// How far each partition of a generation has come.
@@ -74,6 +80,21 @@ pub(super) async fn release(
         .execute(connection)
         .await?;
     Ok(())
+}
+
+/// Orders that a generation has parked.
+pub(super) async fn parked(
+    connection: &mut PgConnection,
+    projection: &str,
+    generation: Generation,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar(
+        "select coalesce(sum(parked), 0)::bigint from checkpoints where projection = $1 and generation = $2",
+    )
+    .bind(projection)
+    .bind(generation.0)
+    .fetch_one(connection)
+    .await
 }
 
 /// How far one is behind the other, in all partitions together.
@@ -159,6 +180,20 @@ async fn try_swap(
     if there.len() != wanted.len() || behind(&there, &wanted) > 0 {
         transaction.rollback().await?;
         return Ok(false);
+    }
+    // Nobody is to miss after a rebuild what was there before it.
+    let parked: i64 = sqlx::query_scalar(MISSED)
+        .bind(projection)
+        .bind(from.0)
+        .bind(to.0)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if rebuild.is_some() && parked > 0 {
+        return Err(RebuildError::Parked {
+            projection: projection.to_owned(),
+            generation: to,
+            orders: parked,
+        });
     }
     let moved = sqlx::query(
         "update projections p set generation = g.generation, version = g.version from generations g

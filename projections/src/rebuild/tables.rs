@@ -148,7 +148,7 @@ async fn try_drop(
             .execute(&mut *transaction)
             .await?;
     }
-    for table in ["checkpoints", "generations"] {
+    for table in ["dead_letters", "checkpoints", "generations"] {
         let statement = format!("delete from {table} where projection = $1 and generation = $2");
         sqlx::query(AssertSqlSafe(statement))
             .bind(projection)

@@ -6,9 +6,11 @@ use super::{
 };
 use crate::{
     Projections,
+    checkpoint::{self, Stopped},
     fold::chain,
     generation::{self, Generation, Known},
     limits,
+    owner::kept,
     read_models::ReadModel,
     verify::VerifyError,
 };
@@ -164,6 +166,30 @@ impl Work {
         }
     }
 
+    /// Says in the table at which event the rebuild stands, where it is one that cannot be folded.
+    pub(super) async fn stands(&self, error: &RebuildError) -> Result<(), sqlx::Error> {
+        let RebuildError::Load(LoadError::Event {
+            position,
+            class,
+            reason,
+        }) = error
+        else {
+            return Ok(());
+        };
+        let held = checkpoint::Held {
+            projection: self.model.name(),
+            generation: self.generation(),
+            partition: position.partition,
+            epoch: self.held.epoch(),
+        };
+        let stopped = Stopped {
+            position: *position,
+            class: *class,
+            reason: kept(reason.clone()),
+        };
+        checkpoint::stop(self.pool(), &held, &stopped).await.map(drop)
+    }
+
     async fn unpaused(&self) -> Result<(), RebuildError> {
         match self.progress.unpaused().await {
             true => Ok(()),
@@ -239,7 +265,7 @@ impl Work {
     }
 
     /// How far the new generation is filled before both are compared: to where the old one is, and no further. Where that
-    /// has nothing, or is of another fold, there is nothing to compare with.
+    /// has nothing, or not all, or is of another fold, there is nothing to compare with.
     async fn target(&self, connection: &mut PgConnection) -> Result<Target, RebuildError> {
         let offsets = swap::offsets(connection, self.model.name(), self.from()).await?;
         let known = generation::all(&mut *connection).await?;
@@ -247,8 +273,9 @@ impl Work {
         let is_same_fold = known
             .iter()
             .any(|one| is_old(one) && one.version == self.model.version());
+        let is_whole = swap::parked(connection, self.model.name(), self.from()).await? == 0;
         let is_comparable =
-            is_same_fold && !self.options.against_log && offsets.iter().any(|offset| *offset > 0);
+            is_same_fold && is_whole && !self.options.against_log && offsets.iter().any(|offset| *offset > 0);
         Ok(Target {
             offsets: if is_comparable {
                 offsets
@@ -352,7 +379,7 @@ impl Work {
 
     /// Holds both generations at the same offsets just long enough to export a snapshot; its name. It lives as long as the
     /// transaction that is begun on `snapshot`. `None` where they do not meet: after a crash the new one may be ahead of an
-    /// old one that nobody feeds.
+    /// old one that nobody feeds, and what the old one has parked by now is not in its rows.
     async fn meet(
         &self,
         connection: &mut PgConnection,
@@ -375,12 +402,13 @@ impl Work {
             // The hold may have run out before that, and the new one may have been ahead.
             let old = swap::offsets(snapshot, name, self.from()).await?;
             let new = swap::offsets(snapshot, name, self.generation()).await?;
+            let parked = swap::parked(snapshot, name, self.from()).await?;
             swap::release(connection, name, self.from()).await?;
-            if old == new {
+            if old == new && parked == 0 {
                 return Ok(Some(exported));
             }
             sqlx::query("rollback").execute(&mut *snapshot).await?;
-            if Instant::now() > until {
+            if parked > 0 || Instant::now() > until {
                 return Ok(None);
             }
             sleep(limits::SWAP_AGAIN).await;

@@ -20,6 +20,11 @@ use docket_domain::{CommandId, OrderId, StreamId};
 use docket_event_store::{PersonalError, Position, Store, Vault};
 use sqlx::PgConnection;
 
+const LEFT_OUT: &str = "
+select (select count(*) from dead_letters d join projections p on p.name = d.projection and p.generation = d.generation
+         where d.partition = $1)
+     + (select count(*) from discarded_events where partition = $1)";
+
 /// What was examined, and found to be right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -31,6 +36,8 @@ pub struct Report {
     pub commands: u64,
     /// Rows of each read model.
     pub rows: Vec<(&'static str, u64)>,
+    /// Events that wait as dead letters, and that were discarded: the rows are the fold of the log without them.
+    pub left_out: u64,
 }
 
 /// The first difference that was found, or why nothing could be.
@@ -175,6 +182,11 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Resu
                 .examine(&mut snapshot, store.vault(), served, partition, size.head)
                 .await?;
         }
+        let left_out: i64 = sqlx::query_scalar(LEFT_OUT)
+            .bind(partition as i16)
+            .fetch_one(&mut *snapshot)
+            .await?;
+        report.left_out += left_out.unsigned_abs();
         snapshot.rollback().await?;
         progress(partition);
     }

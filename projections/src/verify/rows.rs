@@ -13,11 +13,16 @@ use crate::{
 use docket_event_store::{Opener, Position, RecordedEvent, Vault};
 use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
 const ORDERS: &str = r#"
 select distinct order_id from events where partition = $1 and order_id > $2 order by order_id limit $3"#;
+
+const LEFT_OUT: &str = r#"
+select "offset" from dead_letters where projection = $1 and generation = $2 and partition = $3
+union
+select "offset" from discarded_events where projection = $1 and partition = $3"#;
 
 type Folded<P> = BTreeMap<<P as Projector>::Key, <P as Projector>::Entity>;
 
@@ -27,6 +32,8 @@ struct Examined<'a, P: Projector> {
     vault: &'a Vault,
     sql: ProjectorSql,
     upto: Position,
+    /// Offsets of events that the rows do not hold: they wait as dead letters, or were discarded.
+    left_out: HashSet<i64>,
 }
 
 /// Rows that many orders share, of the lowest keys that memory holds at a time.
@@ -72,6 +79,7 @@ pub(super) async fn examine<P: Projector>(
         vault,
         sql: projector.sql(generation),
         upto,
+        left_out: left_out(snapshot, projector.name(), generation, upto.partition).await?,
     };
     let mut shared = Shared::<P> {
         after: None,
@@ -90,6 +98,21 @@ pub(super) async fn examine<P: Projector>(
         (shared.after, shared.limit) = (last, None);
         examined.orders(snapshot, &mut shared, false).await?;
     }
+}
+
+async fn left_out(
+    snapshot: &mut PgConnection,
+    projection: &str,
+    generation: Generation,
+    partition: u16,
+) -> Result<HashSet<i64>, sqlx::Error> {
+    let offsets: Vec<i64> = sqlx::query_scalar(LEFT_OUT)
+        .bind(projection)
+        .bind(generation.0)
+        .bind(partition as i16)
+        .fetch_all(snapshot)
+        .await?;
+    Ok(offsets.into_iter().collect())
 }
 
 /// A row whose order has no event in the log must not be there.
@@ -170,6 +193,9 @@ impl<P: Projector> Examined<'_, P> {
         let mut rows = self.events_of(orders).fetch(snapshot);
         while let Some(row) = rows.try_next().await? {
             let event = log::decode(&row)?;
+            if self.left_out.contains(&event.position.offset) {
+                continue;
+            }
             self.apply(&event, &opener, &mut entities, shared)
                 .map_err(|error| VerifyError::Fold {
                     projection: self.projector.name(),

@@ -1,6 +1,7 @@
 //! The read models: rows and checkpoint together, one owner at a time, nothing skipped, nothing old passed off as new.
 
 mod counter;
+mod dead_letters;
 mod history;
 mod list;
 mod live;

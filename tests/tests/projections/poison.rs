@@ -1,10 +1,10 @@
-//! An event that cannot be applied stops its partition in the open, and only that.
+//! Where nothing is to be parked, an event that cannot be applied stops its partition in the open, and only that.
 
-use crate::shop::{ALL, DEADLINE, add_line, draft, empty_database, open, order_in, quick, start, stopped};
+use crate::shop::{ALL, DEADLINE, add_line, draft, empty_database, open, order_in, quick, stopped};
 use docket_domain::{Event, OrderId};
 use docket_event_store::{RecordedEvent, Store};
 use docket_projections::{
-    ApplyError, Generation, Projections, StopClass, WaitError,
+    ApplyError, Generation, OnFailure, Projections, ProjectionsConfig, StopClass, WaitError,
     projector::{PgQuery, Projector, ProjectorSql, RowsOf, Table, Touch, one_table},
 };
 use docket_tests::{TestDatabase, eventually};
@@ -12,7 +12,7 @@ use sqlx::{Row, postgres::PgRow};
 use std::sync::Arc;
 
 /// Appends an event that no program of this version can decode, behind everybody's back.
-async fn append_undecodable(db: &TestDatabase, partition: i16, order: OrderId) -> i64 {
+pub(crate) async fn append_undecodable(db: &TestDatabase, partition: i16, order: OrderId) -> i64 {
     sqlx::query_scalar(
         r#"with head as (update heads set head = head + 1 where partition = $1 returning head)
            insert into events (partition, "offset", order_id, stream_kind, stream_number, version, event_id, event_type,
@@ -26,6 +26,18 @@ async fn append_undecodable(db: &TestDatabase, partition: i16, order: OrderId) -
     .fetch_one(db.admin())
     .await
     .unwrap()
+}
+
+/// Feeds read models, and parks nothing.
+async fn start(store: &Store) -> Projections {
+    Projections::start(store.clone(), stopping()).await.unwrap()
+}
+
+fn stopping() -> ProjectionsConfig {
+    ProjectionsConfig {
+        on_failure: OnFailure::Stop,
+        ..quick()
+    }
 }
 
 async fn still_fed(projections: &Projections, store: &Store, partition: u16) {
@@ -237,7 +249,7 @@ async fn a_panic_stops_its_partition() {
         .await
         .unwrap();
     let store = open(&db).await;
-    let projections = Projections::start_only(store.clone(), quick(), Fragile)
+    let projections = Projections::start_only(store.clone(), stopping(), Fragile)
         .await
         .unwrap();
     let order = order_in(&store, 1);

@@ -1,0 +1,496 @@
+//! Dead letters: events that could not be applied to a read model, in sequence.
+//!
+//! An event that cannot be applied, however often it is tried, is parked in the transaction that moves the checkpoint past
+//! it. Later events of its order wait behind it, as positions; orders are what waits, because whatever else a row holds does
+//! not depend on the order in which orders' events come. Everything else of the partition goes on. So at any moment the rows
+//! are the fold of the log without the dead letters and without what was discarded, which is what verification proves.
+//!
+//! The owner of the partition tries letters again, in their order, when somebody says so ([`retry`]); what can never be
+//! applied may be passed over for good, with a reason ([`discard`]). Who waits for the position of an event that is parked
+//! is told ([`WaitError::Parked`](crate::WaitError::Parked)).
+
+mod parking;
+
+use crate::{StopClass, checkpoint::Held, generation::Generation, limits};
+use chrono::{DateTime, Utc};
+use docket_domain::OrderId;
+use docket_event_store::Position;
+use sqlx::{PgConnection, PgExecutor, PgPool, Row, postgres::PgRow};
+use std::fmt;
+use uuid::Uuid;
+
+pub(crate) use parking::{Discarded as PassedOver, Parking, failed, park, queue, remove, wanted};
+
+/// Why nothing was done about dead letters.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    /// The database did not answer, or refused.
+    #[error("the database did not do what it was asked")]
+    Database(#[from] sqlx::Error),
+    /// There is none of this name.
+    #[error("there is no read model {name:?}; there are {}", .known.join(", "))]
+    NoSuchReadModel {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// Nothing of the order waits.
+    #[error("{projection} has no dead letters of order {order}")]
+    NotParked {
+        /// The read model.
+        projection: String,
+        /// The order.
+        order: OrderId,
+    },
+    /// The event is not one that could not be applied.
+    #[error(
+        "event {position} is not one at which {projection} stands or the first that waits of its order: only such a one can be \
+         discarded"
+    )]
+    NotFirst {
+        /// The read model.
+        projection: String,
+        /// The event.
+        position: Position,
+    },
+    /// Another generation has it in its rows.
+    #[error(
+        "generation {generation} of {projection} has event {position} in its rows: it can be applied, so serve that one, or \
+         rebuild"
+    )]
+    Applied {
+        /// The read model.
+        projection: String,
+        /// Which of its generations.
+        generation: Generation,
+        /// The event.
+        position: Position,
+    },
+    /// A discarded event is never missed by accident.
+    #[error("a reason must be given, of at most {} bytes", limits::REASON_BYTES)]
+    Reason,
+}
+
+/// An order whose events wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequence {
+    /// The read model.
+    pub projection: String,
+    /// Which of its generations.
+    pub generation: Generation,
+    /// The order.
+    pub order: OrderId,
+    /// The first event that waits: the others wait for it.
+    pub position: Position,
+    /// Its type.
+    pub event_type: String,
+    /// Why it could not be applied; `None` where it has not been tried since those before it were.
+    pub failure: Option<Failure>,
+    /// It is about to be tried again.
+    pub is_wanted: bool,
+    /// Events that wait behind it.
+    pub behind: i64,
+}
+
+/// Why an event could not be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of trouble.
+    pub class: StopClass,
+    /// In words.
+    pub reason: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// When it was tried last.
+    pub failed_at: DateTime<Utc>,
+}
+
+/// One event that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// Of this generation's rows.
+    pub generation: Generation,
+    /// Which event.
+    pub position: Position,
+    /// Its id.
+    pub event_id: Uuid,
+    /// Its type.
+    pub event_type: String,
+    /// The version of its payload's schema.
+    pub schema_version: u16,
+    /// When it was recorded.
+    pub recorded_at: DateTime<Utc>,
+    /// As it is stored: personal values are sealed.
+    pub payload: String,
+    /// Why it could not be applied; `None` for what waits behind.
+    pub failure: Option<Failure>,
+}
+
+/// An event that is passed over for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discarded {
+    /// By this read model.
+    pub projection: String,
+    /// Which event.
+    pub position: Position,
+    /// Its order.
+    pub order: OrderId,
+    /// Why somebody has decided so.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why it could not be applied.
+    pub failure: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}) {}", self.class, self.reason)
+    }
+}
+
+const LIST: &str = r#"
+select d.projection, d.generation, d.partition, d."offset", d.order_id, coalesce(e.event_type, '?'), d.is_wanted,
+       (select count(*) from dead_letters b
+         where b.projection = d.projection and b.generation = d.generation and b.partition = d.partition
+           and b.order_id = d.order_id and b."offset" > d."offset"),
+       d.class, d.reason, d.attempts, d.failed_at
+  from dead_letters d
+  left join events e on e.partition = d.partition and e."offset" = d."offset"
+ where ($1::text is null or d.projection = $1)
+   and not exists (select from dead_letters b
+                    where b.projection = d.projection and b.generation = d.generation and b.partition = d.partition
+                      and b.order_id = d.order_id and b."offset" < d."offset")
+   and ($2::text is null or (d.projection, d.generation, d.partition, d."offset") > ($2, $3, $4, $5))
+ order by d.projection, d.generation, d.partition, d."offset"
+ limit $6"#;
+
+const SHOW: &str = r#"
+select d.generation, d.partition, d."offset", e.event_id, e.event_type, e.schema_version, e.recorded_at, e.payload::text,
+       d.class, d.reason, d.attempts, d.failed_at
+  from dead_letters d
+  join events e on e.partition = d.partition and e."offset" = d."offset"
+ where d.projection = $1 and d.order_id = $2
+ order by d.generation, d."offset"
+ limit $3"#;
+
+const DISCARDED: &str = r#"
+select projection, partition, "offset", order_id, reason, discarded_by, discarded_at, failure
+  from discarded_events
+ where $1::text is null or projection = $1
+ order by discarded_at, projection, partition, "offset"
+ limit $2"#;
+
+const RETRY: &str = "
+with wanted as (
+  update dead_letters set is_wanted = true
+   where projection = $1 and ($2::uuid is null or order_id = $2) and (class is not null or is_wanted)
+  returning generation, order_id)
+select count(*) from (select distinct generation, order_id from wanted) w";
+
+const WISHES: &str = "select distinct projection, generation, partition from dead_letters where is_wanted";
+
+fn failure(row: &PgRow, first: usize) -> Result<Option<Failure>, sqlx::Error> {
+    let Some(class) = row.try_get::<Option<&str>, _>(first)? else {
+        return Ok(None);
+    };
+    let class = class.parse();
+    Ok(Some(Failure {
+        class: class.map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+        reason: row.try_get(first + 1)?,
+        attempts: row.try_get(first + 2)?,
+        failed_at: row.try_get(first + 3)?,
+    }))
+}
+
+fn position(row: &PgRow, first: usize) -> Result<Position, sqlx::Error> {
+    Ok(Position {
+        partition: row.try_get::<i16, _>(first)? as u16,
+        offset: row.try_get(first + 1)?,
+    })
+}
+
+fn sequence(row: &PgRow) -> Result<Sequence, sqlx::Error> {
+    Ok(Sequence {
+        projection: row.try_get(0)?,
+        generation: Generation(row.try_get(1)?),
+        position: position(row, 2)?,
+        order: OrderId(row.try_get(4)?),
+        event_type: row.try_get(5)?,
+        is_wanted: row.try_get(6)?,
+        behind: row.try_get(7)?,
+        failure: failure(row, 8)?,
+    })
+}
+
+/// Orders whose events wait, of one read model or of all, after one that was seen; at most
+/// [`limits::LETTERS_PAGE`].
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(
+    pool: &PgPool,
+    projection: Option<&str>,
+    after: Option<&Sequence>,
+) -> Result<Vec<Sequence>, DeadLetterError> {
+    if let Some(projection) = projection {
+        refuse_unknown(pool, projection).await?;
+    }
+    let rows = sqlx::query(LIST)
+        .bind(projection)
+        .bind(after.map(|seen| seen.projection.as_str()))
+        .bind(after.map(|seen| seen.generation.0))
+        .bind(after.map(|seen| seen.position.partition as i16))
+        .bind(after.map(|seen| seen.position.offset))
+        .bind(limits::LETTERS_PAGE)
+        .fetch_all(pool)
+        .await?;
+    Ok(rows.iter().map(sequence).collect::<Result<_, _>>()?)
+}
+
+/// What waits of an order, in every generation: the event that could not be applied, and those behind it, at most
+/// [`limits::LETTERS_PAGE`].
+///
+/// # Errors
+/// When nothing does, or the database does not answer.
+pub async fn show(pool: &PgPool, projection: &str, order: OrderId) -> Result<Vec<Letter>, DeadLetterError> {
+    refuse_unknown(pool, projection).await?;
+    let rows = sqlx::query(SHOW)
+        .bind(projection)
+        .bind(order.0)
+        .bind(limits::LETTERS_PAGE)
+        .fetch_all(pool)
+        .await?;
+    let letter = |row: &PgRow| {
+        Ok::<_, sqlx::Error>(Letter {
+            generation: Generation(row.try_get(0)?),
+            position: position(row, 1)?,
+            event_id: row.try_get(3)?,
+            event_type: row.try_get(4)?,
+            schema_version: row.try_get::<i16, _>(5)? as u16,
+            recorded_at: row.try_get(6)?,
+            payload: row.try_get(7)?,
+            failure: failure(row, 8)?,
+        })
+    };
+    let letters: Vec<Letter> = rows.iter().map(letter).collect::<Result<_, _>>()?;
+    match letters.is_empty() {
+        true => Err(not_parked(projection, order)),
+        false => Ok(letters),
+    }
+}
+
+/// Events that are passed over, of one read model or of all; at most [`limits::LETTERS_PAGE`].
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn discarded(pool: &PgPool, projection: Option<&str>) -> Result<Vec<Discarded>, DeadLetterError> {
+    if let Some(projection) = projection {
+        refuse_unknown(pool, projection).await?;
+    }
+    let rows = sqlx::query(DISCARDED)
+        .bind(projection)
+        .bind(limits::LETTERS_PAGE)
+        .fetch_all(pool)
+        .await?;
+    let discarded = |row: &PgRow| {
+        Ok::<_, sqlx::Error>(Discarded {
+            projection: row.try_get(0)?,
+            position: position(row, 1)?,
+            order: OrderId(row.try_get(3)?),
+            reason: row.try_get(4)?,
+            by: row.try_get(5)?,
+            at: row.try_get(6)?,
+            failure: row.try_get(7)?,
+        })
+    };
+    Ok(rows.iter().map(discarded).collect::<Result<_, _>>()?)
+}
+
+/// Has the owners of partitions try again what waits, of one order or of all; how many sequences that are. They do so within
+/// a second or two, where somebody feeds the read model.
+///
+/// # Errors
+/// When nothing of the order waits, or the database does not answer.
+pub async fn retry(pool: &PgPool, projection: &str, order: Option<OrderId>) -> Result<i64, DeadLetterError> {
+    refuse_unknown(pool, projection).await?;
+    let sequences: i64 = sqlx::query_scalar(RETRY)
+        .bind(projection)
+        .bind(order.map(|order| order.0))
+        .fetch_one(pool)
+        .await?;
+    match order {
+        Some(order) if sequences == 0 => Err(not_parked(projection, order)),
+        _ => Ok(sequences),
+    }
+}
+
+const LOCK: &str = r#"
+select c.generation, c."offset" >= $3, c.stopped_offset is not distinct from $3, c.stopped_reason,
+       d."offset" is not null, d.reason, g.state = 'live'
+  from checkpoints c
+  join generations g on g.projection = c.projection and g.generation = c.generation
+  left join dead_letters d on d.projection = c.projection and d.generation = c.generation and d.partition = c.partition
+                          and d."offset" = $3
+ where c.projection = $1 and c.partition = $2
+ order by c.generation
+   for update of c"#;
+
+const DISCARD: &str = r#"
+insert into discarded_events (projection, partition, "offset", event_id, order_id, reason, discarded_by, failure)
+select $1, e.partition, e."offset", e.event_id, e.order_id, $4, $5, $6
+  from events e where e.partition = $2 and e."offset" = $3
+    on conflict do nothing"#;
+
+const WANT: &str = r#"
+update dead_letters set is_wanted = true where projection = $1 and partition = $2 and "offset" = $3"#;
+
+const GO_ON: &str = "
+update checkpoints set stopped_offset = null, stopped_class = null, stopped_reason = null
+ where projection = $1 and partition = $2 and stopped_offset = $3";
+
+/// Has a read model pass over an event for good, in every generation and every rebuild: one that could not be applied. What
+/// waits behind it is tried then.
+///
+/// # Errors
+/// When it is not an event that could not be applied, or one that another generation has in its rows.
+pub async fn discard(
+    pool: &PgPool,
+    projection: &str,
+    position: Position,
+    reason: &str,
+    by: &str,
+) -> Result<(), DeadLetterError> {
+    refuse_unknown(pool, projection).await?;
+    if reason.trim().is_empty() || reason.len() > limits::REASON_BYTES {
+        return Err(DeadLetterError::Reason);
+    }
+    let mut transaction = pool.begin().await?;
+    let failure = why(&mut transaction, projection, position).await?;
+    let Position { partition, offset } = position;
+    sqlx::query(DISCARD)
+        .bind(projection)
+        .bind(partition as i16)
+        .bind(offset)
+        .bind(reason.trim())
+        .bind(by)
+        .bind(failure)
+        .execute(&mut *transaction)
+        .await?;
+    for statement in [WANT, GO_ON] {
+        sqlx::query(statement)
+            .bind(projection)
+            .bind(partition as i16)
+            .bind(offset)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await?;
+    tracing::warn!(projection, %position, reason, by, "an event is passed over for good");
+    Ok(())
+}
+
+/// Why an event could not be applied. Until the transaction ends no checkpoint of its partition moves.
+async fn why(
+    transaction: &mut PgConnection,
+    projection: &str,
+    position: Position,
+) -> Result<String, DeadLetterError> {
+    let rows = sqlx::query(LOCK)
+        .bind(projection)
+        .bind(position.partition as i16)
+        .bind(position.offset)
+        .fetch_all(transaction)
+        .await?;
+    let mut failure = None;
+    for row in &rows {
+        let (is_past, stands_there): (bool, bool) = (row.try_get(1)?, row.try_get(2)?);
+        let (is_letter, is_live): (bool, bool) = (row.try_get(4)?, row.try_get(6)?);
+        if is_live && is_past && !is_letter {
+            return Err(DeadLetterError::Applied {
+                projection: projection.to_owned(),
+                generation: Generation(row.try_get(0)?),
+                position,
+            });
+        }
+        let parked: Option<String> = row.try_get(5)?;
+        let stopped: Option<String> = if stands_there { row.try_get(3)? } else { None };
+        failure = failure.or(parked).or(stopped);
+    }
+    failure.ok_or_else(|| DeadLetterError::NotFirst {
+        projection: projection.to_owned(),
+        position,
+    })
+}
+
+/// A partition of which dead letters are to be tried again.
+pub(crate) struct Wish {
+    projection: String,
+    generation: Generation,
+    partition: u16,
+}
+
+impl Wish {
+    pub(crate) fn is(&self, held: &Held) -> bool {
+        self.projection == held.projection
+            && self.generation == held.generation
+            && self.partition == held.partition
+    }
+}
+
+/// Where dead letters are to be tried again.
+pub(crate) async fn wishes(pool: &PgPool) -> Result<Vec<Wish>, sqlx::Error> {
+    let rows = sqlx::query(WISHES).fetch_all(pool).await?;
+    let wish = |row: &PgRow| {
+        Ok(Wish {
+            projection: row.try_get(0)?,
+            generation: Generation(row.try_get(1)?),
+            partition: row.try_get::<i16, _>(2)? as u16,
+        })
+    };
+    rows.iter().map(wish).collect()
+}
+
+/// Whether events at these offsets wait.
+pub(crate) async fn is_parked(
+    executor: impl PgExecutor<'_>,
+    projection: &str,
+    generation: Generation,
+    position: Position,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar(
+        r#"select exists (select from dead_letters
+            where projection = $1 and generation = $2 and partition = $3 and "offset" = $4)"#,
+    );
+    found
+        .bind(projection)
+        .bind(generation.0)
+        .bind(position.partition as i16)
+        .bind(position.offset)
+        .fetch_one(executor)
+        .await
+}
+
+async fn refuse_unknown(pool: &PgPool, projection: &str) -> Result<(), DeadLetterError> {
+    let known: Vec<String> =
+        sqlx::query_scalar("select name from projections where kind = 'read_model' order by name")
+            .fetch_all(pool)
+            .await?;
+    match known.iter().any(|name| name == projection) {
+        true => Ok(()),
+        false => Err(DeadLetterError::NoSuchReadModel {
+            name: projection.to_owned(),
+            known,
+        }),
+    }
+}
+
+fn not_parked(projection: &str, order: OrderId) -> DeadLetterError {
+    DeadLetterError::NotParked {
+        projection: projection.to_owned(),
+        order,
+    }
+}

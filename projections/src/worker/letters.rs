@@ -1,0 +1,255 @@
+//! What an owner does with dead letters: parks an event that it could not apply, lets later events of its order wait, and
+//! tries again what somebody wants tried again.
+
+use super::Worker;
+use crate::{
+    checkpoint::{StopClass, Stopped},
+    commit::{self, Move},
+    dead_letter,
+    fold::{Entities, Failure},
+    limits,
+    owner::{Parked, Step, Trouble, kept, trouble, unreadable},
+    projector::Projector,
+};
+use docket_domain::{OrderId, SealedValue};
+use docket_event_store::{Position, RecordedEvent};
+use sqlx::{Connection, PgConnection};
+use std::{collections::HashSet, sync::Arc};
+
+/// What came of letters.
+enum Tried {
+    /// They are none any more.
+    Gone,
+    /// They could not be applied together; the one that is known to be at fault, or the first.
+    Failed(Stopped),
+    /// The checkpoint is not where this owner left it.
+    Elsewhere,
+}
+
+impl<P: Projector> Worker<P> {
+    /// Writes a batch; `false` where the checkpoint is not where it starts.
+    pub(super) async fn write(
+        &self,
+        connection: &mut PgConnection,
+        waiting: &[&RecordedEvent],
+        entities: &Entities<P>,
+        step: &Move,
+    ) -> Result<bool, sqlx::Error> {
+        let statement = &self.statements.write;
+        if waiting.is_empty() {
+            return commit::write(connection, &*self.projector, statement, step, entities).await;
+        }
+        let mut transaction = connection.begin().await?;
+        let moved = commit::write(&mut transaction, &*self.projector, statement, step, entities).await?;
+        if moved {
+            dead_letter::queue(&mut transaction, &self.at.held, waiting).await?;
+            transaction.commit().await?;
+        }
+        Ok(moved)
+    }
+
+    /// Parks the next event, which could not be applied, and goes on behind it.
+    pub(super) async fn park_next(&mut self, failure: &Stopped, attempts: u32) -> Result<Parked, Trouble> {
+        let shared = Arc::clone(&self.at.shared);
+        let refused = |error: sqlx::Error| trouble(&error, failure.position, 1);
+        let events = shared
+            .store
+            .feed()
+            .read(self.at.held.partition, self.at.offset, 1);
+        let events = events.await.map_err(unreadable)?;
+        let Some(event) = events.first() else {
+            return Ok(Parked::No);
+        };
+        let Some(turn) = shared.connections.turn().await else {
+            return Ok(Parked::No);
+        };
+        let mut connection = turn.connection().await.map_err(refused)?;
+        let held = self.at.held;
+        let parking = self.parking(&mut connection).await.map_err(refused)?;
+        parking
+            .look_again(&mut connection, &held)
+            .await
+            .map_err(refused)?;
+        if parking.is_discarded(event) {
+            // Decided meanwhile.
+            turn.keep(connection);
+            return Ok(Parked::Yes(Step::Moved));
+        }
+        if parking.orders() >= limits::PARKED_ORDERS {
+            turn.keep(connection);
+            return Ok(Parked::TooMany);
+        }
+        let (order, step) = (event.stream.order, self.move_to(event));
+        let parked = async {
+            let mut transaction = connection.begin().await?;
+            let statement = &self.statements.write;
+            let moved = commit::write(&mut transaction, &*self.projector, statement, &step, &[]).await?;
+            if moved {
+                dead_letter::park(&mut transaction, &self.at.held, order, failure, attempts).await?;
+                transaction.commit().await?;
+            }
+            Ok(moved)
+        };
+        let moved: bool = parked.await.map_err(refused)?;
+        turn.keep(connection);
+        if !moved {
+            return self.at.look_again().await.map(Parked::Yes);
+        }
+        tracing::error!(
+            projection = self.at.held.projection,
+            partition = failure.position.partition,
+            offset = failure.position.offset,
+            class = failure.class.as_str(),
+            reason = failure.reason,
+            "an event cannot be applied: it is parked, and its order's later events wait behind it"
+        );
+        let parking = self.parking.get_or_insert_default();
+        parking.parked(order);
+        self.at.waits(parking.orders());
+        self.at.reached(step.to);
+        Ok(Parked::Yes(Step::Moved))
+    }
+
+    /// Tries again what somebody wants tried again, some of it at a time: together, and where one of them fails one by one.
+    pub(super) async fn retry_letters(&mut self) -> Result<Step, Trouble> {
+        let shared = Arc::clone(&self.at.shared);
+        let (first, held) = (self.at.next(), self.at.held);
+        let refused = |error: sqlx::Error| trouble(&error, first, 0);
+        let Some(turn) = shared.connections.turn().await else {
+            return Ok(Step::Idle(limits::IDLE_POLL));
+        };
+        let mut connection = turn.connection().await.map_err(refused)?;
+        self.parking = None;
+        self.parking(&mut connection).await.map_err(refused)?;
+        let wanted = dead_letter::wanted(&mut connection, &held)
+            .await
+            .map_err(refused)?;
+        // Read from the log itself: what was decoded before may have been repaired.
+        let letters = shared
+            .store
+            .read_at(&mut connection, held.partition, &wanted)
+            .await;
+        let letters = letters.map_err(refused)?;
+        let mut tried = self.retry(&mut connection, &letters).await?;
+        if letters.len() > 1 && matches!(tried, Tried::Failed(_)) {
+            tried = self.retry_each(&mut connection, &letters).await?;
+        } else if let Tried::Failed(failure) = &tried {
+            dead_letter::failed(&mut connection, &held, failure)
+                .await
+                .map_err(refused)?;
+        }
+        turn.keep(connection);
+        if matches!(tried, Tried::Elsewhere) {
+            return self.at.look_again().await;
+        }
+        if wanted.len() >= limits::RETRY_LETTERS as usize
+            && let Some(cell) = self.at.cell()
+        {
+            cell.wish();
+        }
+        Ok(Step::Moved)
+    }
+
+    /// Each order's letters one after the other, up to the first that fails.
+    async fn retry_each(
+        &mut self,
+        connection: &mut PgConnection,
+        letters: &[Arc<RecordedEvent>],
+    ) -> Result<Tried, Trouble> {
+        let mut stuck = HashSet::new();
+        for letter in letters {
+            if stuck.contains(&letter.stream.order) {
+                continue;
+            }
+            match self.retry(connection, std::slice::from_ref(letter)).await? {
+                Tried::Gone => {}
+                Tried::Failed(failure) => {
+                    let kept = dead_letter::failed(connection, &self.at.held, &failure).await;
+                    kept.map_err(|error| trouble(&error, failure.position, 0))?;
+                    stuck.insert(letter.stream.order);
+                }
+                Tried::Elsewhere => return Ok(Tried::Elsewhere),
+            }
+        }
+        Ok(Tried::Gone)
+    }
+
+    /// Applies letters together, in their order, but for those that are passed over.
+    async fn retry(
+        &mut self,
+        connection: &mut PgConnection,
+        letters: &[Arc<RecordedEvent>],
+    ) -> Result<Tried, Trouble> {
+        let Some(first) = letters.first() else {
+            return Ok(Tried::Gone);
+        };
+        let parking = self.parking.as_ref();
+        let is_due =
+            |letter: &&Arc<RecordedEvent>| parking.is_none_or(|parking| !parking.is_discarded(letter));
+        let due: Vec<_> = letters.iter().filter(is_due).cloned().collect();
+        let (loaded, opener) = self.read(connection, &due).await?;
+        let open = |sealed: &SealedValue| opener.open(sealed);
+        let entities = match self.fold.apply(&due, &loaded, &open) {
+            Ok(entities) => entities,
+            Err(Failure { at, class, reason }) => {
+                let position = due.get(at).unwrap_or(first).position;
+                return Ok(Tried::failed(position, class, reason));
+            }
+        };
+        match self.write_letters(connection, letters, &entities).await {
+            Ok(None) => Ok(Tried::Elsewhere),
+            Ok(Some(freed)) => {
+                self.fold.keep(entities);
+                let parking = self.parking.get_or_insert_default();
+                for order in freed {
+                    parking.freed(order);
+                    tracing::info!(projection = self.at.held.projection, %order, "an order waits no more");
+                }
+                self.at.waits(parking.orders());
+                Ok(Tried::Gone)
+            }
+            Err(error) => match trouble(&error, first.position, letters.len()) {
+                Trouble::Events { class, reason, .. } => Ok(Tried::failed(first.position, class, reason)),
+                unavailable @ Trouble::Unavailable(_) => Err(unavailable),
+            },
+        }
+    }
+
+    /// Writes the rows of letters and takes these away; which orders wait no more. `None` where the checkpoint is not where
+    /// this owner left it.
+    async fn write_letters(
+        &self,
+        connection: &mut PgConnection,
+        letters: &[Arc<RecordedEvent>],
+        entities: &Entities<P>,
+    ) -> Result<Option<Vec<OrderId>>, sqlx::Error> {
+        let here = Move {
+            generation: self.at.held.generation,
+            partition: self.at.held.partition,
+            epoch: self.at.held.epoch,
+            from: self.at.offset,
+            to: self.at.offset,
+            event_id: uuid::Uuid::nil(),
+            lease: self.at.shared.config.lease,
+        };
+        let mut transaction = connection.begin().await?;
+        let statement = &self.statements.write_part;
+        if !commit::write(&mut transaction, &*self.projector, statement, &here, entities).await? {
+            return Ok(None);
+        }
+        let offsets: Vec<i64> = letters.iter().map(|letter| letter.position.offset).collect();
+        let freed = dead_letter::remove(&mut transaction, &self.at.held, &offsets).await?;
+        transaction.commit().await?;
+        Ok(Some(freed))
+    }
+}
+
+impl Tried {
+    fn failed(position: Position, class: StopClass, reason: String) -> Self {
+        Self::Failed(Stopped {
+            position,
+            class,
+            reason: kept(reason),
+        })
+    }
+}

@@ -1,0 +1,317 @@
+//! An event that cannot be applied parks its order and no other: what waits is kept in sequence, tried again in order, or
+//! passed over for good with a reason; and at every moment the rows are the fold of the log without it.
+
+use crate::{
+    rebuild::{SWAP, rebuilt},
+    shop::{
+        ALL, DEADLINE, add_line, draft, empty_database, open, order_in, place, quick, start, status, stopped,
+    },
+};
+use docket_event_store::{Position, Store};
+use docket_projections::{
+    Generation, Projections, ProjectionsConfig, StopClass, WaitError,
+    dead_letter::{DeadLetterError, Sequence, discard, discarded, list, retry, show},
+    rebuild::{Outcome, Progress, RebuildOptions, rebuild},
+    verify,
+};
+use docket_tests::{TestDatabase, eventually};
+use sqlx::AssertSqlSafe;
+
+/// The database refuses rows of a table where a condition holds.
+async fn refuse(db: &TestDatabase, table: &str, condition: &str) {
+    let refuse = format!(
+        "create or replace function refuse() returns trigger language plpgsql as $$
+         begin raise exception 'no such thing' using errcode = '22003'; end $$;
+         create trigger refuse before insert or update on {table} for each row
+         when ({condition}) execute function refuse()"
+    );
+    sqlx::raw_sql(AssertSqlSafe(refuse))
+        .execute(db.admin())
+        .await
+        .unwrap();
+}
+
+async fn repair(db: &TestDatabase, table: &str) {
+    let repair = format!("drop trigger refuse on {table}");
+    sqlx::raw_sql(AssertSqlSafe(repair))
+        .execute(db.admin())
+        .await
+        .unwrap();
+}
+
+/// Returns when so many sequences wait.
+async fn waiting(store: &Store, projection: &str, sequences: usize) -> Vec<Sequence> {
+    eventually(DEADLINE, async || {
+        let found = list(store.pool(), Some(projection), None).await.unwrap();
+        (found.len() == sequences && found.iter().all(|one| !one.is_wanted)).then_some(found)
+    })
+    .await
+}
+
+async fn found(projections: &Projections, projection: &'static str, at: Position) {
+    projections.wait_for(&[projection], &[at]).await.unwrap();
+}
+
+/// One order waits, with everything that happens to it later; others of its partition, and other read models, go on. Who
+/// waits for it is told. Repaired, it is tried again in order, and the rows are what they would have been.
+#[tokio::test]
+async fn a_poison_event_stops_one_order_and_no_other() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let (bad, good) = (order_in(&store, 2), order_in(&store, 2));
+    refuse(&db, "order_summary_g1", &format!("new.order_id = '{bad}'")).await;
+    let projections = start(&store).await;
+    let first = draft(&store, bad).await;
+    add_line(&store, bad).await;
+    let placed = place(&store, good).await;
+    let last = add_line(&store, bad).await;
+
+    found(&projections, "order_summary", placed).await;
+    found(&projections, "order_detail", last).await;
+    let waits = eventually(DEADLINE, async || {
+        let found = waiting(&store, "order_summary", 1).await;
+        (found[0].behind == 2).then_some(found)
+    })
+    .await;
+    assert_eq!((waits[0].order, waits[0].position), (bad, first));
+    let failure = waits[0].failure.clone().unwrap();
+    assert_eq!((failure.class, failure.attempts), (StopClass::Sql, 3));
+    assert!(failure.reason.contains("no such thing"), "{failure:?}");
+    for at in [first, last] {
+        let told = projections.wait_for(&["order_summary"], &[at]).await.unwrap_err();
+        assert!(
+            matches!(told, WaitError::Parked { position, .. } if position == at),
+            "{told:?}"
+        );
+    }
+    assert_eq!(status(&projections, "order_summary", 2).parked, 1);
+    let whole = verify(&store, |_| {}).await.unwrap();
+    assert_eq!(whole.left_out, 3);
+    let letters = show(store.pool(), "order_summary", bad).await.unwrap();
+    let positions: Vec<Position> = letters.iter().map(|letter| letter.position).collect();
+    assert_eq!((positions[0], positions[2]), (first, last));
+    assert_eq!(letters[1].event_type, "order.line_added");
+    assert!(letters[0].failure.is_some() && letters[1].failure.is_none());
+
+    // Not repaired: it fails again, and nothing is lost of it.
+    let other = open(&db).await;
+    assert_eq!(retry(other.pool(), "order_summary", Some(bad)).await.unwrap(), 1);
+    let again = waiting(&store, "order_summary", 1).await;
+    assert_eq!(
+        (again[0].failure.as_ref().unwrap().attempts, again[0].behind),
+        (4, 2)
+    );
+
+    repair(&db, "order_summary_g1").await;
+    assert_eq!(retry(other.pool(), "order_summary", None).await.unwrap(), 1);
+    waiting(&store, "order_summary", 0).await;
+    found(&projections, "order_summary", last).await;
+    assert_eq!(status(&projections, "order_summary", 2).parked, 0);
+    let later = add_line(&store, bad).await;
+    found(&projections, "order_summary", later).await;
+    let whole = verify(&store, |_| {}).await.unwrap();
+    assert_eq!(whole.left_out, 0);
+    let gone = retry(other.pool(), "order_summary", Some(bad)).await.unwrap_err();
+    assert!(matches!(gone, DeadLetterError::NotParked { .. }), "{gone:?}");
+    projections.stop().await;
+}
+
+/// Another process that takes the partition over lets the order wait as well, and tells who waits through it.
+#[tokio::test]
+async fn what_waits_is_handed_over_with_the_partition() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let bad = order_in(&store, 5);
+    refuse(&db, "order_detail_g1", &format!("new.order_id = '{bad}'")).await;
+    let projections = start(&store).await;
+    draft(&store, bad).await;
+    waiting(&store, "order_detail", 1).await;
+    let elsewhere = open(&db).await;
+    let others = start(&elsewhere).await;
+    projections.stop().await;
+    let last = add_line(&elsewhere, bad).await;
+    eventually(DEADLINE, async || {
+        let told = others.wait_for(&["order_detail"], &[last]).await;
+        matches!(told, Err(WaitError::Parked { .. })).then_some(())
+    })
+    .await;
+    assert_eq!(waiting(&elsewhere, "order_detail", 1).await[0].behind, 1);
+    repair(&db, "order_detail_g1").await;
+    retry(elsewhere.pool(), "order_detail", Some(bad)).await.unwrap();
+    waiting(&elsewhere, "order_detail", 0).await;
+    found(&others, "order_detail", last).await;
+    verify(&elsewhere, |_| {}).await.unwrap();
+    others.stop().await;
+}
+
+/// What can never be applied is passed over for good: with a reason, by everybody, in every rebuild; and what waited behind it
+/// is applied.
+#[tokio::test]
+async fn a_discarded_event_is_passed_over_for_good() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let order = order_in(&store, 3);
+    let first = draft(&store, order).await;
+    let poison = Position {
+        offset: first.offset + 1,
+        ..first
+    };
+    refuse(
+        &db,
+        "order_timeline_g1",
+        &format!("new.partition = 3 and new.\"offset\" = {}", poison.offset),
+    )
+    .await;
+    let projections = start(&store).await;
+    assert_eq!(add_line(&store, order).await, poison);
+    let last = add_line(&store, order).await;
+    waiting(&store, "order_timeline", 1).await;
+
+    let pool = store.pool();
+    let refused = discard(pool, "order_timeline", poison, "  ", "ops")
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, DeadLetterError::Reason), "{refused:?}");
+    for other in [first, last] {
+        let refused = discard(pool, "order_timeline", other, "why not", "ops")
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                DeadLetterError::NotFirst { .. } | DeadLetterError::Applied { .. }
+            ),
+            "{refused:?}"
+        );
+    }
+    let refused = discard(pool, "order_detail", poison, "why not", "ops")
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, DeadLetterError::Applied { .. }), "{refused:?}");
+    let unknown = discard(pool, "no_such", poison, "why not", "ops")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(unknown, DeadLetterError::NoSuchReadModel { .. }),
+        "{unknown:?}"
+    );
+
+    discard(pool, "order_timeline", poison, "The line was a joke.", "ops")
+        .await
+        .unwrap();
+    waiting(&store, "order_timeline", 0).await;
+    found(&projections, "order_timeline", last).await;
+    let kept = discarded(pool, Some("order_timeline")).await.unwrap();
+    assert_eq!((kept.len(), kept[0].position, kept[0].order), (1, poison, order));
+    assert_eq!(
+        (kept[0].reason.as_str(), kept[0].by.as_str()),
+        ("The line was a joke.", "ops")
+    );
+    assert!(kept[0].failure.contains("no such thing"), "{kept:?}");
+    assert_eq!(verify(&store, |_| {}).await.unwrap().left_out, 1);
+
+    let done = rebuilt(&store, "order_timeline").await.unwrap();
+    assert_eq!(done.outcome, Outcome::Swapped);
+    let shown: i64 = sqlx::query_scalar("select count(*) from order_timeline_g2 where order_id = $1")
+        .bind(order.0)
+        .fetch_one(db.admin())
+        .await
+        .unwrap();
+    assert_eq!(shown, 2, "created, and the second line");
+    eventually(DEADLINE, async || verify(&store, |_| {}).await.ok()).await;
+    projections.stop().await;
+}
+
+/// A rebuild is proved by the log where what is served lacks something, and brings in what waits there.
+#[tokio::test]
+async fn a_rebuild_brings_in_what_waits() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let order = order_in(&store, 9);
+    refuse(&db, "customer_orders_g1", &format!("new.order_id = '{order}'")).await;
+    let projections = start(&store).await;
+    let placed = place(&store, order).await;
+    waiting(&store, "customer_orders", 1).await;
+    let done = rebuilt(&store, "customer_orders").await.unwrap();
+    assert_eq!((done.outcome, done.generation), (Outcome::Swapped, Generation(2)));
+    eventually(DEADLINE, async || {
+        projections.wait_for(&["customer_orders"], &[placed]).await.ok()
+    })
+    .await;
+    assert_eq!(verify(&store, |_| {}).await.unwrap().left_out, 0);
+    let kept = list(store.pool(), None, None).await.unwrap();
+    assert_eq!((kept.len(), kept[0].generation), (1, Generation(1)));
+    projections.stop().await;
+}
+
+/// An event that stops a rebuild is shown as what its partition stands at, and can be discarded.
+#[tokio::test]
+async fn a_rebuild_says_at_which_event_it_stands() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let order = order_in(&store, 6);
+    let before = draft(&store, order).await;
+    let offset = crate::poison::append_undecodable(&db, 6, order).await;
+    let poison = Position { offset, ..before };
+    let projections = start(&store).await;
+    for projection in ALL {
+        waiting(&store, projection, 1).await;
+    }
+    let options = RebuildOptions {
+        against_log: true,
+        ..SWAP
+    };
+    let stopped = rebuild(&store, "order_search", options, &Progress::new(16)).await;
+    assert!(stopped.unwrap_err().to_string().contains("order.teleported"));
+    let stands: i64 = sqlx::query_scalar(
+        "select stopped_offset from checkpoints where projection = 'order_search' and generation = 2 and partition = 6",
+    )
+    .fetch_one(db.admin())
+    .await
+    .unwrap();
+    assert_eq!(stands, offset);
+    discard(store.pool(), "order_search", poison, "Nobody teleports.", "ops")
+        .await
+        .unwrap();
+    let done = rebuild(&store, "order_search", options, &Progress::new(16))
+        .await
+        .unwrap();
+    assert_eq!(done.outcome, Outcome::Swapped);
+    waiting(&store, "order_search", 0).await;
+    projections.stop().await;
+}
+
+/// With more than single events wrong, the partition stops; what waits can still be tried again, and then it goes on.
+#[tokio::test]
+async fn too_many_dead_letters_stop_the_partition() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let most = docket_projections::limits::PARKED_ORDERS;
+    let mut last = None;
+    for _ in 0..=most {
+        last = Some(draft(&store, order_in(&store, 1)).await);
+    }
+    let last = last.unwrap();
+    refuse(&db, "order_summary_g1", "new.partition = 1").await;
+    let config = ProjectionsConfig {
+        attempts: 1,
+        ..quick()
+    };
+    let projections = Projections::start(store.clone(), config).await.unwrap();
+    let why = stopped(&projections, "order_summary", 1).await.stopped.unwrap();
+    assert_eq!((why.class, why.position), (StopClass::Full, last));
+    assert!(why.reason.contains("no such thing"), "{}", why.reason);
+    assert_eq!(status(&projections, "order_summary", 1).parked, most);
+    found(&projections, "order_detail", last).await;
+
+    repair(&db, "order_summary_g1").await;
+    assert_eq!(
+        retry(store.pool(), "order_summary", None).await.unwrap(),
+        most as i64
+    );
+    waiting(&store, "order_summary", 0).await;
+    projections.resume("order_summary", 1).await.unwrap();
+    found(&projections, "order_summary", last).await;
+    verify(&store, |_| {}).await.unwrap();
+    projections.stop().await;
+}
