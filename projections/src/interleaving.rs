@@ -3,9 +3,10 @@
 
 use crate::{
     fold::Fold,
-    projector::Projector,
+    projector::{ApplyError, Projector, fact},
     read_models::{
         customer_orders::CustomerOrdersProjector,
+        fraud_signals::FraudSignalsProjector,
         order_detail::{OrderDetailProjector, document::Document},
         order_search::OrderSearchProjector,
         order_summary::OrderSummaryProjector,
@@ -32,9 +33,10 @@ use uuid::Uuid;
 
 /// What staff may ask for an order, in an order that gets somewhere; what is refused leaves no event.
 fn steps(order: OrderId, at: DateTime<Utc>) -> Vec<Value> {
-    let (payment, second, shipment) = (
+    let (payment, second, third, shipment) = (
         format!("{order}-p1"),
         format!("{order}-p2"),
+        format!("{order}-p3"),
         format!("{order}-s1"),
     );
     let eur = |amount: i64| json!({"amountMinor": amount, "currency": "EUR"});
@@ -88,11 +90,14 @@ fn steps(order: OrderId, at: DateTime<Utc>) -> Vec<Value> {
         json!({"command": "recordDispute", "payment": payment, "dispute": "d-1", "amount": eur(700), "at": at}),
         json!({"command": "recordDisputeOutcome", "payment": payment, "dispute": "d-1", "outcome": "lost", "at": at}),
         json!({"command": "flagOrder", "order": order, "signal": "high_value", "evidence": ["2000"]}),
+        pay(300),
+        json!({"command": "recordAuthorizationFailure", "payment": third, "at": at,
+               "failure": {"code": "insufficient_funds", "retryable": true}}),
     ]
 }
 
 /// How many steps there are.
-const STEPS: usize = 34;
+const STEPS: usize = 36;
 /// How many there were before there were returns, disputes and flags.
 const FORMER_STEPS: usize = 27;
 
@@ -352,6 +357,7 @@ proptest! {
             holds(ShipmentBoardProjector, &logs)?;
             holds(CustomerOrdersProjector, &logs)?;
             holds(SalesByMinuteProjector, &logs)?;
+            holds(FraudSignalsProjector, &logs)?;
             holds(PaymentLedgerProjector, &logs)?;
         }
     }
@@ -407,6 +413,24 @@ proptest! {
 /// The events of an order that tries everything.
 pub(crate) fn full_life() -> Vec<StreamEvent> {
     written(&[vec![true; STEPS]]).remove(0)
+}
+
+/// The rows that events make, in the order of their keys; or why there are none.
+pub(crate) fn fold_of<P: Projector>(
+    projector: &P,
+    events: Vec<StreamEvent>,
+) -> Result<Vec<P::Entity>, ApplyError> {
+    let mut rows: Rows<P> = BTreeMap::new();
+    for event in interleave(vec![events], &[0]) {
+        let fact = fact(&event)?;
+        let mut carried = P::Carried::default();
+        for touch in projector.touches(&event, fact) {
+            let row = rows.remove(&touch.key);
+            let row = projector.apply(&touch.key, row, &event, fact, &mut carried)?;
+            rows.insert(touch.key, row);
+        }
+    }
+    Ok(rows.into_values().collect())
 }
 
 /// Some order's row.

@@ -19,7 +19,7 @@ const FOLLOW: &str = "subscription($after: String) { ordersChanged(after: $after
 const AT: &str =
     "query($order: ID!, $at: [PositionInput!]) { order(id: $order, minPosition: $at) { number status } }";
 /// As the drill for read models in the same chapter has it.
-const READ_MODELS: [&str; 9] = [
+const READ_MODELS: [&str; 10] = [
     "order_summary_g1",
     "order_detail_g1",
     "order_search_g1",
@@ -29,6 +29,7 @@ const READ_MODELS: [&str; 9] = [
     "payment_ledger_g1",
     "payment_ledger_days_g1",
     "sales_by_minute_g1",
+    "fraud_signals_g1",
 ];
 
 /// Runs one of PostgreSQL's programs on a database.

@@ -2,6 +2,7 @@
 
 pub mod axes;
 pub mod customer_orders;
+pub mod fraud_signals;
 pub mod list;
 pub mod order_detail;
 pub mod order_search;
@@ -34,6 +35,7 @@ pub(crate) fn all(store: &Store) -> Vec<Arc<dyn ReadModel>> {
         Arc::new(customer_orders::CustomerOrdersProjector),
         Arc::new(payment_ledger::PaymentLedgerProjector),
         Arc::new(sales_by_minute::SalesByMinuteProjector),
+        Arc::new(fraud_signals::FraudSignalsProjector),
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod counter;
 mod dead_letters;
+mod fraud;
 mod history;
 mod list;
 mod live;

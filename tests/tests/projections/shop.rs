@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// Every read model.
-pub(crate) const ALL: [&str; 8] = [
+pub(crate) const ALL: [&str; 9] = [
     "order_summary",
     "order_detail",
     "order_search",
@@ -21,9 +21,10 @@ pub(crate) const ALL: [&str; 8] = [
     "customer_orders",
     "payment_ledger",
     "sales_by_minute",
+    "fraud_signals",
 ];
 /// Their tables, with their keys.
-pub(crate) const TABLES: [(&str, &str); 9] = [
+pub(crate) const TABLES: [(&str, &str); 10] = [
     ("order_summary_g1", "order_id"),
     ("order_detail_g1", "order_id"),
     ("order_search_g1", "order_id"),
@@ -33,6 +34,7 @@ pub(crate) const TABLES: [(&str, &str); 9] = [
     ("payment_ledger_g1", "order_id, number"),
     ("payment_ledger_days_g1", "partition, day, currency"),
     ("sales_by_minute_g1", "partition, minute, currency, channel"),
+    ("fraud_signals_g1", "order_id, number"),
 ];
 
 /// A migrated database of its own.

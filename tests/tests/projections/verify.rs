@@ -55,7 +55,8 @@ async fn a_whole_shop_passes() {
                 ("shipment_board", 1),
                 ("customer_orders", 2),
                 ("payment_ledger", 2),
-                ("sales_by_minute", 1)
+                ("sales_by_minute", 1),
+                ("fraud_signals", 2)
             ]
         )
     );
@@ -214,6 +215,8 @@ async fn a_wrong_row_is_named_in_every_table() {
                  failed, disputes, partition, currency from payment_ledger_days_g1",
             "payment_ledger",
         ),
+        ("update fraud_signals_g1 set subject = 'customer:c-2' where number = 1", "fraud_signals"),
+        ("delete from fraud_signals_g1 where number = 0", "fraud_signals"),
     ] {
         let error = after(damage).await;
         let VerifyError::Row { projection: named, .. } = error else {
