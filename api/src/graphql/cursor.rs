@@ -30,6 +30,7 @@ const EVENTS: u8 = b'e';
 const LEDGER: u8 = b'n';
 const SHIPMENTS: u8 = b's';
 const PAYMENTS: u8 = b'm';
+const FRAUD_SIGNALS: u8 = b'f';
 
 fn encode(kind: u8, content: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(content.len() + 2);
@@ -122,6 +123,7 @@ pub(super) fn to_keyset(text: &str, argument: &str) -> Result<Keyset, Refused> {
 pub(super) enum List {
     Shipments,
     Payments,
+    FraudSignals,
 }
 
 impl List {
@@ -129,6 +131,7 @@ impl List {
         match self {
             List::Shipments => SHIPMENTS,
             List::Payments => PAYMENTS,
+            List::FraudSignals => FRAUD_SIGNALS,
         }
     }
 }
@@ -424,6 +427,7 @@ mod tests {
         let text = of_place(List::Payments, &place);
         assert_eq!(to_place(List::Payments, &text, "after").ok(), Some(place));
         assert!(to_place(List::Shipments, &text, "after").is_err());
+        assert!(to_place(List::FraudSignals, &text, "after").is_err());
         assert!(to_place(List::Payments, &text[..text.len() - 2], "after").is_err());
     }
 

@@ -71,6 +71,7 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("paymentLedger", SHOP),
             ("payments", SHOP),
             ("salesByMinute", SHOP),
+            ("fraudSignals", DESK),
         ],
     ),
     (
@@ -190,7 +191,17 @@ const TYPES: &[(Roles, &[&str])] = &[
     ),
     // A customer learns nothing of what detectors think of them.
     (SHOP, &["OrderFlag"]),
-    (DESK, &["RecordedEvent", "EventPage"]),
+    (
+        DESK,
+        &[
+            "RecordedEvent",
+            "EventPage",
+            "FraudSignal",
+            "FraudSignalEdge",
+            "FraudSignalConnection",
+            "FailedPayment",
+        ],
+    ),
     (
         READERS,
         &[

@@ -38,6 +38,8 @@ pub const DEFAULT_PAGE: u32 = 20;
 pub const MAX_PAGE: u32 = 100;
 /// Minutes that `salesByMinute` goes over: a day.
 pub const MAX_SALES_MINUTES: i64 = 1_440;
+/// Days that `fraudSignals` goes over: what its read model derives at once.
+pub const MAX_FRAUD_DAYS: i64 = docket_projections::limits::FRAUD_DAYS;
 /// Ids that `nodes` takes: as many as a page has items.
 pub const MAX_NODES: usize = MAX_PAGE as usize;
 /// How long the timelines of a page are gathered into one statement: its rows ask within a millisecond of each other, and

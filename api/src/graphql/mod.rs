@@ -14,6 +14,7 @@ mod customer;
 mod document;
 mod error;
 mod event;
+mod fraud;
 pub mod guard;
 pub mod limits;
 mod node;
@@ -53,6 +54,7 @@ use self::{
     document::Measure,
     error::{Causes, Refused},
     event::queries::EventQueries,
+    fraud::queries::FraudQueries,
     guard::Guards,
     node::NodeQueries,
     notification::{queries::NotificationQueries, subscriptions::NotificationSubscriptions},
@@ -90,6 +92,7 @@ pub struct Query(
     CustomerQueries,
     LedgerQueries,
     SalesQueries,
+    FraudQueries,
     NotificationQueries,
 );
 

@@ -6,6 +6,7 @@ mod delivery;
 mod desk;
 mod disputes;
 mod exceptions;
+mod fraud;
 mod guards;
 mod happy_path;
 mod idempotency;

@@ -392,6 +392,7 @@ async fn what_is_read_does_not_keep_a_dead_connection() {
         "{ payments(first: 1) { edges { cursor } } }",
         "{ paymentLedger(from: \"2026-01-01\", to: \"2026-01-02\") { days { day } } }",
         "{ paymentLedger(from: \"2026-01-01\", to: \"2026-01-02\") { drift { isZero } } }",
+        "{ fraudSignals(from: \"2026-01-01T00:00:00Z\", to: \"2026-01-02T00:00:00Z\") { edges { cursor } } }",
     ] {
         // Once over a connection that is kept then, once after it was cut.
         for _ in 0..2 {
