@@ -1,7 +1,8 @@
 //! Feeding the read models to the end of the log: for a one-off verb, beside or without a server, and for the demo.
 
+use crate::config::Config;
 use docket_event_store::Store;
-use docket_projections::{Projections, ProjectionsConfig, StartError, WaitError};
+use docket_projections::{Projections, StartError, WaitError};
 use std::time::{Duration, Instant};
 
 /// How long the read models may stand still on their way to the log's heads: several times what a dead process's leases
@@ -23,8 +24,8 @@ pub enum CatchUpError {
 ///
 /// # Errors
 /// When a read model does not belong to this log, or stands still.
-pub(crate) async fn catch_up(store: &Store) -> Result<(), CatchUpError> {
-    let projections = Projections::start(store.clone(), ProjectionsConfig::default()).await?;
+pub(crate) async fn catch_up(store: &Store, config: &Config) -> Result<(), CatchUpError> {
+    let projections = Projections::start(store.clone(), config.settings.projections.config()).await?;
     let reached = reach_heads(&projections).await;
     projections.stop().await;
     reached

@@ -6,6 +6,7 @@ use crate::{
     telemetry,
     verbs::{
         self,
+        dead_letters::DeadLettersArgs,
         events::EventsArgs,
         forget::ForgetArgs,
         import::ImportArgs,
@@ -89,6 +90,8 @@ pub enum Verb {
     Resume(ReadModelArgs),
     /// Call a rebuild off; nothing of it is left.
     Cancel(ReadModelArgs),
+    /// See what could not be applied to a read model, try it again, or have it passed over.
+    DeadLetters(DeadLettersArgs),
     /// Print the log.
     Events(EventsArgs),
     /// Destroy the key of a person's data.
@@ -128,6 +131,7 @@ async fn dispatch(verb: Verb, config: Config, json: bool) -> Result<ExitCode, Bo
         Verb::Pause(args) => verbs::rebuild::wish(&config, &args, Wish::Pause, json).await?,
         Verb::Resume(args) => verbs::rebuild::wish(&config, &args, Wish::Run, json).await?,
         Verb::Cancel(args) => verbs::rebuild::wish(&config, &args, Wish::Cancel, json).await?,
+        Verb::DeadLetters(args) => return verbs::dead_letters::run(&config, &args, json).await,
         Verb::Events(args) => verbs::events::run(&config, &args, json).await?,
         Verb::Forget(args) => return verbs::forget::run(&config, &args, json).await,
         Verb::Bench(args) => verbs::bench::run(&config, &args, json).await?,

@@ -24,7 +24,7 @@ pub use crate::generation::Generation;
 /// A statement with its arguments bound.
 pub type PgQuery<'q> = Query<'q, Postgres, PgArguments>;
 
-/// Why an event has no effect that could be written. It stops its partition.
+/// Why an event has no effect that could be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// It cannot be decoded; why.
@@ -252,7 +252,7 @@ pub trait Projector: Send + Sync + 'static {
 
     /// The keys that an event touches, each once, in the order in which they are applied: those of its order first. An
     /// event that touches none only moves the checkpoint. What cannot be decoded
-    /// is never asked about: it may touch anything, and stops its partition.
+    /// is never asked about.
     fn touches(&self, event: &RecordedEvent, fact: &Event) -> impl IntoIterator<Item = Touch<Self::Key>>;
 
     /// The event with the personal values open that the fold reads, each by `open`; one whose key is gone is forgotten.

@@ -3,6 +3,7 @@
 
 mod auth;
 mod limits;
+mod projections;
 
 use crate::{cli::GlobalOptions, server::listen::tls::TlsFiles, telemetry::traces::TraceSettings};
 use docket_event_store::limits as log_limits;
@@ -16,7 +17,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use self::{auth::AuthSettings, limits::LimitSettings};
+pub use self::{
+    auth::AuthSettings,
+    limits::LimitSettings,
+    projections::{Failing, ProjectionSettings},
+};
 
 /// The settings file with every default; a test keeps it true.
 pub const DEFAULT_FILE: &str = include_str!("../../../docs/docket.toml");
@@ -38,6 +43,8 @@ pub struct Settings {
     pub auth: AuthSettings,
     /// The log.
     pub log: LogSettings,
+    /// The read models.
+    pub projections: ProjectionSettings,
     /// Where traces go.
     pub traces: TraceSettings,
 }
@@ -169,6 +176,7 @@ impl Default for Settings {
                 lanes: log_limits::DEFAULT_LANES,
                 cache_mib: log_limits::CACHE_BYTES >> 20,
             },
+            projections: ProjectionSettings::default(),
             traces: TraceSettings::default(),
         }
     }
@@ -326,6 +334,12 @@ impl Settings {
             ),
             ("log.partitions", u64::from(log.partitions), 0, most_partitions),
             ("log.cache_mib", log.cache_mib, 0, 64 * 1024),
+            (
+                "projections.attempts",
+                u64::from(self.projections.attempts),
+                1,
+                projections::MAX_ATTEMPTS,
+            ),
             ("auth.leeway_s", self.auth.leeway_s, 0, auth::MAX_LEEWAY_S),
         ] {
             if !(least..=most).contains(&value) {

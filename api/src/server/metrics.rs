@@ -147,6 +147,11 @@ pub const METRICS: &[(&str, Kind, &str)] = &[
         "1 where an event stands in the way, by projection and partition.",
     ),
     (
+        "docket_projection_parked_orders",
+        Kind::Gauge,
+        "Orders that wait among dead letters, by projection and partition.",
+    ),
+    (
         "docket_projection_failures_total",
         Kind::Counter,
         "Times that the read models' database did not answer.",

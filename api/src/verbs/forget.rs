@@ -19,7 +19,7 @@ use docket_event_store::{
     ExecuteError, FeedError, Origin, PersonalError, Request, RequestHash, Store, command_id,
 };
 use docket_projections::{
-    Serving,
+    Serving, dead_letter,
     read_models::{
         list::Part,
         order_summary::{self, Filter, PageError, Sort, SortField},
@@ -59,6 +59,10 @@ enum ForgetError {
     NotFed(#[from] CatchUpError),
     #[error("the key is destroyed, but the orders do not say so yet; run it again")]
     List(#[from] PageError),
+    #[error("the key is destroyed, but the orders do not say so yet; run it again")]
+    Letters(#[from] sqlx::Error),
+    #[error("the key is destroyed, but the orders do not say so yet; run it again")]
+    Lacking(#[source] FeedError),
 }
 
 /// What came of it.
@@ -69,17 +73,19 @@ struct Forgotten {
     orders: usize,
     /// Those that do not, and why.
     failed: Vec<(OrderId, ExecuteError)>,
+    /// Those whose names the search may still find: their events wait as dead letters.
+    searched: Vec<OrderId>,
 }
 
 pub(crate) async fn run(config: &Config, args: &ForgetArgs, json: bool) -> Result<ExitCode, Box<dyn Error>> {
     let database = Database::open(config).await?;
     let store = database.store(config).await?;
-    let forgotten = forget(&store, &args.subject).await;
+    let forgotten = forget(&store, config, &args.subject).await;
     store.close().await;
     database.close().await?;
     let forgotten = forgotten?;
     forgotten.print(&args.subject, json);
-    Ok(if forgotten.failed.is_empty() {
+    Ok(if forgotten.failed.is_empty() && forgotten.searched.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -92,6 +98,7 @@ impl Forgotten {
             destroyed,
             orders,
             failed,
+            searched,
         } = self;
         if json {
             let failed = failed
@@ -100,7 +107,8 @@ impl Forgotten {
                 .collect::<Vec<_>>();
             println!(
                 "{}",
-                json!({"subject": subject, "keyDestroyed": destroyed, "orders": orders, "failed": failed})
+                json!({"subject": subject, "keyDestroyed": destroyed, "orders": orders, "failed": failed,
+                       "searched": searched})
             );
             return;
         }
@@ -113,13 +121,18 @@ impl Forgotten {
         for (order, error) in failed {
             println!("{order} does not: {}", chain(error));
         }
+        for order in searched {
+            println!(
+                "{order} may still be found by a name: see `docket dead-letters show order_search {order}`."
+            );
+        }
         if !failed.is_empty() {
             println!("Run it again for the other {}.", failed.len());
         }
     }
 }
 
-async fn forget(store: &Store, subject: &Subject) -> Result<Forgotten, ForgetError> {
+async fn forget(store: &Store, config: &Config, subject: &Subject) -> Result<Forgotten, ForgetError> {
     // Whatever is wrong with the order is found out before anything is gone.
     if let Subject::Order(order) = subject {
         check_subject(store, *order).await?;
@@ -127,24 +140,38 @@ async fn forget(store: &Store, subject: &Subject) -> Result<Forgotten, ForgetErr
     let destroyed = store.vault().destroy(subject).await?;
     let orders = match subject {
         Subject::Order(order) => vec![*order],
-        Subject::Customer(customer) => orders_of(store, customer).await?,
+        Subject::Customer(customer) => orders_of(store, config, customer).await?,
     };
     let mut forgotten = Forgotten {
         destroyed,
         orders: 0,
         failed: Vec::new(),
+        searched: Vec::new(),
     };
-    for order in orders {
-        match append(store, subject, order).await {
+    for order in &orders {
+        match append(store, subject, *order).await {
             Ok(()) => forgotten.orders += 1,
-            Err(error) => forgotten.failed.push((order, error)),
+            Err(error) => forgotten.failed.push((*order, error)),
         }
     }
+    let lacking = dead_letter::orders(store.pool(), "order_search").await?;
+    forgotten.searched = orders
+        .into_iter()
+        .filter(|order| lacking.contains(order))
+        .collect();
     Ok(forgotten)
 }
 
 /// An order is its own subject only where it has no customer: fixed by its first event.
 async fn check_subject(store: &Store, order: OrderId) -> Result<(), ForgetError> {
+    match subject_of(store, order).await? {
+        Subject::Order(_) => Ok(()),
+        customer @ Subject::Customer(_) => Err(ForgetError::OfCustomer { order, customer }),
+    }
+}
+
+/// Whose order it is.
+async fn subject_of(store: &Store, order: OrderId) -> Result<Subject, ForgetError> {
     let first = store
         .read_stream(StreamId::order(order), Version::NONE, 1)
         .await?;
@@ -152,15 +179,16 @@ async fn check_subject(store: &Store, order: OrderId) -> Result<(), ForgetError>
     let Ok(Event::Order(OrderEvent::Drafted(drafted))) = &first.event else {
         return Err(ForgetError::Undecodable(order));
     };
-    match Subject::of(order, drafted.customer.as_ref()) {
-        Subject::Order(_) => Ok(()),
-        customer @ Subject::Customer(_) => Err(ForgetError::OfCustomer { order, customer }),
-    }
+    Ok(Subject::of(order, drafted.customer.as_ref()))
 }
 
 /// A customer's orders, once the list has reached the log's heads.
-async fn orders_of(store: &Store, customer: &CustomerId) -> Result<Vec<OrderId>, ForgetError> {
-    catch_up(store).await?;
+async fn orders_of(
+    store: &Store,
+    config: &Config,
+    customer: &CustomerId,
+) -> Result<Vec<OrderId>, ForgetError> {
+    catch_up(store, config).await?;
     let filter = Filter {
         customer: Some(customer.clone()),
         ..Filter::default()
@@ -181,9 +209,22 @@ async fn orders_of(store: &Store, customer: &CustomerId) -> Result<Vec<OrderId>,
         orders.extend(page.rows.iter().map(|row| row.id));
         match page.rows.last() {
             Some(last) if page.has_more => after = Some(last.keyset(sort.field)),
-            _ => return Ok(orders),
+            _ => break,
         }
     }
+    // What the list lacks is asked of the log.
+    for order in dead_letter::orders(store.pool(), "order_summary").await? {
+        let is_theirs = match subject_of(store, order).await {
+            Ok(subject) => subject == Subject::Customer(customer.clone()),
+            Err(ForgetError::Read(error)) => return Err(ForgetError::Lacking(error)),
+            // Whose it is cannot be read, and so nothing that was sealed for them.
+            Err(_) => false,
+        };
+        if is_theirs && !orders.contains(&order) {
+            orders.push(order);
+        }
+    }
+    Ok(orders)
 }
 
 async fn append(store: &Store, subject: &Subject, order: OrderId) -> Result<(), ExecuteError> {

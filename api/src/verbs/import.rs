@@ -82,7 +82,7 @@ pub(crate) async fn run(config: &Config, args: &ImportArgs, json: bool) -> Resul
     let summary = report.summary();
     summary.print(started.elapsed(), json);
     // Whoever looks next sees what was imported, also where no server runs.
-    let fed = catch_up(&store).await;
+    let fed = catch_up(&store, config).await;
     store.close().await;
     database.close().await?;
     imported?;

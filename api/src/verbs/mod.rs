@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub mod bench;
+pub mod dead_letters;
 mod demo;
 pub mod events;
 pub mod forget;

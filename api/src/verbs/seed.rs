@@ -86,7 +86,7 @@ pub(crate) async fn run(config: &Config, args: &SeedArgs, json: bool) -> Result<
     let refused = report.written(until, args.seed, args.days);
     // Whoever looks next sees the shop, also where no server runs.
     let started = Instant::now();
-    let fed = catch_up(&store).await;
+    let fed = catch_up(&store, config).await;
     if fed.is_ok() {
         report.caught_up(started.elapsed());
     }

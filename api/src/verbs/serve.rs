@@ -151,7 +151,7 @@ async fn serve(
     let traces = Traces::start(&config.settings.traces)?;
     let projections = ProjectionsConfig {
         observer: traces.clone().map(|traces| Arc::new(traces) as Arc<dyn Observer>),
-        ..ProjectionsConfig::default()
+        ..config.settings.projections.config()
     };
     let projections = Projections::start(store.clone(), projections).await?;
     let Door {

@@ -30,7 +30,7 @@ pub(crate) async fn run(config: &Config, json: bool) -> Result<ExitCode, Box<dyn
     } else {
         ProgressBar::new(partitions)
     };
-    let verified = match catch_up(&store).await {
+    let verified = match catch_up(&store, config).await {
         Ok(()) => verify(&store, |_| bar.inc(1)).await.map_err(Difference::Found),
         Err(error) => Err(Difference::NotFed(error)),
     };

@@ -184,6 +184,12 @@ select projection, partition, "offset", order_id, reason, discarded_by, discarde
  order by discarded_at, projection, partition, "offset"
  limit $2"#;
 
+const ORDERS: &str = "
+select d.order_id from dead_letters d join projections p on p.name = d.projection and p.generation = d.generation
+ where d.projection = $1
+ union
+select order_id from discarded_events where projection = $1";
+
 const RETRY: &str = "
 with wanted as (
   update dead_letters set is_wanted = true
@@ -281,6 +287,18 @@ pub async fn show(pool: &PgPool, projection: &str, order: OrderId) -> Result<Vec
         true => Err(not_parked(projection, order)),
         false => Ok(letters),
     }
+}
+
+/// Orders of which the rows that are served lack something: their events wait, or were discarded.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn orders(pool: &PgPool, projection: &str) -> Result<Vec<OrderId>, sqlx::Error> {
+    let orders: Vec<Uuid> = sqlx::query_scalar(ORDERS)
+        .bind(projection)
+        .fetch_all(pool)
+        .await?;
+    Ok(orders.into_iter().map(OrderId).collect())
 }
 
 /// Events that are passed over, of one read model or of all; at most [`limits::LETTERS_PAGE`].

@@ -14,7 +14,11 @@ use docket_projections::{
     rebuild::{Outcome, Progress, RebuildOptions, rebuild},
     verify,
 };
-use docket_tests::{TestDatabase, eventually};
+use docket_tests::{
+    TestDatabase, eventually,
+    server::{on, verb},
+};
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 /// The database refuses rows of a table where a condition holds.
@@ -313,5 +317,83 @@ async fn too_many_dead_letters_stop_the_partition() {
     projections.resume("order_summary", 1).await.unwrap();
     found(&projections, "order_summary", last).await;
     verify(&store, |_| {}).await.unwrap();
+    projections.stop().await;
+}
+
+/// Runs a verb; whether it succeeded, and its lines.
+async fn said(db: &TestDatabase, args: &[&str]) -> (bool, Vec<Value>) {
+    let output = verb(on(db), args).await;
+    let out = String::from_utf8(output.stdout).unwrap();
+    let lines = out.lines().map(|line| serde_json::from_str(line).unwrap());
+    (output.status.success(), lines.collect())
+}
+
+/// What an operator does with the command line: sees what waits, tries it again before and after it is mended, and has what
+/// is hopeless passed over.
+#[tokio::test]
+async fn an_operator_sees_retries_and_discards() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let (order, other) = (order_in(&store, 4), order_in(&store, 4));
+    refuse(
+        &db,
+        "order_summary_g1",
+        &format!("new.order_id in ('{order}', '{other}')"),
+    )
+    .await;
+    let projections = start(&store).await;
+    let first = draft(&store, order).await;
+    add_line(&store, order).await;
+    let hopeless = draft(&store, other).await;
+    waiting(&store, "order_summary", 2).await;
+
+    let (name, id) = ("order_summary", order.to_string());
+    let (_, listed) = said(&db, &["dead-letters", "list", name]).await;
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[0]["order"], json!(order));
+    assert_eq!(listed[0]["position"], first.to_string());
+    assert_eq!(
+        (&listed[0]["behind"], &listed[0]["class"]),
+        (&json!(1), &json!("sql"))
+    );
+    let (_, shown) = said(&db, &["dead-letters", "show", name, &id]).await;
+    assert_eq!((shown.len(), &shown[1]["type"]), (2, &json!("order.line_added")));
+    assert_eq!(shown[0]["payload"]["currency"], "EUR");
+
+    let (succeeded, tried) = said(&db, &["dead-letters", "retry", name, &id]).await;
+    assert!(!succeeded);
+    assert_eq!(
+        (&tried[0]["untried"], &tried[0]["left"][0]["attempts"]),
+        (&json!(0), &json!(4))
+    );
+    let position = hopeless.to_string();
+    let (refused, _) = said(&db, &["dead-letters", "discard", name, "4:999", "--reason", "no"]).await;
+    assert!(!refused);
+    let discard = [
+        "dead-letters",
+        "discard",
+        name,
+        &position,
+        "--reason",
+        "never was",
+        "--by",
+        "ada",
+    ];
+    assert!(said(&db, &discard).await.0);
+    repair(&db, "order_summary_g1").await;
+    let (succeeded, tried) = said(&db, &["dead-letters", "retry", name, "--all"]).await;
+    assert!(succeeded, "{tried:?}");
+    eventually(DEADLINE, async || {
+        let (_, left) = said(&db, &["dead-letters", "list"]).await;
+        (left.len() == 1 && left[0]["discarded"] == true && left[0]["by"] == "ada").then_some(())
+    })
+    .await;
+    let unknown = verb(on(&db), &["dead-letters", "list", "no_such"]).await;
+    assert!(!unknown.status.success());
+    let why = String::from_utf8(unknown.stderr).unwrap();
+    assert!(
+        why.contains("there is no read model \"no_such\"; there are customer_orders"),
+        "{why}"
+    );
     projections.stop().await;
 }
