@@ -189,7 +189,7 @@ async fn a_customer_is_forgotten_everywhere_and_nobody_else_is() {
 
     assert_eq!(
         world.forget("customer:ada").await,
-        json!({"subject": "customer:ada", "keyDestroyed": true, "orders": 2, "failed": []})
+        json!({"subject": "customer:ada", "keyDestroyed": true, "orders": 2, "failed": [], "searched": []})
     );
     for order in [first, second] {
         world.gone(order).await;
@@ -262,7 +262,7 @@ async fn a_crash_between_the_key_and_the_events_is_made_good() {
     world.verified().await;
     assert_eq!(
         world.forget("customer:ada").await,
-        json!({"subject": "customer:ada", "keyDestroyed": false, "orders": 2, "failed": []})
+        json!({"subject": "customer:ada", "keyDestroyed": false, "orders": 2, "failed": [], "searched": []})
     );
     assert_eq!((world.marks(first).await, world.marks(second).await), (1, 1));
     for order in [first, second] {
@@ -318,4 +318,47 @@ async fn who_cannot_be_forgotten_is_told_apart() {
         assert_eq!(world.marks(order).await, 0);
     }
     world.verified().await;
+}
+
+/// An order that the list lacks because its events wait among dead letters is forgotten as well, and one that the search may
+/// still find is named.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_waits_among_dead_letters_is_forgotten_too() {
+    let world = World::open().await;
+    let order = Uuid::new_v4();
+    for table in ["order_summary_g1", "order_search_g1"] {
+        let refuse = format!(
+            "create or replace function refuse() returns trigger language plpgsql as $$
+             begin raise exception 'no such thing' using errcode = '22003'; end $$;
+             create trigger refuse before insert or update on {table} for each row
+             when (new.order_id = '{order}') execute function refuse()"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(refuse))
+            .execute(world.db.admin())
+            .await
+            .unwrap();
+    }
+    for (name, input) in life(order, "ada", "ring once") {
+        world.staff.mutate(name, input).await.data();
+    }
+    eventually(WITHIN, async || {
+        let waiting = "select count(*) from dead_letters where order_id = $1 and class is not null";
+        let waiting: i64 = sqlx::query_scalar(waiting)
+            .bind(order)
+            .fetch_one(world.db.admin())
+            .await
+            .unwrap();
+        (waiting == 2).then_some(())
+    })
+    .await;
+    let done = verb(on(&world.db), &["forget", "customer:ada"]).await;
+    assert!(!done.status.success(), "{done:?}");
+    let said: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(
+        (&said["orders"], &said["searched"]),
+        (&json!(3), &json!([order])),
+        "{said}"
+    );
+    assert_eq!(world.marks(order).await, 1);
+    world.gone(order).await;
 }

@@ -60,10 +60,12 @@ async fn a_customer_is_forgotten_in_all_their_orders_and_once() {
     let (server, orders) = drafts(&db, &[Some("c-1"), Some("c-1"), Some("c-2"), None]).await;
     assert!(server.stop().await.success());
     let (status, report, _) = forget(&db, "customer:c-1").await;
-    let first = json!({"subject": "customer:c-1", "keyDestroyed": true, "orders": 2, "failed": []});
+    let first =
+        json!({"subject": "customer:c-1", "keyDestroyed": true, "orders": 2, "failed": [], "searched": []});
     assert_eq!((status, report), (Some(0), first));
     let (status, report, _) = forget(&db, "customer:c-1").await;
-    let again = json!({"subject": "customer:c-1", "keyDestroyed": false, "orders": 2, "failed": []});
+    let again =
+        json!({"subject": "customer:c-1", "keyDestroyed": false, "orders": 2, "failed": [], "searched": []});
     assert_eq!((status, report), (Some(0), again));
     assert_eq!(living_keys(&db).await, 2);
     let server = Server::start(&db).await;
