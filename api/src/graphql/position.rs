@@ -88,37 +88,49 @@ pub(super) async fn wait_for(
     read_models: &[&'static str],
     positions: &[docket_event_store::Position],
 ) -> Result<(), Refused> {
-    projections
-        .wait_for(read_models, positions)
-        .await
-        .map_err(|error| match &error {
-            WaitError::Stale {
-                projection,
-                partition,
-                reached,
-                wanted,
-                ..
-            } => Refused::new(STALE, sentence(&error))
-                .with("readModel", *projection)
-                .with("partition", i32::from(*partition))
-                .with("reached", reached.to_string())
-                .with("wanted", wanted.to_string()),
-            WaitError::Parked { projection, position } => Refused::new(PARKED, sentence(&error))
-                .with("readModel", *projection)
-                .with("partition", i32::from(position.partition))
-                .with("offset", position.offset.to_string()),
-            WaitError::Letters(_) => Refused::new(
-                code::UNAVAILABLE,
-                "The read models cannot be read now. Try again later.",
-            ),
-            WaitError::Overloaded => Refused::new(
-                code::OVERLOADED,
-                "Too many queries wait for read models. Try again later.",
-            ),
-            WaitError::TooMany(_) => Refused::bad_input(sentence(&error)),
-            WaitError::NoSuchPartition(partition) => no_such_partition(i32::from(*partition)),
-            WaitError::NotServed(not_served) => not_served.clone().into(),
-        })
+    let waited = projections.wait_for(read_models, positions).await;
+    waited.map_err(refused)
+}
+
+/// The same where what waits among dead letters counts as passed.
+pub(super) async fn wait_past(
+    projections: &Projections,
+    read_models: &[&'static str],
+    positions: &[docket_event_store::Position],
+) -> Result<(), Refused> {
+    let waited = projections.wait_past(read_models, positions).await;
+    waited.map_err(refused)
+}
+
+fn refused(error: WaitError) -> Refused {
+    match &error {
+        WaitError::Stale {
+            projection,
+            partition,
+            reached,
+            wanted,
+            ..
+        } => Refused::new(STALE, sentence(&error))
+            .with("readModel", *projection)
+            .with("partition", i32::from(*partition))
+            .with("reached", reached.to_string())
+            .with("wanted", wanted.to_string()),
+        WaitError::Parked { projection, position } => Refused::new(PARKED, sentence(&error))
+            .with("readModel", *projection)
+            .with("partition", i32::from(position.partition))
+            .with("offset", position.offset.to_string()),
+        WaitError::Letters(_) => Refused::new(
+            code::UNAVAILABLE,
+            "The read models cannot be read now. Try again later.",
+        ),
+        WaitError::Overloaded => Refused::new(
+            code::OVERLOADED,
+            "Too many queries wait for read models. Try again later.",
+        ),
+        WaitError::TooMany(_) => Refused::bad_input(sentence(&error)),
+        WaitError::NoSuchPartition(partition) => no_such_partition(i32::from(*partition)),
+        WaitError::NotServed(not_served) => not_served.clone().into(),
+    }
 }
 
 /// Waits until this process knows the log up to every position that a query names; what another process appended

@@ -17,6 +17,7 @@ mod matrix;
 mod models;
 mod node;
 mod notifications;
+mod parked;
 mod refusals;
 mod returns;
 mod schema;
