@@ -423,3 +423,61 @@ async fn an_old_and_a_new_version_are_served_side_by_side() {
     old_program.stop().await;
     new_program.stop().await;
 }
+
+/// The disk is full while rows are written: the rebuild says so, tries again, and comes to its end once there is room. What is
+/// served is served meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_waits_while_the_disk_is_full() {
+    let (db, store, projections) = shop().await;
+    // As PostgreSQL says it; a sequence counts what a failed transaction takes back.
+    sqlx::raw_sql(
+        "create table full_disk ();
+         create sequence refusals;
+         create function refuse() returns trigger language plpgsql as $$
+         begin
+             if to_regclass('public.full_disk') is not null then
+                 perform nextval('public.refusals');
+                 raise exception 'could not extend file: No space left on device' using errcode = '53100';
+             end if;
+             return new;
+         end $$;
+         create function watch() returns event_trigger language plpgsql as $$
+         declare
+             made record;
+         begin
+             for made in select * from pg_event_trigger_ddl_commands()
+                          where command_tag = 'CREATE TABLE' and object_identity = 'public.order_detail_g2' loop
+                 execute format('create trigger refuse before insert on %s execute function refuse()', made.object_identity);
+             end loop;
+         end $$;
+         create event trigger watch on ddl_command_end when tag in ('CREATE TABLE') execute function watch();
+         grant all on sequence refusals to public",
+    )
+    .execute(db.admin())
+    .await
+    .unwrap();
+    let running = {
+        let store = store.clone();
+        tokio::spawn(async move { rebuilt(&store, "order_detail").await })
+    };
+    eventually(DEADLINE, async || {
+        let refused: i64 = sqlx::query_scalar("select last_value from refusals")
+            .fetch_one(db.admin())
+            .await
+            .unwrap();
+        (refused > 2).then_some(())
+    })
+    .await;
+    let placed = place(&store, order_in(&store, 3)).await;
+    projections.wait_for(&["order_detail"], &[placed]).await.unwrap();
+    assert_eq!(operations(store.pool()).await.unwrap()[0].step, Step::Load);
+    sqlx::raw_sql("drop table full_disk")
+        .execute(db.admin())
+        .await
+        .unwrap();
+    let done = running.await.unwrap().unwrap();
+    assert_eq!((done.generation, done.outcome), (Generation(2), Outcome::Swapped));
+    projections.caught_up().await.unwrap();
+    verify(&store, |_| {}).await.unwrap();
+    projections.stop().await;
+}
