@@ -17,7 +17,7 @@ mod readiness;
 
 use axum::{Router, http::header, routing::get};
 use docket_event_store::Store;
-use docket_projections::Projections;
+use docket_projections::{Projections, rebuild::Attendant};
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
@@ -38,6 +38,8 @@ pub struct Parts {
     pub store: Store,
     /// Its read models.
     pub projections: Projections,
+    /// What does rebuilds in this process, if it does any.
+    pub rebuilds: Option<Attendant>,
     /// The keys of an identity provider, where there is one.
     pub jwks: Option<Jwks>,
     /// What the transports allow.
@@ -63,6 +65,7 @@ pub fn app(parts: Parts) -> Router {
     let Parts {
         store,
         projections,
+        rebuilds,
         jwks,
         limits,
         rates,
@@ -82,6 +85,7 @@ pub fn app(parts: Parts) -> Router {
         rates,
         introspection,
         traces,
+        rebuilds,
     };
     let api = Api::with(store.clone(), projections.clone(), options);
     let callers = Callers::new(Tokens::new(store.pool().clone()), jwks);

@@ -66,6 +66,14 @@ pub const FIND_ORDERS: usize = 1_000;
 /// Values of one kind in a filter.
 pub const FILTER_VALUES: usize = 100;
 
+/// How often a process looks how every partition fares, while anybody wants to know.
+pub const WATCH: Duration = Duration::from_millis(500);
+/// How long the first look waits for the second, where nobody looked before: what moved in between has a rate.
+pub const FIRST_WATCH: Duration = Duration::from_millis(250);
+/// How far back looks are remembered: rates are over so long, at most.
+pub const WATCH_BACK: Duration = Duration::from_secs(5);
+/// How old a look may be that is shown.
+pub const WATCH_AGE: Duration = Duration::from_secs(1);
 /// How old the oldest event may be that is not in the rows before its partition is called slow.
 pub const SLOW: Duration = Duration::from_secs(10);
 
@@ -103,6 +111,22 @@ pub const REBUILD_CLAIM: Duration = Duration::from_secs(3);
 pub const REBUILD_RETRY: Duration = Duration::from_secs(1);
 /// How long it tries without coming any further.
 pub const REBUILD_PATIENCE: Duration = Duration::from_secs(600);
+/// Rebuilds that a server does at once: each has the memory and the connections that its limits say.
+pub const REBUILDS_AT_ONCE: usize = 1;
+/// How often a server looks for rebuilds that nobody does. With [`REBUILD_LEASE`] the longest that one stands still whose
+/// process died: 7 s.
+pub const REBUILD_LOOK: Duration = Duration::from_secs(2);
+/// How long a rebuild stands still that went wrong for a reason that passes, after it had been tried for
+/// [`REBUILD_PATIENCE`], before a server goes on with it by itself.
+pub const REBUILD_AGAIN: Duration = Duration::from_secs(60);
+/// Processes that may die over a rebuild before no other goes on with it by itself: what kills a server must not kill all of
+/// them.
+pub const REBUILD_DEATHS: u32 = 3;
+/// Connections of a rebuild beside those that fill partitions: its own, its lease's, the snapshot's, and some to spare. They
+/// are its own, so that it takes none from those who answer.
+pub const REBUILD_CONNECTIONS: u32 = 6;
+/// How long a rebuild that stops may take to say so; else its lease runs out.
+pub const REBUILD_STOP: Duration = Duration::from_secs(3);
 /// Events that live read models may be behind before a rebuild makes way for them.
 pub const REBUILD_YIELDS_AT: i64 = 2_000;
 /// Keys that are compared by one statement.
@@ -115,6 +139,9 @@ pub const COMPARE_NAMED: usize = 10;
 pub const SWAP_LOCK: Duration = Duration::from_millis(20);
 /// How long a swap holds the owners of the old generation while the new one comes to where they are.
 pub const SWAP_HOLD: Duration = Duration::from_millis(500);
+/// How long an operator who goes back waits for the other generation to come to where the served one is: less than a request
+/// may take.
+pub const ROLLBACK_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a swap is tried.
 pub const SWAP_PATIENCE: Duration = Duration::from_secs(60);
 /// How long a swap waits for a batch that holds a checkpoint, before it lets everybody pass and tries again.

@@ -1,6 +1,13 @@
 //! How every partition of every generation fares, as the database has it, and why one does not move.
 //!
-//! It is looked at twice, a moment apart: what moved in between is the rate, and what did not move has a reason.
+//! It is looked at twice, a moment apart: what moved in between is the rate, and what did not move has a reason. Who looks
+//! again and again does so with a [`Watch`].
+
+mod summary;
+mod watch;
+
+pub use summary::{Summary, summaries};
+pub use watch::{Follower, Seen, Watch};
 
 use crate::{
     checkpoint::{Stopped, decode_stopped},
@@ -76,13 +83,22 @@ impl Standing {
             Self::DatabaseError(_) => "database error",
         }
     }
+}
 
-    /// Whether somebody should look.
-    pub fn is_trouble(&self) -> bool {
-        matches!(
-            self,
-            Self::Slow | Self::NoOwner | Self::Stopped(_) | Self::Parked(_) | Self::DatabaseError(_)
-        )
+impl Standing {
+    /// What somebody should look at first has the least.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Stopped(_) => 0,
+            Self::DatabaseError(_) => 1,
+            Self::NoOwner => 2,
+            Self::Slow => 3,
+            Self::Parked(_) => 4,
+            Self::Paused => 5,
+            Self::Waiting(_) => 6,
+            Self::Moving => 7,
+            Self::AtHead => 8,
+        }
     }
 }
 
@@ -128,6 +144,12 @@ pub struct Line {
     pub standing: Standing,
 }
 
+impl Line {
+    fn place(&self) -> (&str, Generation, u16) {
+        (&self.projection, self.generation, self.partition)
+    }
+}
+
 const SAMPLE: &str = r#"
 select c.projection, c.generation, c.partition, c."offset", h.head, coalesce(g.version, p.version),
        case when p.kind = 'reactor' then 'reactor' when g.state = 'building' then 'building'
@@ -145,7 +167,7 @@ select c.projection, c.generation, c.partition, c."offset", h.head, coalesce(g.v
   left join rebuilds r on r.projection = c.projection and r.generation = c.generation and r.ended_at is null
  order by c.projection collate "C", c.generation, c.partition"#;
 
-/// What one look sees.
+/// What one look sees of a partition.
 struct Sample {
     line: Line,
     is_held: bool,
@@ -199,24 +221,44 @@ fn read(row: &PgRow) -> Result<Sample, sqlx::Error> {
     })
 }
 
-async fn sample(pool: &PgPool) -> Result<Vec<Sample>, sqlx::Error> {
-    sqlx::query(SAMPLE)
-        .fetch_all(pool)
-        .await?
-        .iter()
-        .map(read)
-        .collect()
+/// One look at every partition of every generation.
+struct Look {
+    at: Instant,
+    samples: Vec<Sample>,
+}
+
+impl Look {
+    async fn take(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        let at = Instant::now();
+        let rows = sqlx::query(SAMPLE).fetch_all(pool).await?;
+        let samples = rows.iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { at, samples })
+    }
+
+    /// How every partition fares, seen how it was before.
+    fn since(&self, before: &Self) -> Vec<Line> {
+        let took = self.at.duration_since(before.at);
+        let line = |sample: &Sample| {
+            let wanted = sample.line.place();
+            let found = before
+                .samples
+                .binary_search_by(|one| one.line.place().cmp(&wanted));
+            let earlier = found.ok().and_then(|found| before.samples.get(found));
+            sample.standing(earlier, took)
+        };
+        self.samples.iter().map(line).collect()
+    }
 }
 
 impl Sample {
     /// Why it is where it is, seen that it was `before` a moment ago.
-    fn standing(self, before: Option<&Sample>, took: Duration) -> Line {
-        let mut line = self.line;
+    fn standing(&self, before: Option<&Sample>, took: Duration) -> Line {
+        let mut line = self.line.clone();
         let moved = before.map_or(0, |before| (line.offset - before.line.offset).max(0));
         line.per_second = moved as f64 / took.as_secs_f64().max(f64::EPSILON);
         let falls_behind = before.is_some_and(|before| line.lag_events > before.line.lag_events);
-        line.standing = if let Some(stopped) = self.stopped {
-            Standing::Stopped(stopped)
+        line.standing = if let Some(stopped) = &self.stopped {
+            Standing::Stopped(stopped.clone())
         } else if let Some((step, is_paused, is_done)) = self.rebuild.filter(|_| line.role == Role::Building)
         {
             match step {
@@ -235,8 +277,8 @@ impl Sample {
             Standing::AtHead
         } else if line.owner.is_none() {
             Standing::NoOwner
-        } else if let Some(trouble) = self.trouble {
-            Standing::DatabaseError(trouble)
+        } else if let Some(trouble) = &self.trouble {
+            Standing::DatabaseError(trouble.clone())
         } else if self.is_held {
             Standing::Waiting("for a swap")
         } else if falls_behind && line.lag_seconds > limits::SLOW.as_secs_f64() {
@@ -257,17 +299,7 @@ impl Sample {
 /// # Errors
 /// When the database does not answer.
 pub async fn overview(pool: &PgPool, look: Duration) -> Result<Vec<Line>, sqlx::Error> {
-    let started = Instant::now();
-    let before = sample(pool).await?;
+    let before = Look::take(pool).await?;
     sleep(look).await;
-    let now = sample(pool).await?;
-    let took = started.elapsed();
-    let line = |sample: Sample| {
-        let place = |line: &Line| (line.projection.clone(), line.generation, line.partition);
-        let wanted = place(&sample.line);
-        let found = before.binary_search_by(|one| place(&one.line).cmp(&wanted));
-        let earlier = found.ok().and_then(|found| before.get(found));
-        sample.standing(earlier, took)
-    };
-    Ok(now.into_iter().map(line).collect())
+    Ok(Look::take(pool).await?.since(&before))
 }

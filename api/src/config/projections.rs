@@ -1,4 +1,4 @@
-//! What a process does with events that a read model cannot apply.
+//! What a process does for its read models.
 
 use docket_projections::{OnFailure, ProjectionsConfig, limits};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ pub struct ProjectionSettings {
     pub on_failure: Failing,
     /// How often it is tried before.
     pub attempts: u32,
+    /// Whether a server does rebuilds that nobody does: those that were asked for, and those whose process died.
+    pub rebuilds: bool,
 }
 
 /// What is done with an event that cannot be applied.
@@ -31,6 +33,7 @@ impl Default for ProjectionSettings {
         Self {
             on_failure: Failing::Park,
             attempts: limits::ATTEMPTS,
+            rebuilds: true,
         }
     }
 }

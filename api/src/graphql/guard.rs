@@ -72,6 +72,7 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("payments", SHOP),
             ("salesByMinute", SHOP),
             ("fraudSignals", DESK),
+            ("projections", OPERATOR),
         ],
     ),
     (
@@ -117,6 +118,11 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("recordTracking", SHOP),
             ("cancelShipment", SHOP),
             ("markShipmentFailed", SHOP),
+            ("rebuildReadModel", OPERATOR),
+            ("rollbackReadModel", OPERATOR),
+            ("pauseRebuild", OPERATOR),
+            ("resumeRebuild", OPERATOR),
+            ("cancelRebuild", OPERATOR),
         ],
     ),
     (
@@ -126,6 +132,7 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("ordersChanged", READERS),
             ("shipmentTracking", READERS),
             ("notifications", READERS),
+            ("projectionProgress", OPERATOR),
         ],
     ),
 ];
@@ -200,6 +207,29 @@ const TYPES: &[(Roles, &[&str])] = &[
             "FraudSignalEdge",
             "FraudSignalConnection",
             "FailedPayment",
+        ],
+    ),
+    // Whoever runs the system, and nobody who works with it.
+    (
+        OPERATOR,
+        &[
+            "Projection",
+            "ProjectionGeneration",
+            "ProjectionPartition",
+            "ProjectionMessage",
+            "Rebuild",
+            "RebuildPartition",
+            "RebuildReadModelPayload",
+            "RollbackReadModelPayload",
+            "PauseRebuildPayload",
+            "ResumeRebuildPayload",
+            "CancelRebuildPayload",
+            "UnknownReadModel",
+            "RebuildUnderWay",
+            "RebuildOfOtherVersion",
+            "RebuildRefused",
+            "GenerationMoved",
+            "GenerationBehind",
         ],
     ),
     (

@@ -26,6 +26,7 @@ mod payload;
 mod payment;
 mod plain;
 mod position;
+mod projection;
 mod sales;
 mod scalars;
 mod sequence;
@@ -44,7 +45,10 @@ use async_graphql::{
 };
 use docket_domain::Actor;
 use docket_event_store::{InUse, Store};
-use docket_projections::{Projections, Serving, reactors::notifications::Live, read_models::order_search};
+use docket_projections::{
+    Projections, Serving, overview::Watch, reactors::notifications::Live, read_models::order_search,
+    rebuild::Attendant,
+};
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -65,6 +69,9 @@ use self::{
     },
     payment::{ledger::LedgerQueries, mutations::PaymentMutations},
     plain::Unmerged,
+    projection::{
+        mutations::ProjectionMutations, queries::ProjectionQueries, subscriptions::ProjectionSubscriptions,
+    },
     sales::queries::SalesQueries,
     sequence::Sequence,
     shipment::{board::ShipmentQueries, mutations::ShipmentMutations, subscriptions::ShipmentSubscriptions},
@@ -94,18 +101,26 @@ pub struct Query(
     SalesQueries,
     FraudQueries,
     NotificationQueries,
+    ProjectionQueries,
 );
 
 /// What can be changed. Each mutation is one command: it is done once, whole, or not at all.
 #[derive(MergedObject, Default)]
-pub struct Mutation(OrderMutations, PaymentMutations, ShipmentMutations);
+pub struct Mutation(
+    OrderMutations,
+    PaymentMutations,
+    ShipmentMutations,
+    ProjectionMutations,
+);
 
-/// What can be followed. A stream begins with its cursor; `after` goes on from one without a gap and without a repetition.
+/// What can be followed. A stream of events begins with its cursor; `after` goes on from one without a gap and without a
+/// repetition.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(
     OrderSubscriptions,
     ShipmentSubscriptions,
     NotificationSubscriptions,
+    ProjectionSubscriptions,
 );
 
 type DocketSchema = Schema<Query, Mutation, Subscription>;
@@ -117,6 +132,9 @@ pub(crate) struct Services {
     facts: OrderFacts,
     documents: Documents,
     notifications: Live,
+    watch: Watch,
+    /// What does rebuilds in this process, where it does any.
+    rebuilds: Option<Attendant>,
     /// What makes the hashes that people's orders are found by.
     search: order_search::Index,
     timelines: DataLoader<Timelines>,
@@ -214,6 +232,8 @@ pub struct ApiOptions {
     pub introspection: Introspection,
     /// Where traces go, if anywhere.
     pub traces: Option<Traces>,
+    /// What does rebuilds in this process, if it does any; it is woken where one is asked for.
+    pub rebuilds: Option<Attendant>,
 }
 
 impl Default for ApiOptions {
@@ -222,6 +242,7 @@ impl Default for ApiOptions {
             rates: Rates::default(),
             introspection: Introspection::Everybody,
             traces: None,
+            rebuilds: None,
         }
     }
 }
@@ -253,11 +274,14 @@ impl Api {
             rates,
             introspection,
             traces,
+            rebuilds,
         } = options;
         let services = Services {
             facts: OrderFacts::new(store.clone(), projections.clone()),
             documents: Documents::new(store.clone(), projections.clone()),
             notifications: Live::start(store.clone()),
+            watch: Watch::start(store.pool().clone()),
+            rebuilds,
             search: order_search::Index::new(store.vault()),
             timelines: Timelines::loader(store.clone(), projections.clone()),
             folds: Semaphore::new(limits::MAX_FOLDS_AT_ONCE),

@@ -4,7 +4,7 @@
 use crate::{app::Database, config::Config};
 use clap::Args;
 use docket_event_store::Store;
-use docket_projections::overview::{Line, Standing, overview};
+use docket_projections::overview::{Line, overview, summaries};
 use serde_json::json;
 use std::{
     error::Error,
@@ -90,51 +90,22 @@ fn summary(out: &mut impl io::Write, lines: &[Line]) -> io::Result<()> {
         "{:<18} {:>3} {:<8} {:>12} {:>10} {:>9} {:>10}  state",
         "name", "gen", "role", "events", "behind", "seconds", "events/s"
     )?;
-    let mut rest = lines;
-    while let Some(first) = rest.first() {
-        let is_same =
-            |line: &Line| line.projection == first.projection && line.generation == first.generation;
-        let size = rest.iter().take_while(|line| is_same(line)).count();
-        let (these, others) = rest.split_at(size);
-        rest = others;
-        let sum = |value: fn(&Line) -> i64| these.iter().map(value).sum::<i64>();
-        let seconds = these.iter().map(|line| line.lag_seconds).fold(0.0, f64::max);
-        let per_second: f64 = these.iter().map(|line| line.per_second).sum();
+    for of in summaries(lines) {
+        let first = of.first();
         writeln!(
             out,
             "{:<18} {:>3} {:<8} {:>12} {:>10} {:>9.1} {:>10.0}  {}",
             first.projection,
             first.generation.to_string(),
             first.role.as_str(),
-            sum(|line| line.offset),
-            sum(|line| line.lag_events),
-            seconds,
-            per_second,
-            states(these)
+            of.events(),
+            of.lag_events(),
+            of.lag_seconds(),
+            of.per_second(),
+            of.detail()
         )?;
     }
     Ok(())
-}
-
-/// What a generation's partitions do, those that somebody should look at first.
-fn states(lines: &[Line]) -> String {
-    let mut kinds: Vec<(&Standing, usize)> = Vec::new();
-    for line in lines {
-        match kinds
-            .iter_mut()
-            .find(|(kind, _)| kind.as_str() == line.standing.as_str())
-        {
-            Some((_, count)) => *count += 1,
-            None => kinds.push((&line.standing, 1)),
-        }
-    }
-    kinds.sort_by_key(|(kind, _)| !kind.is_trouble());
-    let shown = kinds.into_iter().map(|(kind, count)| match count {
-        _ if count == lines.len() => kind.to_string(),
-        1 => format!("1 partition {kind}"),
-        _ => format!("{count} partitions {}", kind.as_str()),
-    });
-    shown.collect::<Vec<_>>().join("; ")
 }
 
 /// A line for each partition.

@@ -1,14 +1,17 @@
 //! `docket rebuild` and what goes with it: `rollback`, `pause`, `resume`, `cancel`.
 //!
 //! A rebuild shows a bar for each partition on a terminal, and a line of JSON twice a second otherwise. It may be broken off:
-//! the same line goes on where it stood.
+//! the same line goes on where it stood. One that a server does is followed as if it were done here.
 
 use crate::{app::Database, config::Config};
 use clap::Args;
 use docket_event_store::Store;
 use docket_projections::{
     limits::REBUILD_PARALLEL,
-    rebuild::{self, Held, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Step, Wish},
+    rebuild::{
+        self, Held, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Step, Wish,
+        usual_parallel,
+    },
 };
 use indicatif::{HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -47,14 +50,6 @@ pub struct ReadModelArgs {
 const DRAW: Duration = Duration::from_millis(200);
 /// How often a line is printed.
 const LINE: Duration = Duration::from_millis(500);
-
-/// Half of the processors: the other half answers while a rebuild runs.
-pub(crate) fn usual_parallel() -> u16 {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u16::try_from(processors / 2)
-        .unwrap_or(REBUILD_PARALLEL)
-        .clamp(1, REBUILD_PARALLEL)
-}
 
 pub(crate) async fn run(config: &Config, args: &RebuildArgs, json: bool) -> Result<ExitCode, Box<dyn Error>> {
     let database = Database::open(config).await?;
@@ -131,7 +126,7 @@ async fn shown(
             }
         })
     };
-    let rebuilt = rebuild::rebuild(store, name, options, &progress).await;
+    let rebuilt = rebuild::rebuild_or_follow(store, name, options, &progress).await;
     interrupt.abort();
     done.cancel();
     if let Err(error) = watch.await {
@@ -348,7 +343,9 @@ pub(crate) async fn wish(
         (Wish::Pause, false) => println!("{name}: nobody does the rebuild now; it waits as it is."),
         (Wish::Run, true) => println!("{name}: the rebuild goes on, at step {}.", operation.step),
         (Wish::Run, false) => {
-            println!("{name}: nobody does the rebuild now; `docket rebuild {name}` goes on with it.");
+            println!(
+                "{name}: nobody does the rebuild now; a server goes on with it where one runs, and `docket rebuild {name}` does."
+            );
         }
         (Wish::Cancel, true) => println!("{name}: the rebuild is called off."),
         (Wish::Cancel, false) => println!("{name}: what stood there of a rebuild is gone."),

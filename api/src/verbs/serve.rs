@@ -20,7 +20,7 @@ use crate::{
 use clap::Args;
 use docket_domain::Role;
 use docket_event_store::Store;
-use docket_projections::{Observer, Projections, ProjectionsConfig};
+use docket_projections::{Observer, Projections, ProjectionsConfig, rebuild::Attendant};
 use serde_json::json;
 use std::{
     error::Error,
@@ -154,6 +154,8 @@ async fn serve(
         ..config.settings.projections.config()
     };
     let projections = Projections::start(store.clone(), projections).await?;
+    let rebuilds = config.settings.projections.rebuilds;
+    let rebuilds = rebuilds.then(|| Attendant::start(store, stop));
     let Door {
         listener,
         tls,
@@ -165,6 +167,7 @@ async fn serve(
     let app = server::app(server::Parts {
         store: store.clone(),
         projections: projections.clone(),
+        rebuilds: rebuilds.clone(),
         jwks,
         limits: HttpLimits::default(),
         trusted: trusted.clone(),
@@ -216,6 +219,9 @@ async fn serve(
     // Within a bound of its own.
     drain.drained().await;
     metrics.abort();
+    if let Some(rebuilds) = rebuilds {
+        rebuilds.stop().await;
+    }
     projections.stop().await;
     if let Some(traces) = traces {
         // It waits for the collector, within a bound, on a thread that may.

@@ -1,13 +1,17 @@
 //! Rebuilding a read model on the running system: another generation of its tables is built from the log beside the one that
 //! is served, compared with it, and served in its place; the old one is kept and fed, and can be served again.
 //!
-//! The flow: [`operation`] takes the read model's lease, [`tables`] makes empty tables, [`load`] folds the log into them, some
+//! The flow: [`held`] takes the read model's lease, [`tables`] makes empty tables, [`load`] folds the log into them, some
 //! partitions at a time, [`tables`] builds the indexes, [`compare`] proves the rows against the old ones in one snapshot,
 //! [`swap`] moves the pointer. Each step may be done again: after a crash whoever comes next goes on where the table and the
-//! checkpoints stand.
+//! checkpoints stand. [`attend`] is what has a server be that one.
 
+mod attend;
+mod begun;
 mod compare;
 mod error;
+mod follow;
+mod held;
 mod load;
 mod operation;
 mod progress;
@@ -16,28 +20,28 @@ mod tables;
 pub(crate) mod window;
 mod work;
 
+pub use attend::Attendant;
+pub use begun::Begun;
 pub(crate) use compare::compare;
 pub use compare::{Comparison, Difference};
 pub use error::RebuildError;
+pub use follow::rebuild_or_follow;
 pub use load::LoadError;
 pub(crate) use load::{Loader, PartitionLoader, Site};
 pub use operation::{Operation, Purpose, Step, UnknownWord, Wish, all as operations};
 pub use progress::{Held, PartitionProgress, Progress};
 
 use crate::{
-    fold::chain,
     generation::{self, Generation, Known},
     limits,
-    projector::{Projector, Table},
+    projector::Projector,
     read_models::{self, ReadModel},
 };
 use docket_event_store::Store;
-use sqlx::{Connection, PgConnection};
-use std::{sync::Arc, time::Duration};
+use sqlx::Connection;
+use std::{str::FromStr, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use work::{Told, Work, beat};
 
 /// How a rebuild is done.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +52,14 @@ pub struct RebuildOptions {
     pub purpose: Purpose,
     /// The new rows are proved by the log and not by those that are served: where these are known to be wrong.
     pub against_log: bool,
+}
+
+/// How many partitions a rebuild fills at once where nobody says: half of the processors. The other half answers meanwhile.
+pub fn usual_parallel() -> u16 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u16::try_from(processors / 2)
+        .unwrap_or(limits::REBUILD_PARALLEL)
+        .clamp(1, limits::REBUILD_PARALLEL)
 }
 
 /// What a rebuild has come to.
@@ -87,6 +99,15 @@ impl Outcome {
     }
 }
 
+impl FromStr for Outcome {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let mut all = [Self::Swapped, Self::Verified, Self::Cancelled].into_iter();
+        all.find(|outcome| outcome.as_str() == text).ok_or(UnknownWord)
+    }
+}
+
 fn find(store: &Store, name: &str) -> Result<Arc<dyn ReadModel>, RebuildError> {
     let models = read_models::all(store);
     let known = models.iter().map(|model| model.name()).collect();
@@ -107,7 +128,8 @@ pub async fn rebuild(
     options: RebuildOptions,
     progress: &Progress,
 ) -> Result<Rebuilt, RebuildError> {
-    run(store, find(store, name)?, options, progress).await
+    let begun = Begun::begin(store, find(store, name)?, options).await?;
+    begun.work(progress).await
 }
 
 /// The same for a read model of the caller's.
@@ -120,13 +142,24 @@ pub async fn rebuild_only<P: Projector>(
     options: RebuildOptions,
     progress: &Progress,
 ) -> Result<Rebuilt, RebuildError> {
-    run(store, Arc::new(projector), options, progress).await
+    let begun = Begun::begin(store, Arc::new(projector), options).await?;
+    begun.work(progress).await
+}
+
+/// Has a read model rebuilt, or a rebuild that stands still gone on with, by whichever server looks next ([`Attendant`]).
+///
+/// # Errors
+/// When there is no such read model, or one is under way that somebody does, is of another version or ends otherwise.
+pub async fn ask(store: &Store, name: &str, options: RebuildOptions) -> Result<Operation, RebuildError> {
+    let model = find(store, name)?;
+    held::ask(store.pool(), (model.name(), model.version()), &options).await
 }
 
 /// Serves the generation again that was served before, which has been fed meanwhile; which it is.
 ///
 /// # Errors
-/// When none is kept, a rebuild is under way, or the kept one is not where the other is.
+/// When none is kept, a rebuild is under way, or the kept one is not where the other is within
+/// [`limits::ROLLBACK_PATIENCE`].
 pub async fn rollback(store: &Store, name: &str) -> Result<Generation, RebuildError> {
     let model = find(store, name)?;
     let mut connection = tables::workbench(store.pool()).await?;
@@ -143,46 +176,6 @@ pub async fn rollback(store: &Store, name: &str) -> Result<Generation, RebuildEr
     Ok(kept.generation)
 }
 
-/// Says what an operator wants of the rebuild of a read model that is under way.
-///
-/// # Errors
-/// When none is.
-pub async fn wish(store: &Store, name: &str, wish: Wish) -> Result<Operation, RebuildError> {
-    let model = find(store, name)?;
-    let operation = operation::wish(store.pool(), model.name(), wish).await?;
-    let operation = operation.ok_or_else(|| RebuildError::NotRunning(name.to_owned()))?;
-    if wish == Wish::Cancel {
-        cancelled(store, &*model, &operation).await?;
-    }
-    Ok(operation)
-}
-
-/// Waits until a rebuild that was called off has ended; where nobody is there to end it, it is ended here.
-async fn cancelled(store: &Store, model: &dyn ReadModel, operation: &Operation) -> Result<(), RebuildError> {
-    let until = Instant::now() + limits::CANCEL_WAIT;
-    loop {
-        let all = operation::all(store.pool()).await?;
-        let is_it = |now: &&Operation| {
-            now.projection == operation.projection
-                && now.generation == operation.generation
-                && now.ended_at.is_none()
-        };
-        let Some(now) = all.iter().find(is_it) else {
-            return Ok(());
-        };
-        if now.owner.is_none() {
-            let name = (model.name(), operation.version);
-            let held = operation::begin(store.pool(), name, operation.purpose, Uuid::new_v4()).await?;
-            let mut connection = tables::workbench(store.pool()).await?;
-            return undo(&mut connection, model.tables(), &held).await.map(drop);
-        }
-        if Instant::now() > until {
-            return Err(operation::running(now.clone()));
-        }
-        sleep(limits::REBUILD_TICK / 2).await;
-    }
-}
-
 fn current(known: &[Known], projection: &str) -> Result<Generation, RebuildError> {
     let current = known
         .iter()
@@ -191,64 +184,48 @@ fn current(known: &[Known], projection: &str) -> Result<Generation, RebuildError
     Ok(current.generation)
 }
 
-/// Leaves nothing behind, unless the pointer has moved already: then it is done, and there is `docket rollback`.
-async fn undo(
-    connection: &mut PgConnection,
-    tables: &[Table],
-    held: &operation::Held,
-) -> Result<Outcome, RebuildError> {
-    let name = (held.projection(), held.operation.generation);
-    let ends = Some((held, Outcome::Cancelled));
-    match tables::drop(connection, name, tables, ends).await? {
-        true => Ok(Outcome::Cancelled),
-        false => Ok(Outcome::Swapped),
+/// Says what an operator wants of the rebuild of a read model that is under way; how that was then. One that nobody does and
+/// that is to run is gone on with by whichever server looks next; one that is called off has ended.
+///
+/// # Errors
+/// When none is.
+pub async fn wish(store: &Store, name: &str, wish: Wish) -> Result<Operation, RebuildError> {
+    let model = find(store, name)?;
+    let operation = operation::wish(store.pool(), model.name(), wish).await?;
+    let operation = operation.ok_or_else(|| RebuildError::NotRunning(name.to_owned()))?;
+    if wish == Wish::Cancel {
+        cancelled(store, model, &operation).await?;
     }
+    Ok(operation)
 }
 
-async fn run(
+/// Waits until a rebuild that was called off has ended; where nobody is there to end it, it is ended here.
+async fn cancelled(
     store: &Store,
     model: Arc<dyn ReadModel>,
-    options: RebuildOptions,
-    progress: &Progress,
-) -> Result<Rebuilt, RebuildError> {
-    let pool = store.pool();
-    let name = (model.name(), model.version());
-    let held = operation::begin(pool, name, options.purpose, Uuid::new_v4()).await?;
-    let ends = CancellationToken::new();
-    let beats = tokio::spawn(beat(store.clone(), held.clone(), progress.clone(), ends.clone()));
-    let mut work = Work::new(store.clone(), model, held, options, progress.clone());
-    let worked = progress
-        .stopped()
-        .clone()
-        .run_until_cancelled_owned(work.patiently())
-        .await;
-    ends.cancel();
-    let told = beats.await.unwrap_or(Told::Nothing);
-    match (worked, told) {
-        (Some(Ok(outcome)), _) => Ok(work.rebuilt(outcome)),
-        (_, Told::Cancel) => {
-            let mut connection = tables::workbench(pool).await?;
-            let outcome = undo(&mut connection, work.model().tables(), work.held()).await?;
-            Ok(work.rebuilt(outcome))
-        }
-        (_, Told::Lost) => Err(RebuildError::Lost),
-        (worked, Told::Nothing) => {
-            let error = match worked {
-                Some(Err(error)) => error,
-                _ => RebuildError::Interrupted,
-            };
-            // Where this fails as well, the lease runs out.
-            let stands = work.stands(&error).await;
-            if let Err(error) = stands {
-                tracing::warn!(
-                    error = chain(&error),
-                    "it was not said at which event a rebuild stands"
-                );
+    operation: &Operation,
+) -> Result<(), RebuildError> {
+    let until = Instant::now() + limits::CANCEL_WAIT;
+    let is_it = |now: &Operation| now.generation == operation.generation && now.ended_at.is_none();
+    loop {
+        let all = operation::all(store.pool()).await?;
+        let now = all.into_iter().find(|now| now.projection == model.name());
+        let Some(now) = now.filter(is_it) else {
+            return Ok(());
+        };
+        if now.owner.is_none() {
+            let held = held::take_over(store.pool(), model.name(), Uuid::new_v4(), is_it).await?;
+            if let Some(held) = held {
+                match Begun::of(store, Arc::clone(&model), held).undo().await {
+                    // Whoever was faster ends it.
+                    Err(RebuildError::Lost) => {}
+                    undone => return undone.map(drop),
+                }
             }
-            if let Err(error) = work.held().leave(pool, &chain(&error)).await {
-                tracing::warn!(error = chain(&error), "a rebuild's lease was not given up");
-            }
-            Err(error)
         }
+        if Instant::now() > until {
+            return Err(operation::running(now));
+        }
+        sleep(limits::REBUILD_TICK / 2).await;
     }
 }

@@ -1,12 +1,9 @@
-//! The work on a read model's generations, as the table has it: one at a time, by whoever holds its lease.
+//! The work on a read model's generations, as the table has it: one at a time, by whoever holds its lease ([`super::held`]).
 
-use super::RebuildError;
-use crate::{generation::Generation, lease, limits};
+use super::{PartitionProgress, RebuildError, RebuildOptions};
+use crate::{generation::Generation, limits};
 use chrono::{DateTime, Utc};
-use sqlx::{
-    Connection, PgConnection, PgPool, Row,
-    postgres::{PgQueryResult, PgRow},
-};
+use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgRow};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
@@ -71,7 +68,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Swap => "swap",
             Self::VerifyOnly => "verify_only",
@@ -91,7 +88,7 @@ pub enum Wish {
 }
 
 impl Wish {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Run => "run",
             Self::Pause => "pause",
@@ -99,7 +96,7 @@ impl Wish {
         }
     }
 
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         match text {
             "pause" => Self::Pause,
             "cancel" => Self::Cancel,
@@ -133,13 +130,62 @@ pub struct Operation {
     pub ended_at: Option<DateTime<Utc>>,
     /// How it ended, or why it stands still.
     pub outcome: Option<String>,
-    epoch: i64,
+    /// From when on a server goes on with it by itself; `None` where somebody does it, or has to say so.
+    pub goes_on_at: Option<DateTime<Utc>>,
+    /// Its rows are proved by the log alone.
+    pub against_log: bool,
+    /// Partitions that are filled at once.
+    pub parallel: u16,
+    /// It makes way for live read models.
+    pub yields: bool,
+    /// Rows that were compared, once they were.
+    pub rows: Option<i64>,
+    /// How far each partition is filled, as its owner said last: twice a second. None before it begins.
+    pub partitions: Vec<PartitionProgress>,
+    pub(super) epoch: i64,
+    /// That time has come.
+    pub(super) is_due: bool,
 }
 
-const SELECT: &str = "
-select projection, from_generation, generation, version, step, purpose, wish,
-       case when lease_until > clock_timestamp() then owner end as owner, started_at, ended_at, outcome, epoch
-  from rebuilds";
+impl Operation {
+    /// How it is done, by whomever.
+    pub(super) fn options(&self) -> RebuildOptions {
+        RebuildOptions {
+            parallel: self.parallel,
+            purpose: self.purpose,
+            against_log: self.against_log,
+        }
+    }
+}
+
+/// Whose owner died is gone on with when its lease has run out, unless too many died over it; who left it said when, if at
+/// all.
+fn select() -> String {
+    let deaths = limits::REBUILD_DEATHS;
+    format!(
+        "select r.*, goes_on_at <= clock_timestamp() as is_due
+           from (select projection, from_generation, generation, version, step, purpose, wish,
+                        case when lease_until > clock_timestamp() then owner end as owner, started_at, ended_at, outcome,
+                        case when ended_at is not null or wish = 'pause' or lease_until > clock_timestamp() then null
+                             when owner is null then retry_at
+                             when deaths < {deaths} then lease_until end as goes_on_at,
+                        against_log, parallel, yields, rows, folded, written, targets, epoch
+                   from rebuilds) r"
+    )
+}
+
+fn read_progress(row: &PgRow) -> Result<Vec<PartitionProgress>, sqlx::Error> {
+    let (folded, written): (Vec<i64>, Vec<i64>) = (row.try_get("folded")?, row.try_get("written")?);
+    let targets: Vec<i64> = row.try_get("targets")?;
+    let partitions = (0..).zip(folded).zip(written).zip(targets);
+    let progress = |(((partition, folded), written), target)| PartitionProgress {
+        partition,
+        folded,
+        written,
+        target,
+    };
+    Ok(partitions.map(progress).collect())
+}
 
 fn read(row: &PgRow) -> Result<Operation, sqlx::Error> {
     let decode = |error| sqlx::Error::Decode(Box::new(error));
@@ -158,7 +204,14 @@ fn read(row: &PgRow) -> Result<Operation, sqlx::Error> {
         started_at: row.try_get(8)?,
         ended_at: row.try_get(9)?,
         outcome: row.try_get(10)?,
-        epoch: row.try_get(11)?,
+        goes_on_at: row.try_get("goes_on_at")?,
+        against_log: row.try_get("against_log")?,
+        parallel: row.try_get::<i16, _>("parallel")?.unsigned_abs(),
+        yields: row.try_get("yields")?,
+        rows: row.try_get("rows")?,
+        partitions: read_progress(row)?,
+        epoch: row.try_get("epoch")?,
+        is_due: row.try_get::<Option<bool>, _>("is_due")?.unwrap_or(false),
     })
 }
 
@@ -167,14 +220,17 @@ fn read(row: &PgRow) -> Result<Operation, sqlx::Error> {
 /// # Errors
 /// When the database does not answer.
 pub async fn all(pool: &PgPool) -> Result<Vec<Operation>, sqlx::Error> {
-    let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} order by projection")));
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!("{} order by projection", select())));
     rows.fetch_all(pool).await?.iter().map(read).collect()
 }
 
-async fn locked(connection: &mut PgConnection, projection: &str) -> Result<Option<Operation>, sqlx::Error> {
+pub(super) async fn locked(
+    connection: &mut PgConnection,
+    projection: &str,
+) -> Result<Option<Operation>, sqlx::Error> {
     // The read model's own row is the lock: there may be no rebuild yet.
     pointer(connection, projection).await?;
-    let row = sqlx::query(sqlx::AssertSqlSafe(format!("{SELECT} where projection = $1")));
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!("{} where projection = $1", select())));
     let row = row.bind(projection).fetch_optional(connection).await?;
     row.as_ref().map(read).transpose()
 }
@@ -209,215 +265,8 @@ pub(super) fn running(operation: Operation) -> RebuildError {
     }
 }
 
-const BEGIN: &str = "
-insert into rebuilds (projection, from_generation, generation, version, epoch, owner, lease_until, step, purpose)
-values ($1, $2, $3, $4, $5, $6, clock_timestamp() + make_interval(secs => $7), 'create', $8)
-on conflict (projection) do update
-   set from_generation = excluded.from_generation, generation = excluded.generation, version = excluded.version,
-       epoch = excluded.epoch, owner = excluded.owner, lease_until = excluded.lease_until, step = excluded.step,
-       purpose = excluded.purpose, wish = 'run', started_at = clock_timestamp(), ended_at = null, outcome = null";
-
-const TAKE_OVER: &str = "
-update rebuilds set epoch = $2, owner = $3, lease_until = clock_timestamp() + make_interval(secs => $4),
-       wish = case when wish = 'cancel' then wish else 'run' end, outcome = null
- where projection = $1";
-
-/// What holds for as long as its lease does.
-#[derive(Debug, Clone)]
-pub(crate) struct Held {
-    pub(crate) operation: Operation,
-    pub(crate) process: Uuid,
-}
-
-/// Begins a rebuild beside the generation that is served, or goes on with one that stands still.
-pub(super) async fn begin(
-    pool: &PgPool,
-    (projection, version): (&str, i32),
-    purpose: Purpose,
-    process: Uuid,
-) -> Result<Held, RebuildError> {
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
-    let lease = limits::REBUILD_LEASE.as_secs_f64();
-    let before = locked(&mut transaction, projection).await?;
-    let epoch = before.as_ref().map_or(0, |before| before.epoch) + 1;
-    match before.filter(|before| before.ended_at.is_none()) {
-        Some(before) if before.owner.is_some() => return Err(running(before)),
-        Some(before) if before.version != version => {
-            return Err(RebuildError::OtherVersion {
-                projection: before.projection,
-                theirs: before.version,
-                ours: version,
-            });
-        }
-        // Who calls it off need not say what it was for.
-        Some(before) if before.purpose != purpose && before.wish != Wish::Cancel => {
-            return Err(RebuildError::OtherPurpose(before.projection));
-        }
-        Some(before) => {
-            sqlx::query(TAKE_OVER)
-                .bind(projection)
-                .bind(epoch)
-                .bind(process)
-                .bind(lease)
-                .execute(&mut *transaction)
-                .await?;
-            // The generation may be fed by live owners already: theirs stay as they are.
-            sqlx::query(
-                "update checkpoints c set epoch = $3, owner = $4,
-                                          lease_until = clock_timestamp() + make_interval(secs => $5)
-                   from generations g
-                  where c.projection = $1 and c.generation = $2 and g.projection = $1 and g.generation = $2
-                    and g.state = 'building'",
-            )
-            .bind(projection)
-            .bind(before.generation.0)
-            .bind(epoch)
-            .bind(process)
-            .bind(lease)
-            .execute(&mut *transaction)
-            .await?;
-        }
-        None => {
-            let newest: i32 = sqlx::query_scalar(
-                "select greatest((select max(generation) from generations where projection = $1),
-                                 (select generation from rebuilds where projection = $1))",
-            )
-            .bind(projection)
-            .fetch_one(&mut *transaction)
-            .await?;
-            let generation = newest + 1;
-            let from = pointer(&mut transaction, projection).await?;
-            sqlx::query(BEGIN)
-                .bind(projection)
-                .bind(from.0)
-                .bind(generation)
-                .bind(version)
-                .bind(epoch)
-                .bind(process)
-                .bind(lease)
-                .bind(purpose.as_str())
-                .execute(&mut *transaction)
-                .await?;
-            sqlx::query(
-                "insert into generations (projection, generation, version, state) values ($1, $2, $3, 'building')",
-            )
-            .bind(projection)
-            .bind(generation)
-            .bind(version)
-            .execute(&mut *transaction)
-            .await?;
-            sqlx::query(
-                "insert into checkpoints (projection, generation, partition, epoch, owner, lease_until)
-                 select $1, $2, p, $3, $4, clock_timestamp() + make_interval(secs => $5)
-                   from docket, generate_series(0, docket.partitions - 1) p",
-            )
-            .bind(projection)
-            .bind(generation)
-            .bind(epoch)
-            .bind(process)
-            .bind(lease)
-            .execute(&mut *transaction)
-            .await?;
-        }
-    }
-    let operation = locked(&mut transaction, projection).await?;
-    transaction.commit().await?;
-    let operation = operation.ok_or(RebuildError::Lost)?;
-    Ok(Held { operation, process })
-}
-
-impl Held {
-    pub(crate) fn projection(&self) -> &str {
-        &self.operation.projection
-    }
-
-    pub(crate) fn epoch(&self) -> i64 {
-        self.operation.epoch
-    }
-
-    /// Renews the lease, and tells what operators want; `None` where it has ended.
-    pub(super) async fn beat(&self, pool: &PgPool) -> Result<Option<Wish>, RebuildError> {
-        let wish: Option<String> = sqlx::query_scalar(
-            "update rebuilds set lease_until = clock_timestamp() + make_interval(secs => $4)
-              where projection = $1 and epoch = $2 and owner = $3 and ended_at is null
-             returning wish",
-        )
-        .bind(self.projection())
-        .bind(self.epoch())
-        .bind(self.process)
-        .bind(limits::REBUILD_LEASE.as_secs_f64())
-        .fetch_optional(pool)
-        .await?;
-        let Some(wish) = wish else {
-            let ended = sqlx::query_scalar(
-                "select ended_at is not null from rebuilds where projection = $1 and epoch = $2",
-            );
-            let ended = ended.bind(self.projection()).bind(self.epoch());
-            return match ended.fetch_optional(pool).await? {
-                Some(true) => Ok(None),
-                _ => Err(RebuildError::Lost),
-            };
-        };
-        lease::renew(pool, self.process, limits::REBUILD_LEASE).await?;
-        Ok(Some(Wish::of(&wish)))
-    }
-
-    /// The next step begins, once the transaction has ended.
-    pub(super) async fn enter(&self, connection: &mut PgConnection, step: Step) -> Result<(), RebuildError> {
-        let done = sqlx::query(
-            "update rebuilds set step = $4 where projection = $1 and epoch = $2 and owner = $3 and ended_at is null",
-        )
-        .bind(self.projection())
-        .bind(self.epoch())
-        .bind(self.process)
-        .bind(step.as_str())
-        .execute(connection)
-        .await?;
-        ours(&done)
-    }
-
-    /// It is over, once the transaction has ended: in the one that does what ends it, so that nobody who has lost the lease
-    /// does it.
-    pub(super) async fn end(&self, connection: &mut PgConnection, outcome: &str) -> Result<(), RebuildError> {
-        let done = sqlx::query(
-            "update rebuilds set owner = null, lease_until = null, ended_at = clock_timestamp(), outcome = $4
-              where projection = $1 and epoch = $2 and owner = $3 and ended_at is null",
-        )
-        .bind(self.projection())
-        .bind(self.epoch())
-        .bind(self.process)
-        .bind(outcome)
-        .execute(connection)
-        .await?;
-        ours(&done)
-    }
-
-    /// It stands still where it is, for somebody to go on with; why.
-    pub(super) async fn leave(&self, pool: &PgPool, why: &str) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "update rebuilds set owner = null, lease_until = null, outcome = $4
-              where projection = $1 and epoch = $2 and owner = $3 and ended_at is null",
-        )
-        .bind(self.projection())
-        .bind(self.epoch())
-        .bind(self.process)
-        .bind(why)
-        .execute(pool)
-        .await?;
-        Ok(())
-    }
-}
-
-/// Who has lost the lease changes nothing.
-fn ours(done: &PgQueryResult) -> Result<(), RebuildError> {
-    match done.rows_affected() {
-        1 => Ok(()),
-        _ => Err(RebuildError::Lost),
-    }
-}
-
-/// Says what an operator wants of the rebuild of a read model; what it was then, `None` where none is under way.
+/// Says what an operator wants of the rebuild of a read model; what it was then, `None` where none is under way. Where nobody
+/// does it and it is to move, whoever looks next goes on with it.
 pub(super) async fn wish(
     pool: &PgPool,
     projection: &str,
@@ -428,12 +277,16 @@ pub(super) async fn wish(
     let operation = locked(&mut transaction, projection).await?;
     let operation = operation.filter(|operation| operation.ended_at.is_none());
     if operation.is_some() {
-        sqlx::query("update rebuilds set wish = $2 where projection = $1")
+        let say = "update rebuilds set wish = $2,
+                          retry_at = case when $2 = 'pause' then retry_at else clock_timestamp() end,
+                          deaths = case when $2 = 'pause' then deaths else 0 end
+                    where projection = $1";
+        sqlx::query(say)
             .bind(projection)
             .bind(wish.as_str())
             .execute(&mut *transaction)
             .await?;
     }
     transaction.commit().await?;
-    Ok(operation)
+    Ok(operation.map(|operation| Operation { wish, ..operation }))
 }

@@ -1,6 +1,6 @@
 //! What is seen of a rebuild while it goes on, and what holds it back.
 
-use super::operation::Step;
+use super::operation::{Operation, Step, Wish};
 use crate::limits;
 use std::{
     sync::{
@@ -23,6 +23,7 @@ struct Inner {
     yields: AtomicBool,
     changed: Notify,
     stop: CancellationToken,
+    hands_over: AtomicBool,
 }
 
 #[derive(Default)]
@@ -69,6 +70,7 @@ impl Progress {
             yields: AtomicBool::new(false),
             changed: Notify::new(),
             stop: CancellationToken::new(),
+            hands_over: AtomicBool::new(false),
         }))
     }
 
@@ -124,9 +126,34 @@ impl Progress {
         self.0.changed.notify_waiters();
     }
 
-    /// Tells it to stop where it is, for somebody to go on with.
+    pub(super) fn yields(&self) -> bool {
+        self.0.yields.load(Relaxed)
+    }
+
+    /// Shows what another process does, as the table has it.
+    pub(super) fn show(&self, operation: &Operation) {
+        self.enter(operation.step);
+        self.hold(operation.wish == Wish::Pause, operation.yields);
+        for at in &operation.partitions {
+            self.reached(at.partition, at.written);
+            self.folded(at.partition, at.folded);
+            self.aim(at.partition, at.target);
+        }
+    }
+
+    /// Tells it to stop where it is, until somebody says that it goes on.
     pub fn stop(&self) {
         self.0.stop.cancel();
+    }
+
+    /// Tells it to stop where it is, for another process to go on with at once.
+    pub fn hand_over(&self) {
+        self.0.hands_over.store(true, Relaxed);
+        self.0.stop.cancel();
+    }
+
+    pub(super) fn hands_over(&self) -> bool {
+        self.0.hands_over.load(Relaxed)
     }
 
     pub(super) fn stopped(&self) -> &CancellationToken {

@@ -6,7 +6,8 @@
 
 use super::{
     Outcome, RebuildError,
-    operation::{self, Held},
+    held::Held,
+    operation,
     tables::{is_lock_timeout, set_lock_timeout},
 };
 use crate::{generation::Generation, limits};
@@ -114,7 +115,11 @@ pub(super) async fn swap(
     rebuild: Option<&Held>,
 ) -> Result<(), RebuildError> {
     let (from, to) = pointers;
-    let until = Instant::now() + limits::SWAP_PATIENCE;
+    let patience = match rebuild {
+        Some(_) => limits::SWAP_PATIENCE,
+        None => limits::ROLLBACK_PATIENCE,
+    };
+    let until = Instant::now() + patience;
     loop {
         let near = behind(
             &offsets(connection, projection, to).await?,

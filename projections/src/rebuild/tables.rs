@@ -1,9 +1,6 @@
 //! A generation's tables: made from the templates of its version, indexed last, dropped.
 
-use super::{
-    Outcome, RebuildError,
-    operation::{self, Held},
-};
+use super::{Outcome, RebuildError, held::Held, operation};
 use crate::{generation::Generation, limits, projector::Table};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};

@@ -1,8 +1,8 @@
 //! A rebuild that is under way in this process: its steps, one after the other, and the lease that is renewed beside them.
 
 use super::{
-    LoadError, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Site, Step, Wish,
-    operation, swap, tables,
+    LoadError, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Site, Step, Wish, held,
+    swap, tables,
 };
 use crate::{
     Projections,
@@ -44,14 +44,13 @@ select coalesce(max(h.head - c."offset"), 0)
 
 /// Renews the lease, passes on what operators want, and makes way for live read models that are behind.
 pub(super) async fn beat(
-    store: Store,
-    held: operation::Held,
+    pool: PgPool,
+    held: held::Held,
     progress: Progress,
     ends: CancellationToken,
 ) -> Told {
-    let pool = store.pool();
     while !progress.stopped().is_cancelled() && !ends.is_cancelled() {
-        match held.beat(pool).await {
+        match held.beat(&pool, &progress).await {
             // It is done.
             Ok(None) => return Told::Nothing,
             Ok(Some(Wish::Cancel)) => {
@@ -59,7 +58,7 @@ pub(super) async fn beat(
                 return Told::Cancel;
             }
             Ok(Some(wish)) => {
-                let lag = sqlx::query_scalar::<_, i64>(LAG).fetch_one(pool).await;
+                let lag = sqlx::query_scalar::<_, i64>(LAG).fetch_one(&pool).await;
                 // Where it cannot be asked, nobody is harmed by waiting.
                 let yields = lag.map_or(true, |lag| lag > limits::REBUILD_YIELDS_AT);
                 progress.hold(wish == Wish::Pause, yields);
@@ -82,8 +81,10 @@ pub(super) async fn beat(
 /// A rebuild that is under way in this process.
 pub(super) struct Work {
     store: Store,
+    /// Its own, so that it takes no connection from those who answer.
+    pool: PgPool,
     model: Arc<dyn ReadModel>,
-    held: operation::Held,
+    held: held::Held,
     options: RebuildOptions,
     progress: Progress,
     /// Rows that were compared.
@@ -95,18 +96,22 @@ pub(super) struct Work {
 impl Work {
     pub(super) fn new(
         store: Store,
+        pool: PgPool,
         model: Arc<dyn ReadModel>,
-        held: operation::Held,
+        held: held::Held,
         options: RebuildOptions,
         progress: Progress,
     ) -> Self {
+        // What an earlier owner has compared is proved.
+        let rows = held.operation.rows.unwrap_or(0).unsigned_abs();
         Self {
             store,
+            pool,
             model,
             held,
             options,
             progress,
-            rows: 0,
+            rows,
             took: Vec::new(),
             entered: Instant::now(),
         }
@@ -116,12 +121,12 @@ impl Work {
         &*self.model
     }
 
-    pub(super) fn held(&self) -> &operation::Held {
+    pub(super) fn held(&self) -> &held::Held {
         &self.held
     }
 
     fn pool(&self) -> &PgPool {
-        self.store.pool()
+        &self.pool
     }
 
     fn from(&self) -> Generation {
@@ -237,6 +242,7 @@ impl Work {
         if self.held.operation.step == Step::Verify {
             self.unpaused().await?;
             self.verify(&mut connection).await?;
+            self.held.compared(&mut connection, self.rows).await?;
             if self.held.operation.purpose == Purpose::VerifyOnly {
                 let name = (self.model.name(), self.generation());
                 let ends = Some((&self.held, Outcome::Verified));
@@ -307,10 +313,11 @@ impl Work {
         let mut filling = JoinSet::new();
         for _ in 0..lanes {
             let (open, store, model) = (Arc::clone(&open), self.store.clone(), Arc::clone(&self.model));
+            let pool = self.pool.clone();
             let (progress, generation, epoch) = (self.progress.clone(), self.generation(), self.held.epoch());
             let window_bytes = limits::REBUILD_WINDOW_BYTES / usize::from(self.parallel());
             filling.spawn(async move {
-                let mut connection = tables::workbench(store.pool()).await?;
+                let mut connection = tables::workbench(&pool).await?;
                 // Rows are as durable as the checkpoint that is written with them; the next step, which is told to the table
                 // durably, comes after both.
                 sqlx::query("set synchronous_commit = off")

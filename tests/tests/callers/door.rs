@@ -75,6 +75,7 @@ impl Door {
         let app = app(Parts {
             store,
             projections,
+            rebuilds: None,
             jwks,
             limits,
             rates: Rates::default(),

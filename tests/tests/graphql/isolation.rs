@@ -68,6 +68,7 @@ impl World {
             rates,
             introspection: Introspection::Desk,
             traces: None,
+            rebuilds: None,
         };
         desk.api = Api::with(store, projections, options);
         let schema = Schema::of(&desk).await;

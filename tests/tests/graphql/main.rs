@@ -18,6 +18,7 @@ mod models;
 mod node;
 mod notifications;
 mod parked;
+mod projections;
 mod refusals;
 mod returns;
 mod schema;

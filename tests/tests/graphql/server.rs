@@ -46,6 +46,7 @@ impl Server {
         let app = app(Parts {
             store,
             projections,
+            rebuilds: None,
             jwks: None,
             limits,
             rates: Rates::default(),

@@ -9,6 +9,7 @@ mod live;
 mod owners;
 mod poison;
 mod rebuild;
+mod rebuild_attended;
 mod rebuild_faults;
 mod shop;
 mod verify;

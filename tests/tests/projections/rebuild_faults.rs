@@ -6,6 +6,7 @@ use crate::{
     rebuild::{SWAP, rebuilt, shop, tables},
     shop::{DEADLINE, add_line, draft, open, order_in, place, quick, start},
 };
+use docket_event_store::Position;
 use docket_projections::{
     Generation, Projections, Serving, StopClass, WaitError,
     rebuild::{
@@ -20,7 +21,7 @@ use std::process::Stdio;
 use tokio::process::Child;
 
 /// What a rebuild of order_summary waits for, at one step each, while somebody has it.
-const BLOCKS: [(Step, &str); 5] = [
+pub(crate) const BLOCKS: [(Step, &str); 5] = [
     (
         Step::Create,
         "lock table templates.order_summary_v1 in access exclusive mode",
@@ -40,7 +41,7 @@ const BLOCKS: [(Step, &str); 5] = [
 ];
 
 /// A session that has something that the rebuild needs.
-async fn block(db: &TestDatabase, sql: &str) -> PgConnection {
+pub(crate) async fn block(db: &TestDatabase, sql: &str) -> PgConnection {
     let mut connection = PgConnection::connect_with(&db.admin().connect_options())
         .await
         .unwrap();
@@ -52,7 +53,7 @@ async fn block(db: &TestDatabase, sql: &str) -> PgConnection {
     connection
 }
 
-fn child(db: &TestDatabase) -> Child {
+pub(crate) fn child(db: &TestDatabase) -> Child {
     on(db)
         .args(["rebuild", "order_summary", "--json"])
         .stdout(Stdio::null())
@@ -64,7 +65,7 @@ fn child(db: &TestDatabase) -> Child {
 
 /// A rebuild as a process, when it has come to a step and waits there. One that comes too early, because the lease of the one
 /// before has not run out, is started again.
-async fn waiting_at(db: &TestDatabase, step: Step) -> Child {
+pub(crate) async fn waiting_at(db: &TestDatabase, step: Step) -> Child {
     let mut process = child(db);
     eventually(DEADLINE * 3, async || {
         if process.try_wait().unwrap().is_some() {
@@ -311,6 +312,16 @@ async fn damaged_rows_are_replaced_by_what_the_log_proves() {
     projections.stop().await;
 }
 
+/// Makes an event of partition 9 one of another type.
+pub(crate) fn damage_of(at: Position, from: &str, to: &str) -> String {
+    format!(
+        "alter table events_p9 disable trigger all;
+         update events_p9 set event_type = '{to}' where \"offset\" = {} and event_type = '{from}';
+         alter table events_p9 enable trigger all",
+        at.offset
+    )
+}
+
 /// A payload that cannot be read stops the rebuild and names the event; repaired, the same line goes on.
 #[tokio::test]
 async fn a_payload_that_does_not_parse_is_named_and_the_rest_waits() {
@@ -319,14 +330,7 @@ async fn a_payload_that_does_not_parse_is_named_and_the_rest_waits() {
     draft(&store, broken).await;
     let at = add_line(&store, broken).await;
     projections.caught_up().await.unwrap();
-    let damage = |from: &str, to: &str| {
-        format!(
-            "alter table events_p9 disable trigger all;
-             update events_p9 set event_type = '{to}' where \"offset\" = {} and event_type = '{from}';
-             alter table events_p9 enable trigger all",
-            at.offset
-        )
-    };
+    let damage = |from, to| damage_of(at, from, to);
     let admin = db.admin();
     let wrong = damage("order.line_added", "order.line_lost");
     sqlx::raw_sql(AssertSqlSafe(wrong)).execute(admin).await.unwrap();

@@ -1,15 +1,18 @@
 //! A rule that refused, as data: an interface and a type for each shape of numbers. Nothing was written.
 //!
-//! What each rule becomes is in `rules.rs`.
+//! What each rule becomes is in `rules.rs`; what refuses an operator, in `rebuilds.rs`.
 
+mod rebuilds;
 mod rules;
 
 use async_graphql::{Enum, ID, Interface, SimpleObject};
 use chrono::{DateTime, Utc};
 use docket_domain::{StreamId, Version};
+use uuid::Uuid;
 
 use super::{
     order::parts::HoldReason,
+    projection::types::RebuildStep,
     scalars::{BigInt, CurrencyScalar},
 };
 
@@ -112,6 +115,22 @@ pub enum UserErrorCode {
     AmountNeeded,
     /// The person is forgotten; nothing personal can be added.
     Forgotten,
+    /// There is no such read model.
+    UnknownReadModel,
+    /// A rebuild of the read model is under way.
+    RebuildUnderWay,
+    /// A rebuild stands still that another version of the program began.
+    RebuildOfOtherVersion,
+    /// A rebuild stands still that was to end otherwise.
+    RebuildOfOtherPurpose,
+    /// No rebuild of the read model is under way.
+    NoRebuild,
+    /// No earlier generation of the read model is kept.
+    NoEarlierGeneration,
+    /// Somebody else has moved the pointer meanwhile.
+    GenerationMoved,
+    /// The generation that is to be served did not come to where the served one is.
+    GenerationBehind,
 }
 
 /// The types: each has the interface's fields and its own.
@@ -375,6 +394,57 @@ user_errors! {
     RuleViolated {
         /// The line that it is about, where it is about one.
         line: Option<i32>,
+    }
+    /// There is no such read model.
+    UnknownReadModel {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    }
+    /// A rebuild of the read model is under way.
+    RebuildUnderWay {
+        /// The read model.
+        name: String,
+        /// How far it has come.
+        step: RebuildStep,
+        /// When it was begun.
+        since: DateTime<Utc>,
+        /// The process that does it.
+        owner: Option<Uuid>,
+    }
+    /// A rebuild stands still that another version of the program began: go on with the program that fits, or call it off.
+    RebuildOfOtherVersion {
+        /// The read model.
+        name: String,
+        /// The version of the rebuild's fold.
+        theirs: i32,
+        /// The version of this server's.
+        ours: i32,
+    }
+    /// Somebody else has moved the pointer meanwhile.
+    GenerationMoved {
+        /// The read model.
+        name: String,
+        /// The generation that was served before.
+        #[graphql(name = "from")]
+        before: i32,
+        /// The generation that is served now.
+        served: i32,
+    }
+    /// The generation that is to be served did not come to where the served one is.
+    GenerationBehind {
+        /// The read model.
+        name: String,
+        /// The generation.
+        generation: i32,
+        /// Events that it is behind.
+        behind: BigInt,
+    }
+    /// A rule for operators without numbers.
+    RebuildRefused {
+        /// The read model.
+        name: String,
     }
 }
 
