@@ -95,8 +95,8 @@ impl Standing {
             Self::Slow => 3,
             Self::Parked(_) => 4,
             Self::Paused => 5,
-            Self::Waiting(_) => 6,
-            Self::Moving => 7,
+            Self::Moving => 6,
+            Self::Waiting(_) => 7,
             Self::AtHead => 8,
         }
     }
@@ -159,7 +159,7 @@ select c.projection, c.generation, c.partition, c."offset", h.head, coalesce(g.v
        c.stopped_offset, c.stopped_class, c.stopped_reason, c.trouble,
        coalesce(extract(epoch from clock_timestamp() - (
            select e.recorded_at from events e where e.partition = c.partition and e."offset" = c."offset" + 1)), 0)::float8,
-       r.step, r.wish, r.lease_until > clock_timestamp(), c.parked
+       r.step, r.wish, r.lease_until > clock_timestamp(), r.folded[c.partition + 1], c.parked
   from checkpoints c
   join projections p on p.name = c.projection
   join heads h on h.partition = c.partition
@@ -171,6 +171,8 @@ select c.projection, c.generation, c.partition, c."offset", h.head, coalesce(g.v
 struct Sample {
     line: Line,
     is_held: bool,
+    /// The newest event that is in the rows, or on its way to them.
+    folded: i64,
     stopped: Option<Stopped>,
     trouble: Option<String>,
     parked: i32,
@@ -214,9 +216,10 @@ fn read(row: &PgRow) -> Result<Sample, sqlx::Error> {
             standing: Standing::AtHead,
         },
         is_held: row.try_get(8)?,
+        folded: row.try_get::<Option<i64>, _>(17)?.unwrap_or(0).max(offset),
         stopped,
         trouble: row.try_get(12)?,
-        parked: row.try_get(17)?,
+        parked: row.try_get(18)?,
         rebuild,
     })
 }
@@ -254,7 +257,8 @@ impl Sample {
     /// Why it is where it is, seen that it was `before` a moment ago.
     fn standing(&self, before: Option<&Sample>, took: Duration) -> Line {
         let mut line = self.line.clone();
-        let moved = before.map_or(0, |before| (line.offset - before.line.offset).max(0));
+        // What was not there had nothing.
+        let moved = (self.folded - before.map_or(0, |before| before.folded)).max(0);
         line.per_second = moved as f64 / took.as_secs_f64().max(f64::EPSILON);
         let falls_behind = before.is_some_and(|before| line.lag_events > before.line.lag_events);
         line.standing = if let Some(stopped) = &self.stopped {

@@ -187,6 +187,27 @@ const promises = {
     await close(page);
   },
 
+  async "an operator sees read models and a rebuild, and staff do not"() {
+    const page = await open(`#token=${server.tokenOf("operator")}`);
+    await live(page);
+    await page.locator("#projections summary").click();
+    await eventually(() => page.locator("#projections-list > li").count(), 9);
+    await page.locator("#projections-note").getByText("all at the head").waitFor();
+    const ask = "mutation { rebuildReadModel(input: {name: \"order_summary\", parallel: 1}) { userErrors { message } } }";
+    await page.evaluate(async (query) => {
+      const headers = { "Content-Type": "application/json", Authorization: `Bearer ${sessionStorage.getItem("docket.token")}` };
+      await fetch("/graphql", { method: "POST", headers, body: JSON.stringify({ query }) });
+    }, ask);
+    await page.locator("#projections-list").getByText("generation 2, served").waitFor();
+    await eventually(() => page.locator("#rebuilds > li").count(), 0);
+    await close(page);
+    const staff = await open();
+    await live(staff);
+    await rows(staff).first().waitFor();
+    assert.ok(await staff.locator("#projections").isHidden());
+    await close(staff);
+  },
+
   async "GraphiQL completes, runs, formats and follows, with the page's token and without anybody else's server"() {
     const page = await open();
     await rows(page).first().waitFor();

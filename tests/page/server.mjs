@@ -1,6 +1,6 @@
 // A `docket serve` of its own: started with the demo's orders, asked, killed and started again on the same port and data.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,6 +41,17 @@ export class Server {
         resolve();
       });
     });
+  }
+
+  /** Runs another verb beside it; what it says. */
+  verb(...args) {
+    const { DATABASE_URL: _, ...env } = process.env;
+    return execFileSync(this.#program, [...args, "--data-dir", join(this.#folder, "data")], { env, encoding: "utf8" });
+  }
+
+  /** A token of a role. */
+  tokenOf(role) {
+    return JSON.parse(this.verb("token", "create", "--role", role, "--actor", role, "--json")).token;
   }
 
   get url() {

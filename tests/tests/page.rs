@@ -4,7 +4,7 @@ use docket_tests::database;
 use docket_tests::server::{Ask, Client, Reply, Server, on};
 
 /// What the page is made of. A file that is not here is served to nobody.
-const PAGE: [(&str, &str); 11] = [
+const PAGE: [(&str, &str); 12] = [
     ("/", "text/html"),
     ("/page/page.css", "text/css"),
     ("/page/icon.svg", "image/svg+xml"),
@@ -14,6 +14,7 @@ const PAGE: [(&str, &str); 11] = [
     ("/page/log.js", "text/javascript"),
     ("/page/order.js", "text/javascript"),
     ("/page/orders.js", "text/javascript"),
+    ("/page/projections.js", "text/javascript"),
     ("/page/session.js", "text/javascript"),
     ("/page/text.js", "text/javascript"),
 ];

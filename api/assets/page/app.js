@@ -5,6 +5,7 @@ import { Live } from "./graphql.js";
 import { Log } from "./log.js";
 import { OneOrder } from "./order.js";
 import { buyer, Orders } from "./orders.js";
+import { Projections } from "./projections.js";
 import * as session from "./session.js";
 import { ago, money, orderName, timeOfDay } from "./text.js";
 
@@ -23,6 +24,7 @@ let arrivals = [];
 
 const log = new Log();
 const one = new OneOrder({ onEvents: (events) => log.ofOrder(events) });
+const projections = new Projections();
 const orders = new Orders({ onPick: pick, onArrival: (order) => arrivals.push(order) });
 
 function pick(id, look = true) {
@@ -66,6 +68,7 @@ function begin(token) {
     onEvent: (message) => log.happened(message),
     onLoaded: (newest) => !one.id && newest && matchMedia(WIDE).matches && pick(newest, false),
   });
+  projections.start(context);
   live.connect();
   if (chosen) pick(chosen, false);
 }
@@ -75,7 +78,7 @@ function gate(why) {
   if (why === "expired") session.forget();
   live?.close();
   live = null;
-  for (const part of [orders, one, log]) part.clear();
+  for (const part of [orders, one, log, projections]) part.clear();
   [byId("desk").hidden, byId("views").hidden, byId("leave").hidden, byId("gate").hidden] = [true, true, true, false];
   byId("gate-title").textContent = why === "expired" ? "This token no longer holds" : "A token, please";
   byId("gate").dataset.why = why;

@@ -111,7 +111,8 @@ export class Live {
   }
 
   /**
-   * Follows a subscription whose document takes `$after` and whose one field has a `cursor`.
+   * Follows a subscription whose document takes `$after` and whose one field has a `cursor`; or one whose messages are whole
+   * states, which has none: it begins anew each time, and `onMessage` gets every message.
    *
    * `onStart` is called when a stream begins without a cursor: whatever is shown has to be queried anew, because nothing
    * says what happened before. `onMessage` gets each message with an event; `onError` a refusal that is final. Returns
@@ -154,6 +155,7 @@ export class Live {
 
   #next(stream, { data, errors }) {
     const body = data && Object.values(data)[0];
+    if (body && !("cursor" in body)) return stream.onMessage(body);
     // What came of one message may be refused while its cursor stands; without a cursor the stream itself failed.
     if (!body?.cursor) return this.#failed(stream, ApiError.of(errors ?? []));
     this.#wait = FIRST_WAIT_MS;

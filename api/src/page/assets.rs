@@ -69,6 +69,7 @@ pub(super) static FILES: &[Asset] = &[
     page!("/page/log.js", JS, "log.js"),
     page!("/page/order.js", JS, "order.js"),
     page!("/page/orders.js", JS, "orders.js"),
+    page!("/page/projections.js", JS, "projections.js"),
     page!("/page/session.js", JS, "session.js"),
     page!("/page/text.js", JS, "text.js"),
     graphiql!("/graphiql", HTML, Plain, "graphiql.html"),
