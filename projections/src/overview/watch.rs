@@ -25,28 +25,35 @@ pub struct Seen {
 impl Seen {
     /// Whether there is something of this name, or anything.
     pub fn has(&self, name: Option<&str>) -> bool {
-        self.lines
-            .iter()
-            .any(|line| name.is_none_or(|name| line.projection == name))
+        self.lines.iter().any(|line| is_of(name, &line.projection))
     }
 
     /// Whether nothing has changed of one, or of all: whatever is not there yet only grows older.
     pub fn is_as(&self, other: &Self, name: Option<&str>) -> bool {
-        let is_of = |projection: &str| name.is_none_or(|name| projection == name);
-        let lines = |seen: &Self| {
-            let of = seen.lines.iter().filter(|line| is_of(&line.projection));
-            of.map(|line| Line {
-                lag_seconds: 0.0,
-                ..line.clone()
-            })
-            .collect::<Vec<_>>()
-        };
-        let rebuilds = |seen: &Self| {
-            let of = seen.rebuilds.iter().filter(|one| is_of(&one.projection));
-            of.cloned().collect::<Vec<_>>()
-        };
-        lines(self) == lines(other) && rebuilds(self) == rebuilds(other)
+        self.facts(name).eq(other.facts(name)) && self.rebuilds_of(name).eq(other.rebuilds_of(name))
     }
+
+    /// What may change of each partition, but for its age.
+    fn facts<'a>(&'a self, name: Option<&'a str>) -> impl Iterator<Item = impl PartialEq + 'a> {
+        let lines = self
+            .lines
+            .iter()
+            .filter(move |line| is_of(name, &line.projection));
+        lines.map(|line| {
+            let what = (line.place(), line.role, line.version, line.owner, &line.standing);
+            (what, line.offset, line.head, line.per_second)
+        })
+    }
+
+    fn rebuilds_of<'a>(&'a self, name: Option<&'a str>) -> impl Iterator<Item = &'a Operation> {
+        self.rebuilds
+            .iter()
+            .filter(move |one| is_of(name, &one.projection))
+    }
+}
+
+fn is_of(name: Option<&str>, projection: &str) -> bool {
+    name.is_none_or(|name| name == projection)
 }
 
 /// What was seen last, and when.

@@ -69,10 +69,10 @@ impl Begun {
             .await;
         ends.cancel();
         let told = beats.await.unwrap_or(Told::Nothing);
-        let ended = end(&mut work, &pool, progress, worked, told).await;
         if let Err(error) = work.held().tell(&pool, progress).await {
             tracing::debug!(error = chain(&error), "a rebuild's last progress was not told");
         }
+        let ended = end(&mut work, &pool, progress, worked, told).await;
         // What is still on its way ends with its connection.
         let _ = timeout(limits::REBUILD_STOP, pool.close()).await;
         ended

@@ -1,6 +1,6 @@
 //! A generation's tables: made from the templates of its version, indexed last, dropped.
 
-use super::{Outcome, RebuildError, held::Held, operation};
+use super::{Outcome, RebuildError, Step, held::Held, operation};
 use crate::{generation::Generation, limits, projector::Table};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
@@ -23,14 +23,15 @@ fn template(table: &Table, version: i32) -> String {
     format!("templates.{}_v{version}", table.name)
 }
 
-/// Makes empty tables, with the rights that the tables have which are served.
+/// Makes empty tables, with the rights that the tables have which are served, and enters the next step: in one transaction, so
+/// that whoever has lost the lease, or whose rebuild was called off meanwhile, leaves no tables behind.
 pub(super) async fn create(
     connection: &mut PgConnection,
     tables: &[Table],
     version: i32,
-    from: Generation,
-    generation: Generation,
-) -> Result<(), sqlx::Error> {
+    held: &Held,
+) -> Result<(), RebuildError> {
+    let (from, generation) = (held.operation.from, held.operation.generation);
     let mut transaction = connection.begin().await?;
     for table in tables {
         let name = generation.table(table.name);
@@ -53,7 +54,9 @@ pub(super) async fn create(
             .execute(&mut *transaction)
             .await?;
     }
-    transaction.commit().await
+    // Last, because those who renew the lease wait for it.
+    held.enter(&mut transaction, Step::Load).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// Builds the indexes that are not there yet, some at a time, and tells the planner what the tables hold.

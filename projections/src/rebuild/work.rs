@@ -226,8 +226,8 @@ impl Work {
         let (tables, version) = (self.model.tables(), self.model.version());
         self.progress.enter(self.held.operation.step);
         if self.held.operation.step == Step::Create {
-            tables::create(&mut connection, tables, version, self.from(), self.generation()).await?;
-            self.enter(&mut connection, Step::Load).await?;
+            tables::create(&mut connection, tables, version, &self.held).await?;
+            self.entered(Step::Load);
         }
         if self.held.operation.step == Step::Load {
             let target = self.target(&mut connection).await?;
