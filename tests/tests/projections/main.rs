@@ -13,3 +13,4 @@ mod rebuild_attended;
 mod rebuild_faults;
 mod shop;
 mod verify;
+mod watch;
