@@ -119,8 +119,8 @@ pub const REBUILD_LOOK: Duration = Duration::from_secs(2);
 /// How long a rebuild stands still that went wrong for a reason that passes, after it had been tried for
 /// [`REBUILD_PATIENCE`], before a server goes on with it by itself.
 pub const REBUILD_AGAIN: Duration = Duration::from_secs(60);
-/// Processes that may die over a rebuild before no other goes on with it by itself: what kills a server must not kill all of
-/// them.
+/// Times that a server goes on by itself with a rebuild whose process died, until somebody says so: what kills a server must
+/// not kill all of them.
 pub const REBUILD_DEATHS: u32 = 3;
 /// Connections of a rebuild beside those that fill partitions: its own, its lease's, the snapshot's, and some to spare. They
 /// are its own, so that it takes none from those who answer.
