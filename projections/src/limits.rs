@@ -135,6 +135,12 @@ pub const COMPARE_KEYS: i64 = 50_000;
 pub const COMPARE_LOOKED: usize = 200;
 /// Rows that are named where two generations differ.
 pub const COMPARE_NAMED: usize = 10;
+/// Rows that are named of a table in which a build aside differs from what is served.
+pub const DIFFERENCES_NAMED: usize = 10;
+/// Characters of a value that are shown of such a row: from a little before the place where both differ.
+pub const DIFFERENCE_CHARS: usize = 80;
+/// Characters of a value that are shown in front of that place.
+pub const DIFFERENCE_BEFORE: usize = 20;
 /// How long whoever changes tables waits for a lock before it lets everybody pass and tries again.
 pub const SWAP_LOCK: Duration = Duration::from_millis(20);
 /// How long a swap holds the owners of the old generation while the new one comes to where they are.

@@ -123,6 +123,7 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("pauseRebuild", OPERATOR),
             ("resumeRebuild", OPERATOR),
             ("cancelRebuild", OPERATOR),
+            ("dropSideBuild", OPERATOR),
         ],
     ),
     (
@@ -224,6 +225,10 @@ const TYPES: &[(Roles, &[&str])] = &[
             "PauseRebuildPayload",
             "ResumeRebuildPayload",
             "CancelRebuildPayload",
+            "DropSideBuildPayload",
+            "TableDifference",
+            "ColumnDifference",
+            "RowDifference",
             "UnknownReadModel",
             "RebuildUnderWay",
             "RebuildOfOtherVersion",

@@ -12,6 +12,7 @@ pub mod projections;
 pub mod rebuild;
 pub mod seed;
 pub mod serve;
+pub mod side;
 mod simulate;
 pub mod token;
 mod trusted;

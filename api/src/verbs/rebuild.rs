@@ -3,6 +3,7 @@
 //! A rebuild shows a bar for each partition on a terminal, and a line of JSON twice a second otherwise. It may be broken off:
 //! the same line goes on where it stood. One that a server does is followed as if it were done here.
 
+use super::side::{self, SideArgs};
 use crate::{app::Database, config::Config};
 use clap::Args;
 use docket_event_store::Store;
@@ -34,6 +35,8 @@ pub struct RebuildArgs {
     /// Prove the new rows by the log alone, where those that are served are known to be wrong. It takes longer.
     #[arg(long)]
     against_log: bool,
+    #[command(flatten)]
+    side: SideArgs,
     /// Partitions that are filled at once, each over a connection of its own [default: half of the processors].
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(REBUILD_PARALLEL)))]
     parallel: Option<u16>,
@@ -52,14 +55,17 @@ const DRAW: Duration = Duration::from_millis(200);
 const LINE: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(config: &Config, args: &RebuildArgs, json: bool) -> Result<ExitCode, Box<dyn Error>> {
+    if args.side.drop_side {
+        return side::drop(config, &args.name, json).await;
+    }
     let database = Database::open(config).await?;
     let store = database.store(config).await?;
     let options = RebuildOptions {
         parallel: args.parallel.unwrap_or_else(usual_parallel),
-        purpose: if args.verify_only {
-            Purpose::VerifyOnly
-        } else {
-            Purpose::Swap
+        purpose: match args.side.purpose() {
+            Some(aside) => aside,
+            None if args.verify_only => Purpose::VerifyOnly,
+            None => Purpose::Swap,
         },
         against_log: args.against_log,
     };
@@ -70,7 +76,7 @@ pub(crate) async fn run(config: &Config, args: &RebuildArgs, json: bool) -> Resu
         Ok(rebuilt) => {
             print(&args.name, &rebuilt, json);
             Ok(match rebuilt.outcome {
-                Outcome::Swapped | Outcome::Verified => ExitCode::SUCCESS,
+                Outcome::Swapped | Outcome::Verified | Outcome::Aside => ExitCode::SUCCESS,
                 Outcome::Cancelled => ExitCode::FAILURE,
             })
         }
@@ -265,6 +271,7 @@ fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
         from,
         generation,
         rows,
+        differences,
         outcome,
         took,
     } = rebuilt;
@@ -273,13 +280,14 @@ fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
             .iter()
             .map(|(step, took)| (step.as_str().to_owned(), took.as_secs_f64().into()))
             .collect();
-        println!(
-            "{}",
-            json!({
-                "projection": name, "outcome": outcome.as_str(), "from": from.0, "generation": generation.0, "rows": rows,
-                "seconds": took,
-            })
-        );
+        let mut line = json!({
+            "projection": name, "outcome": outcome.as_str(), "from": from.0, "generation": generation.0, "rows": rows,
+            "seconds": took,
+        });
+        if *outcome == Outcome::Aside {
+            line["tables"] = side::tables(differences).into();
+        }
+        println!("{line}");
         return;
     }
     match outcome {
@@ -290,6 +298,7 @@ fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
         Outcome::Verified => {
             println!("{name}: {rows} rows were built anew, and none differs from what is served.")
         }
+        Outcome::Aside => print!("{}", side::told(name, rebuilt)),
         Outcome::Cancelled => {
             println!("{name}: the rebuild was called off; generation {from} is served as before.")
         }

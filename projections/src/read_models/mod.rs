@@ -45,6 +45,7 @@ pub(crate) trait ReadModel: Send + Sync {
     fn version(&self) -> i32;
     fn cache_share(&self) -> u32;
     fn tables(&self) -> &'static [Table];
+    fn reads_personal(&self) -> bool;
 
     /// What feeds a generation of it.
     fn fed(self: Arc<Self>, generation: Generation) -> Arc<dyn Fed>;
@@ -87,6 +88,10 @@ impl<P: Projector> ReadModel for P {
 
     fn tables(&self) -> &'static [Table] {
         Projector::tables(self)
+    }
+
+    fn reads_personal(&self) -> bool {
+        P::READS_PERSONAL
     }
 
     fn fed(self: Arc<Self>, generation: Generation) -> Arc<dyn Fed> {

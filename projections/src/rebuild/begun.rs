@@ -1,9 +1,9 @@
 //! A rebuild from its lease to its end, in this process.
 
 use super::{
-    Outcome, Progress, RebuildError, RebuildOptions, Rebuilt,
+    Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt,
     held::{self, Held},
-    tables,
+    instant, tables,
     work::{Told, Work, beat},
 };
 use crate::{fold::chain, limits, read_models::ReadModel};
@@ -29,7 +29,7 @@ impl Begun {
         model: Arc<dyn ReadModel>,
         options: RebuildOptions,
     ) -> Result<Self, RebuildError> {
-        let name = (model.name(), model.version());
+        let name = check(store.pool(), &*model, &options).await?;
         let held = held::begin(store.pool(), name, &options, Uuid::new_v4()).await?;
         Ok(Self::of(store, model, held))
     }
@@ -82,6 +82,19 @@ impl Begun {
     pub(super) async fn undo(self) -> Result<Outcome, RebuildError> {
         undo(self.store.pool(), &*self.model, &self.held).await
     }
+}
+
+/// That it can be begun at all: what it is called, and in which version.
+pub(super) async fn check<'m>(
+    pool: &PgPool,
+    model: &'m dyn ReadModel,
+    options: &RebuildOptions,
+) -> Result<(&'m str, i32), RebuildError> {
+    tables::refuse_unless_migrated(pool, model).await?;
+    if let Purpose::AsOf(instant) = options.purpose {
+        instant::refuse_future(pool, instant).await?;
+    }
+    Ok((model.name(), model.version()))
 }
 
 /// Connections that nobody else waits for, made when they are needed.

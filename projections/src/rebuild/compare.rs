@@ -7,9 +7,10 @@ use super::tables::workbench;
 use crate::{
     generation::Generation,
     limits,
-    projector::{Projector, RowsOf, Table, first_difference},
+    projector::{PgQuery, Projector, RowsOf, Table, first_difference},
 };
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
+use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -26,7 +27,7 @@ pub struct Comparison {
 }
 
 /// A row that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// The row's key.
     pub key: String,
@@ -52,9 +53,35 @@ impl std::fmt::Display for Difference {
 
 /// Keys in (after, upto]; without an end up to the last.
 #[derive(Debug, Clone, Copy)]
-struct Range {
-    after: Uuid,
-    upto: Option<Uuid>,
+pub(super) struct Range {
+    pub(super) after: Uuid,
+    pub(super) upto: Option<Uuid>,
+}
+
+impl Range {
+    /// Those of a table whose key they are not.
+    pub(super) const ALL: Self = Self {
+        after: Uuid::nil(),
+        upto: None,
+    };
+
+    /// The condition on rows of a table, with `$1` and `$2` as [`Range::bind`] binds them.
+    pub(super) fn condition(self, rows: RowsOf) -> &'static str {
+        match (rows, self.upto) {
+            (RowsOf::Partition, _) => "true",
+            (RowsOf::Order, None) => "order_id > $1",
+            (RowsOf::Order, Some(_)) => "order_id > $1 and order_id <= $2",
+        }
+    }
+
+    /// Binds what the condition names.
+    pub(super) fn bind(self, rows: RowsOf, query: PgQuery<'_>) -> PgQuery<'_> {
+        match (rows, self.upto) {
+            (RowsOf::Partition, _) => query,
+            (RowsOf::Order, None) => query.bind(self.after),
+            (RowsOf::Order, Some(upto)) => query.bind(self.after).bind(upto),
+        }
+    }
 }
 
 /// Compares all tables of two generations, as the exported snapshot has them.
@@ -67,13 +94,7 @@ pub(crate) async fn compare<P: Projector>(
 ) -> Result<Comparison, sqlx::Error> {
     let mut sum = Comparison::default();
     for (number, table) in projector.tables().iter().enumerate() {
-        let ranges = match table.rows {
-            RowsOf::Order => ranges(pool, snapshot, &new.table(table.name)).await?,
-            RowsOf::Partition => vec![Range {
-                after: Uuid::nil(),
-                upto: None,
-            }],
-        };
+        let ranges = ranges(pool, snapshot, table.rows, &new.table(table.name)).await?;
         let mut parts: Vec<BoxFuture<'_, _>> = Vec::new();
         for range in ranges {
             parts.push(Box::pin(async move {
@@ -92,7 +113,7 @@ pub(crate) async fn compare<P: Projector>(
     Ok(sum)
 }
 
-async fn in_snapshot(
+pub(super) async fn in_snapshot(
     pool: &PgPool,
     snapshot: &str,
 ) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, sqlx::Error> {
@@ -108,8 +129,16 @@ async fn in_snapshot(
     Ok(connection)
 }
 
-/// Ranges of about as many orders each.
-async fn ranges(pool: &PgPool, snapshot: &str, table: &str) -> Result<Vec<Range>, sqlx::Error> {
+/// Ranges of about as many orders each; one where rows are not of orders.
+pub(super) async fn ranges(
+    pool: &PgPool,
+    snapshot: &str,
+    rows: RowsOf,
+    table: &str,
+) -> Result<Vec<Range>, sqlx::Error> {
+    if rows == RowsOf::Partition {
+        return Ok(vec![Range::ALL]);
+    }
     let mut connection = in_snapshot(pool, snapshot).await?;
     let next =
         format!("select order_id from {table} where order_id > $1 order by order_id offset $2 limit 1");
@@ -136,11 +165,7 @@ async fn compare_range<P: Projector>(
     (old, new): (Generation, Generation),
     range: Range,
 ) -> Result<Comparison, sqlx::Error> {
-    let of_range = match (table.rows, range.upto) {
-        (RowsOf::Partition, _) => "true",
-        (RowsOf::Order, None) => "order_id > $1",
-        (RowsOf::Order, Some(_)) => "order_id > $1 and order_id <= $2",
-    };
+    let of_range = range.condition(table.rows);
     let key: Vec<String> = sqlx::query_scalar(
         "select quote_ident(a.attname) from pg_index i
            join unnest(i.indkey) with ordinality k (number, place) on true
@@ -165,13 +190,7 @@ async fn compare_range<P: Projector>(
         new.table(table.name),
         on.join(" and "),
     );
-    let mut query = sqlx::query(AssertSqlSafe(text));
-    if table.rows == RowsOf::Order {
-        query = query.bind(range.after);
-        if let Some(upto) = range.upto {
-            query = query.bind(upto);
-        }
-    }
+    let query = range.bind(table.rows, sqlx::query(AssertSqlSafe(text)));
     let row = query.fetch_one(&mut *connection).await?;
     let (rows, differ): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let keys: Vec<String> = row.try_get::<Option<Vec<String>>, _>(2)?.unwrap_or_default();

@@ -55,6 +55,32 @@ pub enum RebuildError {
     /// A rebuild stands still that was to end otherwise.
     #[error("a rebuild of {0} that was to end otherwise stands still: go on with that one, or cancel it")]
     OtherPurpose(String),
+    /// The database does not know the tables of this version.
+    #[error(
+        "the database has no template of version {version} of {projection}: run `docket migrate` with this program first"
+    )]
+    NoTemplate {
+        /// The read model.
+        projection: String,
+        /// Of this program's fold.
+        version: i32,
+    },
+    /// Nobody knows yet what will be recorded until then.
+    #[error("{instant} has not come yet: by the clock of the database it is {now}")]
+    Future {
+        /// What was asked for.
+        instant: DateTime<Utc>,
+        /// The database's time.
+        now: DateTime<Utc>,
+    },
+    /// What is served was not held at the same offsets for long enough.
+    #[error(
+        "{0} could not be held still for the moment that a comparison takes: try again when less comes in"
+    )]
+    NotHeld(String),
+    /// Nothing is kept aside.
+    #[error("nothing of {0} was built aside")]
+    NothingAside(String),
     /// Nothing is under way.
     #[error("no rebuild of {0} is under way")]
     NotRunning(String),

@@ -49,7 +49,7 @@ async fn follow(
             return rebuilt(&now).map(Some);
         }
         let is_same = now.version == model.version()
-            && (now.purpose, now.against_log) == (options.purpose, options.against_log);
+            && (now.purpose, now.against_log) == (options.purpose.kept(), options.against_log);
         if !is_same || progress.stopped().is_cancelled() {
             return Err(running(now));
         }
@@ -72,6 +72,7 @@ fn rebuilt(ended: &Operation) -> Result<Rebuilt, RebuildError> {
         rows: ended.rows.unwrap_or(0).unsigned_abs(),
         // A newer program has other words.
         outcome: outcome.ok_or(RebuildError::Lost)?,
+        differences: ended.differences.clone(),
         took: Vec::new(),
     })
 }

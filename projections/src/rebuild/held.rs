@@ -3,7 +3,7 @@
 //! Who takes over raises the epoch, in the checkpoints as well, so that what a dead owner still sends hits nothing.
 
 use super::{
-    Progress, RebuildError, RebuildOptions,
+    Progress, RebuildError, RebuildOptions, TableDifferences,
     operation::{Operation, Step, Wish, locked, pointer, running},
 };
 use crate::{lease, limits};
@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 const BEGIN: &str = "
 insert into rebuilds (projection, from_generation, generation, version, epoch, owner, lease_until, retry_at, step, purpose,
-                      against_log, parallel)
+                      against_log, parallel, as_of)
 select $1, $2, $3, $4, $5, $6, case when $6 is not null then clock_timestamp() + make_interval(secs => $7) end,
-       case when $6 is null then clock_timestamp() end, 'create', $8, $9, $10
+       case when $6 is null then clock_timestamp() end, 'create', $8, $9, $10, $11
 on conflict (projection) do update
    set from_generation = excluded.from_generation, generation = excluded.generation, version = excluded.version,
        epoch = excluded.epoch, owner = excluded.owner, lease_until = excluded.lease_until, retry_at = excluded.retry_at,
        step = excluded.step, purpose = excluded.purpose, against_log = excluded.against_log, parallel = excluded.parallel,
-       wish = 'run', started_at = clock_timestamp(), ended_at = null, outcome = null, deaths = 0, yields = false,
-       rows = null, folded = '{}', written = '{}', targets = '{}'";
+       as_of = excluded.as_of, wish = 'run', started_at = clock_timestamp(), ended_at = null, outcome = null, deaths = 0, yields = false,
+       rows = null, differences = null, folded = '{}', written = '{}', targets = '{}'";
 
 /// Who goes on by itself counts whoever died over it; who was told to begins to count anew.
 const GO_ON: &str = "
@@ -103,7 +103,7 @@ async fn enter(
             });
         }
         // Who calls it off need not say what it was for.
-        Some(before) if before.purpose != options.purpose && before.wish != Wish::Cancel => {
+        Some(before) if before.purpose != options.purpose.kept() && before.wish != Wish::Cancel => {
             return Err(RebuildError::OtherPurpose(before.projection));
         }
         Some(before) => go_on(&mut transaction, &before, options, owner, true).await?,
@@ -190,6 +190,7 @@ async fn create(
         .bind(options.purpose.as_str())
         .bind(options.against_log)
         .bind(options.parallel as i16)
+        .bind(options.purpose.as_of())
         .execute(&mut *transaction)
         .await?;
     sqlx::query(BUILD)
@@ -304,6 +305,27 @@ impl Held {
                 .execute(connection)
                 .await?;
         ours(&done)
+    }
+
+    /// So many rows were compared with what is served, and they differ so.
+    pub(super) async fn differs(
+        &self,
+        connection: &mut PgConnection,
+        rows: u64,
+        differences: &[TableDifferences],
+    ) -> Result<(), RebuildError> {
+        let text = serde_json::to_string(differences);
+        let text = text.map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        sqlx::query(
+            "update rebuilds set differences = $4::jsonb where projection = $1 and epoch = $2 and owner = $3",
+        )
+        .bind(self.projection())
+        .bind(self.epoch())
+        .bind(self.process)
+        .bind(text)
+        .execute(&mut *connection)
+        .await?;
+        self.compared(connection, rows).await
     }
 
     /// It is over, once the transaction has ended: in the one that does what ends it, so that nobody who has lost the lease

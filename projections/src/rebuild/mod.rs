@@ -5,16 +5,22 @@
 //! partitions at a time, [`tables`] builds the indexes, [`compare`] proves the rows against the old ones in one snapshot,
 //! [`swap`] moves the pointer. Each step may be done again: after a crash whoever comes next goes on where the table and the
 //! checkpoints stand. [`attend`] is what has a server be that one.
+//!
+//! A build aside ([`Purpose::WhatIf`], [`Purpose::AsOf`]) goes the same way and ends with the comparison: [`differences`] tells
+//! how its rows differ from those that are served, and its tables stay in a schema of their own, which nobody feeds or serves.
 
 mod attend;
 mod begun;
 mod compare;
+mod differences;
 mod error;
 mod follow;
 mod held;
+mod instant;
 mod load;
 mod operation;
 mod progress;
+mod purpose;
 mod swap;
 mod tables;
 pub(crate) mod window;
@@ -24,12 +30,14 @@ pub use attend::Attendant;
 pub use begun::Begun;
 pub(crate) use compare::compare;
 pub use compare::{Comparison, Difference};
+pub use differences::TableDifferences;
 pub use error::RebuildError;
 pub use follow::rebuild_or_follow;
 pub use load::LoadError;
 pub(crate) use load::{Loader, PartitionLoader, Site};
-pub use operation::{Operation, Purpose, Step, UnknownWord, Wish, all as operations};
+pub use operation::{Operation, Step, UnknownWord, Wish, all as operations};
 pub use progress::{Held, PartitionProgress, Progress};
+pub use purpose::Purpose;
 
 use crate::{
     generation::{self, Generation, Known},
@@ -69,8 +77,10 @@ pub struct Rebuilt {
     pub from: Generation,
     /// What was built.
     pub generation: Generation,
-    /// Rows that were compared; none differed.
+    /// Rows that were compared; none differed, but for a build aside.
     pub rows: u64,
+    /// Of a build aside: how each of its tables differs from the one that is served.
+    pub differences: Vec<TableDifferences>,
     /// How it ended.
     pub outcome: Outcome,
     /// How long each step took, as far as it was taken by this process.
@@ -84,6 +94,8 @@ pub enum Outcome {
     Swapped,
     /// Both are equal; the new one is gone again.
     Verified,
+    /// It stays aside, compared with what is served.
+    Aside,
     /// An operator called it off; nothing of it is left.
     Cancelled,
 }
@@ -94,6 +106,7 @@ impl Outcome {
         match self {
             Self::Swapped => "swapped",
             Self::Verified => "verified",
+            Self::Aside => "aside",
             Self::Cancelled => "cancelled",
         }
     }
@@ -103,7 +116,7 @@ impl FromStr for Outcome {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let mut all = [Self::Swapped, Self::Verified, Self::Cancelled].into_iter();
+        let mut all = [Self::Swapped, Self::Verified, Self::Aside, Self::Cancelled].into_iter();
         all.find(|outcome| outcome.as_str() == text).ok_or(UnknownWord)
     }
 }
@@ -152,7 +165,8 @@ pub async fn rebuild_only<P: Projector>(
 /// When there is no such read model, or one is under way that somebody does, is of another version or ends otherwise.
 pub async fn ask(store: &Store, name: &str, options: RebuildOptions) -> Result<Operation, RebuildError> {
     let model = find(store, name)?;
-    held::ask(store.pool(), (model.name(), model.version()), &options).await
+    let name = begun::check(store.pool(), &*model, &options).await?;
+    held::ask(store.pool(), name, &options).await
 }
 
 /// Serves the generation again that was served before, which has been fed meanwhile; which it is.
@@ -174,6 +188,19 @@ pub async fn rollback(store: &Store, name: &str) -> Result<Generation, RebuildEr
     let current = current(&known, model.name())?;
     swap::swap(&mut connection, name, (current, kept.generation), None).await?;
     Ok(kept.generation)
+}
+
+/// Takes away what was built aside of a read model and is done.
+///
+/// # Errors
+/// When there is nothing, or it is read for longer than [`limits::SWAP_PATIENCE`].
+pub async fn drop_side(store: &Store, name: &str) -> Result<(), RebuildError> {
+    let model = find(store, name)?;
+    let mut connection = tables::workbench(store.pool()).await?;
+    match tables::drop_sides(&mut connection, model.name(), model.tables()).await? {
+        0 => Err(RebuildError::NothingAside(name.to_owned())),
+        _ => Ok(()),
+    }
 }
 
 fn current(known: &[Known], projection: &str) -> Result<Generation, RebuildError> {

@@ -1,6 +1,6 @@
 //! The work on a read model's generations, as the table has it: one at a time, by whoever holds its lease ([`super::held`]).
 
-use super::{PartitionProgress, RebuildError, RebuildOptions};
+use super::{PartitionProgress, Purpose, RebuildError, RebuildOptions, TableDifferences};
 use crate::{generation::Generation, limits};
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgRow};
@@ -57,24 +57,6 @@ impl FromStr for Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the word is unknown to this program")]
 pub struct UnknownWord;
-
-/// What a rebuild ends with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// The new generation is served.
-    Swap,
-    /// It is compared and dropped.
-    VerifyOnly,
-}
-
-impl Purpose {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Swap => "swap",
-            Self::VerifyOnly => "verify_only",
-        }
-    }
-}
 
 /// What an operator wants of a rebuild that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +122,8 @@ pub struct Operation {
     pub yields: bool,
     /// Rows that were compared, once they were.
     pub rows: Option<i64>,
+    /// How a build aside differs from what is served, once it was compared.
+    pub differences: Vec<TableDifferences>,
     /// How far each partition is filled, as its owner said last: twice a second. None before it begins.
     pub partitions: Vec<PartitionProgress>,
     pub(super) epoch: i64,
@@ -169,7 +153,8 @@ fn select() -> String {
                         case when ended_at is not null or wish = 'pause' or lease_until > clock_timestamp() then null
                              when owner is null then retry_at
                              when deaths < {deaths} then lease_until end as goes_on_at,
-                        against_log, parallel, yields, rows, folded, written, targets, epoch
+                        against_log, parallel, yields, rows, folded, written, targets, epoch, as_of,
+                        differences::text
                    from rebuilds) r"
     )
 }
@@ -187,18 +172,22 @@ fn read_progress(row: &PgRow) -> Result<Vec<PartitionProgress>, sqlx::Error> {
     Ok(partitions.map(progress).collect())
 }
 
+fn read_differences(row: &PgRow) -> Result<Vec<TableDifferences>, sqlx::Error> {
+    let differences: Option<&str> = row.try_get("differences")?;
+    let differences = differences.map(serde_json::from_str).transpose();
+    let differences = differences.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(differences.unwrap_or_default())
+}
+
 fn read(row: &PgRow) -> Result<Operation, sqlx::Error> {
-    let decode = |error| sqlx::Error::Decode(Box::new(error));
+    let decode = |error: UnknownWord| sqlx::Error::Decode(Box::new(error));
     Ok(Operation {
         projection: row.try_get(0)?,
         from: Generation(row.try_get(1)?),
         generation: Generation(row.try_get(2)?),
         version: row.try_get(3)?,
         step: row.try_get::<&str, _>(4)?.parse().map_err(decode)?,
-        purpose: match row.try_get::<&str, _>(5)? {
-            "verify_only" => Purpose::VerifyOnly,
-            _ => Purpose::Swap,
-        },
+        purpose: Purpose::of(row.try_get(5)?, row.try_get("as_of")?).map_err(decode)?,
         wish: Wish::of(row.try_get(6)?),
         owner: row.try_get(7)?,
         started_at: row.try_get(8)?,
@@ -209,6 +198,7 @@ fn read(row: &PgRow) -> Result<Operation, sqlx::Error> {
         parallel: row.try_get::<i16, _>("parallel")?.unsigned_abs(),
         yields: row.try_get("yields")?,
         rows: row.try_get("rows")?,
+        differences: read_differences(row)?,
         partitions: read_progress(row)?,
         epoch: row.try_get("epoch")?,
         is_due: row.try_get::<Option<bool>, _>("is_due")?.unwrap_or(false),

@@ -1,11 +1,36 @@
 //! A generation's tables: made from the templates of its version, indexed last, dropped.
 
 use super::{Outcome, RebuildError, Step, held::Held, operation};
-use crate::{generation::Generation, limits, projector::Table};
+use crate::{generation::Generation, limits, projector::Table, read_models::ReadModel};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
-use std::time::Duration;
+use std::{fmt, time::Duration};
 use tokio::time::Instant;
+
+/// Where the tables of a generation lie. Its number is the read model's own in both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Schema {
+    /// With those that are served.
+    Public,
+    /// Apart: they are looked at and neither fed nor served.
+    Side,
+}
+
+impl Schema {
+    /// The whole name of a table.
+    pub(super) fn table(self, generation: Generation, name: &str) -> String {
+        format!("{self}.{}", generation.table(name))
+    }
+}
+
+impl fmt::Display for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Public => "public",
+            Self::Side => "side",
+        })
+    }
+}
 
 /// A connection for work that may take longer than a request. It is closed afterwards.
 pub(super) async fn workbench(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
@@ -19,6 +44,37 @@ pub(super) async fn workbench(pool: &PgPool) -> Result<PoolConnection<Postgres>,
     Ok(connection)
 }
 
+/// The same, where statements that name tables without a schema find those of this one first.
+pub(super) async fn workbench_in(
+    pool: &PgPool,
+    schema: Schema,
+) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+    let mut connection = workbench(pool).await?;
+    if schema != Schema::Public {
+        let path = format!("set search_path = {schema}, {}", Schema::Public);
+        sqlx::query(AssertSqlSafe(path)).execute(&mut *connection).await?;
+    }
+    Ok(connection)
+}
+
+/// Refuses where the tables of this version of a fold are not known to the database.
+pub(super) async fn refuse_unless_migrated(pool: &PgPool, model: &dyn ReadModel) -> Result<(), RebuildError> {
+    let version = model.version();
+    for table in model.tables() {
+        let there: bool = sqlx::query_scalar("select to_regclass($1) is not null")
+            .bind(template(table, version))
+            .fetch_one(pool)
+            .await?;
+        if !there {
+            return Err(RebuildError::NoTemplate {
+                projection: model.name().to_owned(),
+                version,
+            });
+        }
+    }
+    Ok(())
+}
+
 fn template(table: &Table, version: i32) -> String {
     format!("templates.{}_v{version}", table.name)
 }
@@ -30,11 +86,12 @@ pub(super) async fn create(
     tables: &[Table],
     version: i32,
     held: &Held,
+    (schema, generation): (Schema, Generation),
 ) -> Result<(), RebuildError> {
-    let (from, generation) = (held.operation.from, held.operation.generation);
+    let from = held.operation.from;
     let mut transaction = connection.begin().await?;
     for table in tables {
-        let name = generation.table(table.name);
+        let name = schema.table(generation, table.name);
         let there: bool = sqlx::query_scalar("select to_regclass($1) is not null")
             .bind(&name)
             .fetch_one(&mut *transaction)
@@ -42,14 +99,15 @@ pub(super) async fn create(
         if there {
             continue;
         }
-        sqlx::query("select copy_table($1::regclass, 'public', $2, false)")
+        sqlx::query("select copy_table($1::regclass, $2, $3, false)")
             .bind(template(table, version))
-            .bind(&name)
+            .bind(schema.to_string())
+            .bind(generation.table(table.name))
             .execute(&mut *transaction)
             .await?;
         // A table that is new in this version has no earlier one to take rights from.
         sqlx::query("select copy_grants(to_regclass($1), $2::regclass) where to_regclass($1) is not null")
-            .bind(from.table(table.name))
+            .bind(Schema::Public.table(from, table.name))
             .bind(&name)
             .execute(&mut *transaction)
             .await?;
@@ -64,7 +122,7 @@ pub(super) async fn index(
     pool: &PgPool,
     tables: &[Table],
     version: i32,
-    generation: Generation,
+    (schema, generation): (Schema, Generation),
     parallel: u16,
 ) -> Result<(), sqlx::Error> {
     let mut indexes: Vec<(String, String)> = Vec::new();
@@ -81,7 +139,7 @@ pub(super) async fn index(
                 .map(|index| (index, generation.table(table.name))),
         );
     }
-    let build = |(index, table)| -> BoxFuture<'_, _> { Box::pin(build(pool, index, table)) };
+    let build = |(index, table)| -> BoxFuture<'_, _> { Box::pin(build(pool, schema, index, table)) };
     let parallel = usize::from(parallel.max(1));
     let building = stream::iter(indexes.into_iter().map(build).collect::<Vec<_>>());
     building
@@ -90,7 +148,7 @@ pub(super) async fn index(
         .await?;
     for table in tables {
         let mut connection = workbench(pool).await?;
-        let statement = format!("vacuum (analyze) {}", generation.table(table.name));
+        let statement = format!("vacuum (analyze) {}", schema.table(generation, table.name));
         sqlx::query(AssertSqlSafe(statement))
             .execute(&mut *connection)
             .await?;
@@ -98,10 +156,11 @@ pub(super) async fn index(
     Ok(())
 }
 
-async fn build(pool: &PgPool, index: String, table: String) -> Result<(), sqlx::Error> {
+async fn build(pool: &PgPool, schema: Schema, index: String, table: String) -> Result<(), sqlx::Error> {
     let mut connection = workbench(pool).await?;
-    sqlx::query("select copy_index($1::regclass, 'public', $2)")
+    sqlx::query("select copy_index($1::regclass, $2, $3)")
         .bind(index)
+        .bind(schema.to_string())
         .bind(table)
         .execute(&mut *connection)
         .await?;
@@ -143,7 +202,9 @@ async fn try_drop(
         held.end(&mut transaction, outcome.as_str()).await?;
     }
     for table in tables {
-        let statement = format!("drop table if exists {}", generation.table(table.name));
+        // They lie in one of them.
+        let names = [Schema::Public, Schema::Side].map(|schema| schema.table(generation, table.name));
+        let statement = format!("drop table if exists {}", names.join(", "));
         sqlx::query(AssertSqlSafe(statement))
             .execute(&mut *transaction)
             .await?;
@@ -158,6 +219,23 @@ async fn try_drop(
     }
     transaction.commit().await?;
     Ok(true)
+}
+
+/// Takes away what was built aside and is done; how many builds that were.
+pub(super) async fn drop_sides(
+    connection: &mut PgConnection,
+    projection: &str,
+    tables: &[Table],
+) -> Result<usize, RebuildError> {
+    let sides: Vec<i32> =
+        sqlx::query_scalar("select generation from generations where projection = $1 and state = 'side'")
+            .bind(projection)
+            .fetch_all(&mut *connection)
+            .await?;
+    for generation in &sides {
+        drop(connection, (projection, Generation(*generation)), tables, None).await?;
+    }
+    Ok(sides.len())
 }
 
 /// Locks are waited for a moment only: everybody who comes later would queue behind.

@@ -1,8 +1,11 @@
 //! A rebuild that is under way in this process: its steps, one after the other, and the lease that is renewed beside them.
 
+mod aside;
+mod meet;
+
 use super::{
-    LoadError, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Site, Step, Wish, held,
-    swap, tables,
+    LoadError, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Site, Step,
+    TableDifferences, Wish, held, swap, tables,
 };
 use crate::{
     Projections,
@@ -89,6 +92,7 @@ pub(super) struct Work {
     progress: Progress,
     /// Rows that were compared.
     rows: u64,
+    differences: Vec<TableDifferences>,
     took: Vec<(Step, Duration)>,
     entered: Instant,
 }
@@ -112,6 +116,7 @@ impl Work {
             options,
             progress,
             rows,
+            differences: Vec::new(),
             took: Vec::new(),
             entered: Instant::now(),
         }
@@ -137,6 +142,15 @@ impl Work {
         self.held.operation.generation
     }
 
+    fn purpose(&self) -> Purpose {
+        self.held.operation.purpose
+    }
+
+    /// Where what is built lies.
+    fn place(&self) -> (tables::Schema, Generation) {
+        (self.purpose().schema(), self.generation())
+    }
+
     fn parallel(&self) -> u16 {
         self.options.parallel.clamp(1, limits::REBUILD_PARALLEL)
     }
@@ -146,6 +160,7 @@ impl Work {
             from: self.from(),
             generation: self.generation(),
             rows: self.rows,
+            differences: self.differences.clone(),
             outcome,
             took: self.took.clone(),
         }
@@ -226,7 +241,11 @@ impl Work {
         let (tables, version) = (self.model.tables(), self.model.version());
         self.progress.enter(self.held.operation.step);
         if self.held.operation.step == Step::Create {
-            tables::create(&mut connection, tables, version, &self.held).await?;
+            if self.purpose().is_aside() {
+                tables::drop_sides(&mut connection, self.model.name(), tables).await?;
+            }
+            let place = self.place();
+            tables::create(&mut connection, tables, version, &self.held, place).await?;
             self.entered(Step::Load);
         }
         if self.held.operation.step == Step::Load {
@@ -236,14 +255,17 @@ impl Work {
         }
         if self.held.operation.step == Step::Index {
             self.unpaused().await?;
-            tables::index(&pool, tables, version, self.generation(), self.parallel()).await?;
+            tables::index(&pool, tables, version, self.place(), self.parallel()).await?;
             self.enter(&mut connection, Step::Verify).await?;
         }
         if self.held.operation.step == Step::Verify {
             self.unpaused().await?;
+            if self.purpose().is_aside() {
+                return self.set_aside(&mut connection).await;
+            }
             self.verify(&mut connection).await?;
             self.held.compared(&mut connection, self.rows).await?;
-            if self.held.operation.purpose == Purpose::VerifyOnly {
+            if self.purpose() == Purpose::VerifyOnly {
                 let name = (self.model.name(), self.generation());
                 let ends = Some((&self.held, Outcome::Verified));
                 tables::drop(&mut connection, name, tables, ends).await?;
@@ -271,8 +293,15 @@ impl Work {
     }
 
     /// How far the new generation is filled before both are compared: to where the old one is, and no further. Where that
-    /// has nothing, or not all, or is of another fold, there is nothing to compare with.
+    /// has nothing, or not all, or is of another fold, there is nothing to compare with. What is built aside is compared
+    /// whatever there is.
     async fn target(&self, connection: &mut PgConnection) -> Result<Target, RebuildError> {
+        if let Some(offsets) = self.aside_upto(connection).await? {
+            return Ok(Target {
+                offsets,
+                is_comparable: true,
+            });
+        }
         let offsets = swap::offsets(connection, self.model.name(), self.from()).await?;
         let known = generation::all(&mut *connection).await?;
         let is_old = |one: &Known| one.projection == self.model.name() && one.generation == self.from();
@@ -314,10 +343,11 @@ impl Work {
         for _ in 0..lanes {
             let (open, store, model) = (Arc::clone(&open), self.store.clone(), Arc::clone(&self.model));
             let pool = self.pool.clone();
-            let (progress, generation, epoch) = (self.progress.clone(), self.generation(), self.held.epoch());
+            let (progress, epoch) = (self.progress.clone(), self.held.epoch());
+            let (schema, generation) = self.place();
             let window_bytes = limits::REBUILD_WINDOW_BYTES / usize::from(self.parallel());
             filling.spawn(async move {
-                let mut connection = tables::workbench(&pool).await?;
+                let mut connection = tables::workbench_in(&pool, schema).await?;
                 // Rows are as durable as the checkpoint that is written with them; the next step, which is told to the table
                 // durably, comes after both.
                 sqlx::query("set synchronous_commit = off")
@@ -358,15 +388,7 @@ impl Work {
             self.rows = self.examine().await?;
             return Ok(());
         }
-        let name = self.model.name();
-        let (mut behind, until) = (i64::MAX, Instant::now() + limits::REBUILD_PATIENCE);
-        while behind > limits::SWAP_NEAR && Instant::now() < until {
-            let wanted = swap::offsets(connection, name, self.from()).await?;
-            self.fill(connection, &wanted, false).await?;
-            let wanted = swap::offsets(connection, name, self.from()).await?;
-            let there = swap::offsets(connection, name, self.generation()).await?;
-            behind = swap::behind(&there, &wanted);
-        }
+        self.follow(connection).await?;
         let mut snapshot = tables::workbench(self.pool()).await?;
         let Some(snapshot_name) = self.meet(connection, &mut snapshot).await? else {
             self.rows = self.examine().await?;
@@ -381,44 +403,6 @@ impl Work {
         match comparison.differ {
             0 => Ok(()),
             _ => Err(RebuildError::Differs(comparison)),
-        }
-    }
-
-    /// Holds both generations at the same offsets just long enough to export a snapshot; its name. It lives as long as the
-    /// transaction that is begun on `snapshot`. `None` where they do not meet: after a crash the new one may be ahead of an
-    /// old one that nobody feeds, and what the old one has parked by now is not in its rows.
-    async fn meet(
-        &self,
-        connection: &mut PgConnection,
-        snapshot: &mut PgConnection,
-    ) -> Result<Option<String>, RebuildError> {
-        let name = self.model.name();
-        let until = Instant::now() + limits::SWAP_PATIENCE;
-        loop {
-            let wanted = match swap::hold(connection, name, self.from()).await {
-                Err(error) if tables::is_lock_timeout(&error) && Instant::now() < until => continue,
-                held => held?,
-            };
-            self.fill(connection, &wanted, true).await?;
-            sqlx::query("begin isolation level repeatable read read only")
-                .execute(&mut *snapshot)
-                .await?;
-            let exported: String = sqlx::query_scalar("select pg_export_snapshot()")
-                .fetch_one(&mut *snapshot)
-                .await?;
-            // The hold may have run out before that, and the new one may have been ahead.
-            let old = swap::offsets(snapshot, name, self.from()).await?;
-            let new = swap::offsets(snapshot, name, self.generation()).await?;
-            let parked = swap::parked(snapshot, name, self.from()).await?;
-            swap::release(connection, name, self.from()).await?;
-            if old == new && parked == 0 {
-                return Ok(Some(exported));
-            }
-            sqlx::query("rollback").execute(&mut *snapshot).await?;
-            if parked > 0 || Instant::now() > until {
-                return Ok(None);
-            }
-            sleep(limits::SWAP_AGAIN).await;
         }
     }
 

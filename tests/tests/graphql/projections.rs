@@ -328,7 +328,7 @@ async fn what_is_refused_is_refused_alike_and_leaves_nothing() {
     let refused = &answer["data"]["pauseRebuild"]["userErrors"][0];
     assert_eq!(
         (&refused["name"], refused["known"].as_array().unwrap().len()),
-        (&json!("x"), 8)
+        (&json!("x"), 9)
     );
     let query =
         "mutation { rebuildReadModel(input: {name: \"order_summary\", parallel: 9}) { rebuild { step } } }";
@@ -462,7 +462,7 @@ async fn a_rebuild_is_followed_to_its_end_and_then_it_is_silent() {
     assert!(unknown.is_over().await);
 
     let mut all = desk.follow(&operator(), FOLLOW, json!({}));
-    assert_eq!(all.next().await["projections"].as_array().unwrap().len(), 9);
+    assert_eq!(all.next().await["projections"].as_array().unwrap().len(), 10);
     drop(all);
     let mut stream = desk.follow(&operator(), FOLLOW, json!({"name": "order_summary"}));
     let first = stream.next().await;

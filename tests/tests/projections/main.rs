@@ -14,3 +14,4 @@ mod rebuild_faults;
 mod shop;
 mod verify;
 mod watch;
+mod what_if;

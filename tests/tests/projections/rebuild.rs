@@ -43,7 +43,7 @@ pub(crate) async fn shop() -> (TestDatabase, Store, Projections) {
 }
 
 /// Orders come in until told to stop; how many came.
-fn sell(store: &Store, enough: &Arc<AtomicBool>) -> JoinSet<usize> {
+pub(crate) fn sell(store: &Store, enough: &Arc<AtomicBool>) -> JoinSet<usize> {
     let mut sellers = JoinSet::new();
     for seller in 0..3_u16 {
         let (store, enough) = (store.clone(), Arc::clone(enough));

@@ -97,7 +97,7 @@ async fn who_is_killed_is_followed_by_a_server_and_that_by_the_next_caller() {
         .await
         .unwrap_err();
     assert!(matches!(refused, RebuildError::Running { .. }), "{refused}");
-    let follower = child(&db);
+    let follower = child(&db, &[]);
     // Who does it has not changed: the follower follows.
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(now(&store).await.owner, taken.owner);

@@ -53,9 +53,10 @@ pub(crate) async fn block(db: &TestDatabase, sql: &str) -> PgConnection {
     connection
 }
 
-pub(crate) fn child(db: &TestDatabase) -> Child {
+pub(crate) fn child(db: &TestDatabase, purpose: &[&str]) -> Child {
     on(db)
         .args(["rebuild", "order_summary", "--json"])
+        .args(purpose)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
@@ -66,10 +67,15 @@ pub(crate) fn child(db: &TestDatabase) -> Child {
 /// A rebuild as a process, when it has come to a step and waits there. One that comes too early, because the lease of the one
 /// before has not run out, is started again.
 pub(crate) async fn waiting_at(db: &TestDatabase, step: Step) -> Child {
-    let mut process = child(db);
+    waiting_for(db, step, &[]).await
+}
+
+/// The same for another purpose.
+pub(crate) async fn waiting_for(db: &TestDatabase, step: Step, purpose: &[&str]) -> Child {
+    let mut process = child(db, purpose);
     eventually(DEADLINE * 3, async || {
         if process.try_wait().unwrap().is_some() {
-            process = child(db);
+            process = child(db, purpose);
         }
         let sql = "select count(*) from rebuilds r, pg_stat_activity a
                     where r.step = $1 and r.owner is not null and a.datname = current_database() and a.wait_event_type = 'Lock'
@@ -85,7 +91,7 @@ pub(crate) async fn waiting_at(db: &TestDatabase, step: Step) -> Child {
     process
 }
 
-async fn folded(db: &TestDatabase) -> i64 {
+pub(crate) async fn folded(db: &TestDatabase) -> i64 {
     let sql = r#"select coalesce(sum("offset"), 0)::bigint from checkpoints where projection = 'order_summary' and generation = 2"#;
     sqlx::query_scalar(sql).fetch_one(db.admin()).await.unwrap()
 }

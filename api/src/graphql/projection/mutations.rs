@@ -4,9 +4,9 @@ use async_graphql::{Context, Object, Result};
 use docket_projections::rebuild::{self, Operation, RebuildError, Wish};
 
 use super::payloads::{
-    CancelRebuildInput, CancelRebuildPayload, PauseRebuildInput, PauseRebuildPayload, RebuildReadModelInput,
-    RebuildReadModelPayload, ResumeRebuildInput, ResumeRebuildPayload, RollbackReadModelInput,
-    RollbackReadModelPayload, answered,
+    CancelRebuildInput, CancelRebuildPayload, DropSideBuildInput, DropSideBuildPayload, PauseRebuildInput,
+    PauseRebuildPayload, RebuildReadModelInput, RebuildReadModelPayload, ResumeRebuildInput,
+    ResumeRebuildPayload, RollbackReadModelInput, RollbackReadModelPayload, answered,
 };
 use crate::graphql::{Services, actor, error::Refused, services};
 
@@ -74,6 +74,20 @@ impl ProjectionMutations {
         let services = noted(ctx, "cancelRebuild", &input.name)?;
         let said = say(services, &input.name, Wish::Cancel).await;
         Ok(Some(CancelRebuildPayload::of(said)?))
+    }
+
+    /// Drops what was built aside of a read model.
+    async fn drop_side_build(
+        &self,
+        ctx: &Context<'_>,
+        input: DropSideBuildInput,
+    ) -> Result<Option<DropSideBuildPayload>> {
+        let services = noted(ctx, "dropSideBuild", &input.name)?;
+        let (dropped, user_errors) = answered(rebuild::drop_side(&services.store, &input.name).await)?;
+        Ok(Some(DropSideBuildPayload {
+            dropped: dropped.is_some(),
+            user_errors,
+        }))
     }
 }
 

@@ -1,13 +1,14 @@
 //! What operators' mutations take and answer.
 
 use async_graphql::{InputObject, SimpleObject};
+use chrono::{DateTime, Utc};
 use docket_projections::{
     limits::REBUILD_PARALLEL,
     rebuild::{Operation, Purpose, RebuildError, RebuildOptions, usual_parallel},
 };
 
 use super::types::Rebuild;
-use crate::graphql::{error::Refused, user_error::UserError};
+use crate::graphql::{error::Refused, order::queries::known_to_the_database, user_error::UserError};
 
 /// Which read model is rebuilt, and how.
 #[derive(Debug, InputObject)]
@@ -20,6 +21,12 @@ pub struct RebuildReadModelInput {
     /// Prove the new rows by the log alone, where those that are served are known to be wrong.
     #[graphql(default)]
     pub against_log: bool,
+    /// Build it aside and tell how it differs from what is served, at the same events: nothing is swapped, and the tables stay in
+    /// the schema `side`.
+    #[graphql(default)]
+    pub what_if: bool,
+    /// The same with the events that were recorded until this instant.
+    pub as_of: Option<DateTime<Utc>>,
     /// Partitions that are filled at once, 1 to 8; half of the server's processors where nothing is said.
     pub parallel: Option<i32>,
 }
@@ -37,12 +44,26 @@ impl RebuildReadModelInput {
                     ))
                 })?,
         };
+        let purpose = match (self.verify_only, self.what_if, self.as_of) {
+            (false, false, None) => Purpose::Swap,
+            (true, false, None) => Purpose::VerifyOnly,
+            (false, true, None) => Purpose::WhatIf,
+            (false, false, Some(instant)) => Purpose::AsOf(instant),
+            _ => {
+                return Err(Refused::bad_input(
+                    "Say one of `verifyOnly`, `whatIf` and `asOf`, or none.",
+                ));
+            }
+        };
+        if self.against_log && !matches!(purpose, Purpose::Swap | Purpose::VerifyOnly) {
+            return Err(Refused::bad_input(
+                "What is built aside is not proved: leave `againstLog` out.",
+            ));
+        }
+        known_to_the_database(self.as_of)?;
         Ok(RebuildOptions {
             parallel,
-            purpose: match self.verify_only {
-                true => Purpose::VerifyOnly,
-                false => Purpose::Swap,
-            },
+            purpose,
             against_log: self.against_log,
         })
     }
@@ -68,6 +89,8 @@ inputs! {
     ResumeRebuildInput;
     /// Of which read model the rebuild is called off.
     CancelRebuildInput;
+    /// Of which read model that is dropped which was built aside.
+    DropSideBuildInput;
 }
 
 /// What came of a mutation; nothing was done where `userErrors` is not empty.
@@ -75,6 +98,15 @@ inputs! {
 pub struct RollbackReadModelPayload {
     /// The generation that is served now.
     pub generation: Option<i32>,
+    /// The rule that refused, if one did.
+    pub user_errors: Vec<UserError>,
+}
+
+/// What came of a mutation; nothing was done where `userErrors` is not empty.
+#[derive(Debug, SimpleObject)]
+pub struct DropSideBuildPayload {
+    /// Whether something was dropped.
+    pub dropped: bool,
     /// The rule that refused, if one did.
     pub user_errors: Vec<UserError>,
 }

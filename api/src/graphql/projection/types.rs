@@ -4,10 +4,11 @@ use async_graphql::{Enum, SimpleObject};
 use chrono::{DateTime, Utc};
 use docket_projections::{
     overview::{Line, Role, Seen, Standing, Summary, summaries},
-    rebuild::{Operation, PartitionProgress},
+    rebuild::{Operation, PartitionProgress, Purpose},
 };
 use uuid::Uuid;
 
+use super::differences::TableDifference;
 use crate::graphql::{plain::PlainList, scalars::BigInt};
 
 /// What a generation is there for.
@@ -166,12 +167,26 @@ pub enum RebuildStep {
 
 /// What a rebuild ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "docket_projections::rebuild::Purpose")]
 pub enum RebuildPurpose {
     /// The new generation is served.
     Swap,
     /// It is compared and dropped.
     VerifyOnly,
+    /// It is compared and stays aside, neither fed nor served: what another fold makes of the log.
+    WhatIf,
+    /// The same with the events that were recorded until an instant.
+    AsOf,
+}
+
+impl From<Purpose> for RebuildPurpose {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Swap => Self::Swap,
+            Purpose::VerifyOnly => Self::VerifyOnly,
+            Purpose::WhatIf => Self::WhatIf,
+            Purpose::AsOf(_) => Self::AsOf,
+        }
+    }
 }
 
 /// What an operator wants of a rebuild.
@@ -226,6 +241,8 @@ pub struct Rebuild {
     pub step: RebuildStep,
     /// What it ends with.
     pub purpose: RebuildPurpose,
+    /// The instant, where it is built as of one.
+    pub as_of: Option<DateTime<Utc>>,
     /// What an operator wants of it.
     pub wish: RebuildWish,
     /// Its rows are proved by the log alone.
@@ -246,6 +263,8 @@ pub struct Rebuild {
     pub goes_on_at: Option<DateTime<Utc>>,
     /// Rows that were compared, once they were.
     pub rows: Option<BigInt>,
+    /// How each table of a build aside differs from what is served, once it was compared.
+    pub differences: Vec<TableDifference>,
     /// Every partition of the log, as told twice a second; none before it begins.
     pub partitions: PlainList<RebuildPartition>,
 }
@@ -259,6 +278,7 @@ impl From<&Operation> for Rebuild {
             version: operation.version,
             step: operation.step.into(),
             purpose: operation.purpose.into(),
+            as_of: operation.purpose.as_of(),
             wish: operation.wish.into(),
             against_log: operation.against_log,
             parallel: i32::from(operation.parallel),
@@ -269,6 +289,7 @@ impl From<&Operation> for Rebuild {
             outcome: operation.outcome.clone(),
             goes_on_at: operation.goes_on_at,
             rows: operation.rows.map(BigInt),
+            differences: operation.differences.iter().map(Into::into).collect(),
             partitions: operation.partitions.iter().map(Into::into).collect(),
         }
     }

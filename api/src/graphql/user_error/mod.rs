@@ -123,6 +123,10 @@ pub enum UserErrorCode {
     RebuildOfOtherVersion,
     /// A rebuild stands still that was to end otherwise.
     RebuildOfOtherPurpose,
+    /// The database has no tables of this version of the fold: `docket migrate`.
+    NotMigrated,
+    /// Nothing of the read model was built aside.
+    NoSideBuild,
     /// No rebuild of the read model is under way.
     NoRebuild,
     /// No earlier generation of the read model is kept.

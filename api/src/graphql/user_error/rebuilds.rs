@@ -64,6 +64,9 @@ impl UserError {
                 ours,
             }),
             RebuildError::OtherPurpose(name) => without_facts(Code::RebuildOfOtherPurpose, name),
+            RebuildError::NoTemplate { projection, .. } => without_facts(Code::NotMigrated, projection),
+            RebuildError::NothingAside(name) => without_facts(Code::NoSideBuild, name),
+            RebuildError::Future { .. } => return Err(Refused::bad_input(message)),
             RebuildError::NotRunning(name) => without_facts(Code::NoRebuild, name),
             RebuildError::NothingKept(name) => without_facts(Code::NoEarlierGeneration, name),
             RebuildError::Moved {
@@ -99,6 +102,7 @@ impl UserError {
             | RebuildError::Differs(_)
             | RebuildError::NotTheFold(_)
             | RebuildError::Parked { .. }
+            | RebuildError::NotHeld(_)
             | RebuildError::Start(_)
             | RebuildError::Broken(_) => return Err(Refused::internal(&error)),
         })

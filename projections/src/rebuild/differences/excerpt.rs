@@ -1,0 +1,75 @@
+//! What is shown of two values that differ.
+
+use super::Difference;
+use crate::limits;
+
+/// Stands for what is left out.
+const MORE: &str = "...";
+
+/// As much of two values as is shown, from a little before the place where they differ.
+pub(super) fn of((old, new): (Option<String>, Option<String>)) -> (String, String) {
+    let shared = match (&old, &new) {
+        (Some(old), Some(new)) => old
+            .chars()
+            .zip(new.chars())
+            .take_while(|(one, other)| one == other)
+            .count(),
+        _ => 0,
+    };
+    (shown(old.as_deref(), shared), shown(new.as_deref(), shared))
+}
+
+fn shown(value: Option<&str>, shared: usize) -> String {
+    let Some(value) = value else {
+        return "null".into();
+    };
+    let length = value.chars().count();
+    if length <= limits::DIFFERENCE_CHARS {
+        return value.to_owned();
+    }
+    let from = shared.saturating_sub(limits::DIFFERENCE_BEFORE);
+    let part: String = value.chars().skip(from).take(limits::DIFFERENCE_CHARS).collect();
+    let before = if from > 0 { MORE } else { "" };
+    let after = if from + limits::DIFFERENCE_CHARS < length {
+        MORE
+    } else {
+        ""
+    };
+    format!("{before}{part}{after}")
+}
+
+/// Leaves the values away: they follow from personal ones.
+pub(super) fn conceal(difference: &mut Difference) {
+    if difference.column != "*" {
+        for value in [&mut difference.old, &mut difference.new] {
+            "(not shown)".clone_into(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use crate::limits;
+
+    #[test]
+    fn short_values_are_shown_whole() {
+        assert_eq!(of((Some("3".into()), None)), ("3".into(), "null".into()));
+    }
+
+    #[test]
+    fn long_ones_are_shown_where_they_differ() {
+        let long = |middle: char| format!("{}{middle}{}", "ä".repeat(500), "z".repeat(500));
+        let (old, new) = of((Some(long('1')), Some(long('2'))));
+        assert_eq!(old.chars().count(), limits::DIFFERENCE_CHARS + 6);
+        assert!(old.starts_with("...ä") && old.ends_with("z..."), "{old}");
+        assert!(old.contains("ä1z") && new.contains("ä2z"), "{old} {new}");
+    }
+
+    #[test]
+    fn what_goes_on_where_the_other_ends_is_shown_from_there() {
+        let (old, new) = of((Some("a".repeat(200)), Some(format!("{}b", "a".repeat(200)))));
+        assert_eq!(old, format!("...{}", "a".repeat(limits::DIFFERENCE_BEFORE)));
+        assert_eq!(new, format!("...{}b", "a".repeat(limits::DIFFERENCE_BEFORE)));
+    }
+}
