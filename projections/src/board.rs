@@ -179,10 +179,13 @@ impl Board {
                     || known.offset < checkpoint.offset
                     || (!ours && (known.stopped != stopped || known.parked != checkpoint.parked));
                 known.owner = owner;
+                // What waits is told with the offset that passes it, whoever tells it first.
+                if !ours || known.offset < checkpoint.offset {
+                    known.parked = checkpoint.parked;
+                }
                 known.offset = known.offset.max(checkpoint.offset);
                 if !ours {
                     known.stopped = stopped;
-                    known.parked = checkpoint.parked;
                 }
                 changed
             });

@@ -27,7 +27,7 @@ select c.projection, c.partition, c."offset", c.event_id, h.head, e.event_id as 
  limit 1"#;
 
 const ONE: &str = r#"
-select "offset", owner, epoch, coalesce(held_until > clock_timestamp(), false)
+select "offset", owner, epoch, coalesce(held_until > clock_timestamp(), false), parked
   from checkpoints where projection = $1 and generation = $2 and partition = $3"#;
 
 const STOP: &str = r#"
@@ -221,12 +221,21 @@ impl Held {
     }
 }
 
-/// The offset of a checkpoint whose lease is still held, and whether it may not move for a moment; `None` where it is not.
+/// Where a checkpoint stands.
+pub(crate) struct Standpoint {
+    pub(crate) offset: i64,
+    /// It may not move for a moment.
+    pub(crate) is_held: bool,
+    /// Orders that have dead letters.
+    pub(crate) parked: usize,
+}
+
+/// Where a checkpoint stands whose lease is still held; `None` where it is not.
 pub(crate) async fn offset_if_held(
     executor: impl PgExecutor<'_>,
     held: &Held,
     process: Uuid,
-) -> Result<Option<(i64, bool)>, sqlx::Error> {
+) -> Result<Option<Standpoint>, sqlx::Error> {
     let row = sqlx::query(ONE)
         .bind(held.projection)
         .bind(held.generation.0)
@@ -236,7 +245,11 @@ pub(crate) async fn offset_if_held(
     let Some(row) = row else { return Ok(None) };
     let ours = row.try_get::<Option<Uuid>, _>(1)? == Some(process) && row.try_get::<i64, _>(2)? == held.epoch;
     Ok(if ours {
-        Some((row.try_get(0)?, row.try_get(3)?))
+        Some(Standpoint {
+            offset: row.try_get(0)?,
+            is_held: row.try_get(3)?,
+            parked: row.try_get::<i32, _>(4)? as usize,
+        })
     } else {
         None
     })

@@ -1,6 +1,7 @@
 //! Writing a batch: rows and checkpoint in one statement, one round trip.
 //!
-//! The checkpoint moves by compare-and-set on (offset, epoch); the rows are inserted from its one row, so where it does
+//! The checkpoint moves by compare-and-set on (offset, fence), the fence being its owner's epoch and what was done about dead
+//! letters, which both only rise; the rows are inserted from its one row, so where it does
 //! not hit, nothing is written. Being one autocommitted statement it is atomic, and no client that is slow, frozen or
 //! dead can hold its locks between two statements.
 //!
@@ -16,13 +17,13 @@ const MOVE_CHECKPOINT: &str = r#"with moved as (
   update checkpoints
      set "offset" = $6, event_id = $7, lease_until = clock_timestamp() + make_interval(secs => $8),
          stopped_offset = null, stopped_class = null, stopped_reason = null, trouble = null
-   where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch = $5
+   where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch + letters = $5
      and (held_until is null or held_until < clock_timestamp())
   returning 1)"#;
 /// Holds the checkpoint where it is, for rows that are written before it moves. It takes the same arguments.
 const HOLD_CHECKPOINT: &str = r#"with moved as (
   select from checkpoints
-   where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch = $5
+   where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch + letters = $5
      and $6::bigint is not null and $7::uuid is not null and $8::double precision is not null
      for update)"#;
 const COUNT_MOVED: &str = "select count(*) from moved";
@@ -57,7 +58,8 @@ impl Statements {
 pub(crate) struct Move {
     pub(crate) generation: Generation,
     pub(crate) partition: u16,
-    pub(crate) epoch: i64,
+    /// The epoch, and what is known to have been done about dead letters.
+    pub(crate) fence: i64,
     pub(crate) from: i64,
     pub(crate) to: i64,
     pub(crate) event_id: Uuid,
@@ -65,7 +67,7 @@ pub(crate) struct Move {
 }
 
 /// Writes a batch, or, by [`Statements::write_part`], some of its rows; `false` where the checkpoint is not where the batch
-/// starts, or another epoch's.
+/// starts, or somebody else's, or something was done about dead letters.
 pub(crate) async fn write<P: Projector>(
     connection: &mut PgConnection,
     projector: &P,
@@ -78,7 +80,7 @@ pub(crate) async fn write<P: Projector>(
         .bind(step.generation.0)
         .bind(step.partition as i16)
         .bind(step.from)
-        .bind(step.epoch)
+        .bind(step.fence)
         .bind(step.to)
         .bind(step.event_id)
         .bind(step.lease.as_secs_f64());

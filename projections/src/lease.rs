@@ -46,7 +46,7 @@ update checkpoints c
   from free f
  where c.projection = f.projection and c.generation = f.generation and c.partition = f.partition
 returning c.partition, c."offset", c.epoch, c."offset" = 0 or exists (
-    select from events e where e.partition = c.partition and e."offset" = c."offset" and e.event_id = c.event_id)"#;
+    select from events e where e.partition = c.partition and e."offset" = c."offset" and e.event_id = c.event_id), c.parked"#;
 
 const RELEASE: &str = "
 update checkpoints set owner = null, lease_until = null
@@ -63,6 +63,8 @@ pub(crate) struct Claim {
     pub(crate) epoch: i64,
     /// The log holds the checkpoint's event at its offset.
     pub(crate) proved: bool,
+    /// Orders that have dead letters.
+    pub(crate) parked: usize,
 }
 
 /// Shows that this process lives, renews its leases, and says how many processes share the work.
@@ -151,6 +153,7 @@ pub(crate) async fn claim(
             position,
             epoch: row.try_get(2)?,
             proved: row.try_get(3)?,
+            parked: row.try_get::<i32, _>(4)? as usize,
         })
     };
     rows.iter().map(claim).collect()

@@ -19,7 +19,7 @@ use crate::{
 };
 use docket_event_store::{FeedError, Position};
 use futures::FutureExt;
-use std::{future::pending, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{fmt, future::pending, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -67,6 +67,14 @@ pub(crate) enum Parked {
     TooMany,
 }
 
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable(reason) | Self::Events { reason, .. } => f.write_str(reason),
+        }
+    }
+}
+
 /// What an owner starts with.
 pub(crate) struct Assignment {
     pub(crate) shared: Arc<Shared>,
@@ -103,13 +111,10 @@ impl Assignment {
         let found = checkpoint::offset_if_held(shared.store.pool(), &held, shared.config.process).await;
         match found.map_err(|error| Trouble::Unavailable(chain(&error)))? {
             None => Ok(Step::Lost),
-            Some((offset, true)) => {
-                self.reached(offset);
-                Ok(Step::Held)
-            }
-            Some((offset, false)) => {
-                self.reached(offset);
-                Ok(Step::Moved)
+            Some(there) => {
+                self.waits(there.parked);
+                self.reached(there.offset);
+                Ok(if there.is_held { Step::Held } else { Step::Moved })
             }
         }
     }
@@ -382,12 +387,16 @@ pub(crate) fn failed(failure: Failure, first: Position) -> Trouble {
     }
 }
 
+/// Classes of SQL states by which rows are refused, and not the moment: values, constraints, one row where two are, limits of
+/// a row or an index, and what a trigger raises.
+const REFUSED: [&str; 5] = ["22", "23", "21", "54", "P0"];
+
 /// Rows that the database will refuse again the next time are trouble with their events; the rest passes.
 pub(crate) fn trouble(error: &sqlx::Error, first: Position, count: usize) -> Trouble {
     let reason = match error {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
-            if !code.starts_with("22") && !code.starts_with("23") {
+            if !REFUSED.iter().any(|class| code.starts_with(class)) {
                 return Trouble::Unavailable(chain(error));
             }
             let constraint = database

@@ -188,6 +188,8 @@ impl Projections {
     pub(crate) async fn start_guest(store: Store, model: Arc<dyn ReadModel>) -> Result<Self, StartError> {
         let config = ProjectionsConfig {
             guest: true,
+            // What cannot follow is not to be swapped to.
+            on_failure: OnFailure::Stop,
             ..ProjectionsConfig::default()
         };
         Self::start_with(store, config, vec![Part::read_model(model)]).await

@@ -228,7 +228,12 @@ impl Supervisor {
             false => lease::beat(pool, config.process, config.lease).await?,
         };
         self.compare().await?;
-        self.wish().await?;
+        if let Err(error) = self.wish().await {
+            tracing::warn!(
+                error = chain(&error),
+                "it is not known whether dead letters are to be tried again"
+            );
+        }
         let partitions = shared.store.partitions().count();
         let share = lease::fair_share(partitions, processes);
         for fed in self.fed.clone() {
@@ -320,6 +325,7 @@ impl Supervisor {
         );
         if let Some(cell) = held.cell(&self.shared.board) {
             cell.hopeful();
+            cell.waits(claim.parked);
         }
         let cancel = CancellationToken::new();
         let shared = Arc::clone(&self.shared);

@@ -14,7 +14,10 @@ use crate::{
     supervisor::Shared,
 };
 use docket_event_store::Position;
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 use tokio::time::{Instant, timeout_at};
 
 /// Why the rows may not be read yet.
@@ -153,6 +156,7 @@ async fn wait_in(
         return Ok(());
     }
     let _waiter = Waiter::enter(shared)?;
+    let mut passed = BTreeMap::new();
     for (projection, generation, position, cell) in open {
         let mut progress = cell.progress.subscribe();
         let there = progress.wait_for(|p| p.offset >= position.offset || p.stopped.is_some());
@@ -170,11 +174,17 @@ async fn wait_in(
         }
         // The checkpoint has passed it; the rows have it unless it waits.
         if now.parked > 0 && letters == Letters::Refused {
-            let pool = shared.store.pool();
-            let is_parked = dead_letter::is_parked(pool, projection, generation, position).await;
-            if is_parked.map_err(|error| WaitError::Letters(Arc::new(error)))? {
-                return Err(WaitError::Parked { projection, position });
-            }
+            let positions: &mut Vec<Position> = passed.entry((projection, generation)).or_default();
+            positions.push(position);
+        }
+    }
+    for ((projection, generation), positions) in passed {
+        let parked = dead_letter::first_parked(shared.store.pool(), projection, generation, &positions);
+        let parked = timeout_at(until, parked)
+            .await
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        if let Some(position) = parked.map_err(|error| WaitError::Letters(Arc::new(error)))? {
+            return Err(WaitError::Parked { projection, position });
         }
     }
     Ok(())

@@ -6,7 +6,7 @@
 mod letters;
 
 use crate::{
-    checkpoint::Stopped,
+    checkpoint::{StopClass, Stopped},
     commit::{Move, Statements},
     dead_letter::Parking,
     fold::{self, Fold, Loaded, chain},
@@ -15,7 +15,7 @@ use crate::{
     projector::Projector,
 };
 use docket_domain::SealedValue;
-use docket_event_store::{Opener, PersonalError, RecordedEvent, Turn};
+use docket_event_store::{Opener, PersonalError, Position, RecordedEvent, Turn};
 use sqlx::PgConnection;
 use std::{
     sync::Arc,
@@ -55,7 +55,8 @@ impl<P: Projector> Worker<P> {
         let refused = |error: sqlx::Error| trouble(&error, first, events.len());
         let mut connection = turn.connection().await.map_err(refused)?;
         let due = self.parking(&mut connection).await.map_err(refused)?.due(events);
-        let (loaded, opener) = self.read(&mut connection, &due).await?;
+        let read = self.read(&mut connection, &due).await;
+        let (loaded, opener) = read.map_err(|error| unread(error, first, events.len()))?;
         let open = |sealed: &SealedValue| opener.open(sealed);
         let (mut good, mut failure) = (&due[..], None);
         let entities = loop {
@@ -83,7 +84,7 @@ impl<P: Projector> Worker<P> {
         };
         let parking = self.parking.as_ref();
         let waiting = parking.map_or_else(Vec::new, |parking| parking.waiting(events));
-        let step = self.move_to(last);
+        let step = self.move_to(last, parking.map_or(0, |parking| parking.fence(&self.at.held)));
         let written = self.write(&mut connection, &waiting, &entities, &step);
         let written = written.await.map_err(refused)?;
         turn.keep(connection);
@@ -105,7 +106,8 @@ impl<P: Projector> Worker<P> {
     /// What must not be applied.
     async fn parking(&mut self, connection: &mut PgConnection) -> Result<&mut Parking, sqlx::Error> {
         if self.parking.is_none() {
-            let parking = Parking::load(connection, &self.at.held).await?;
+            let version = self.projector.version();
+            let parking = Parking::load(connection, &self.at.held, version).await?;
             self.at.waits(parking.orders());
             return Ok(self.parking.insert(parking));
         }
@@ -117,33 +119,39 @@ impl<P: Projector> Worker<P> {
         &self,
         connection: &mut PgConnection,
         events: &[Arc<RecordedEvent>],
-    ) -> Result<(Loaded<P>, Opener), Trouble> {
-        let first = events.first().map_or(self.at.next(), |event| event.position);
-        let refused = |error: sqlx::Error| trouble(&error, first, events.len());
+    ) -> Result<(Loaded<P>, Opener), PersonalError> {
         let missing = self.fold.missing(events);
         let loaded = fold::load(&*self.projector, connection, &self.statements, missing).await;
-        let loaded = loaded.map_err(refused)?;
+        let loaded = loaded.map_err(|error| PersonalError::Keys(Arc::new(error)))?;
         let vault = self.at.shared.store.vault();
-        let opener = fold::opener(&*self.projector, vault, connection, events).await;
-        let opener = opener.map_err(|error| match error {
-            PersonalError::Keys(error) => trouble(&error, first, events.len()),
-            PersonalError::Overloaded | PersonalError::WrongMasterKey | PersonalError::Cipher => {
-                Trouble::Unavailable(chain(&error))
-            }
-        });
-        Ok((loaded, opener?))
+        let opener = fold::opener(&*self.projector, vault, connection, events).await?;
+        Ok((loaded, opener))
     }
 
-    fn move_to(&self, last: &RecordedEvent) -> Move {
+    fn move_to(&self, last: &RecordedEvent, fence: i64) -> Move {
         Move {
             generation: self.at.held.generation,
             partition: self.at.held.partition,
-            epoch: self.at.held.epoch,
+            fence,
             from: self.at.offset,
             to: last.position.offset,
             event_id: last.event_id,
             lease: self.at.shared.config.lease,
         }
+    }
+}
+
+/// Why what events are applied to could not be read.
+fn unread(error: PersonalError, first: Position, count: usize) -> Trouble {
+    match error {
+        PersonalError::Keys(error) => trouble(&error, first, count),
+        PersonalError::Cipher => Trouble::Events {
+            first,
+            count,
+            class: StopClass::Decode,
+            reason: chain(&error),
+        },
+        PersonalError::Overloaded | PersonalError::WrongMasterKey => Trouble::Unavailable(chain(&error)),
     }
 }
 
@@ -156,9 +164,14 @@ impl<P: Projector> Steps for Worker<P> {
         let shared = Arc::clone(&self.at.shared);
         let feed = shared.store.feed();
         if self.at.cell().is_some_and(|cell| cell.takes_wish()) {
-            match owner::in_time(shared.config.step, self.retry_letters()).await? {
-                Step::Moved => {}
-                other => return Ok(other),
+            match owner::in_time(shared.config.step, self.retry_letters()).await {
+                Ok(Step::Moved) => {}
+                Ok(other) => return Ok(other),
+                // What was done may have been done all the same. What is new goes on; the wish comes again.
+                Err(trouble) => {
+                    self.forget();
+                    shared.health.failed(&trouble.to_string());
+                }
             }
         }
         if feed.head(self.at.held.partition) <= self.at.offset {

@@ -28,6 +28,8 @@ use docket_projections::{
 use serde_json::json;
 use std::{error::Error, process::ExitCode};
 
+/// What an order says of whom is forgotten.
+const FORGOTTEN: &str = "order.personal_data_forgotten";
 /// Orders that are asked for at once.
 const PAGE: usize = 100;
 
@@ -154,7 +156,7 @@ async fn forget(store: &Store, config: &Config, subject: &Subject) -> Result<For
             Err(error) => forgotten.failed.push((*order, error)),
         }
     }
-    let lacking = dead_letter::orders(store.pool(), "order_search").await?;
+    let lacking = dead_letter::orders(store.pool(), "order_search", Some(FORGOTTEN)).await?;
     forgotten.searched = orders
         .into_iter()
         .filter(|order| lacking.contains(order))
@@ -213,7 +215,7 @@ async fn orders_of(
         }
     }
     // What the list lacks is asked of the log.
-    for order in dead_letter::orders(store.pool(), "order_summary").await? {
+    for order in dead_letter::orders(store.pool(), "order_summary", None).await? {
         let is_theirs = match subject_of(store, order).await {
             Ok(subject) => subject == Subject::Customer(customer.clone()),
             Err(ForgetError::Read(error)) => return Err(ForgetError::Lacking(error)),

@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use docket_domain::OrderId;
 use docket_event_store::Position;
 use sqlx::{PgConnection, PgExecutor, PgPool, Row, postgres::PgRow};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 use uuid::Uuid;
 
 pub(crate) use parking::{Discarded as PassedOver, Parking, failed, park, queue, remove, wanted};
@@ -66,6 +66,16 @@ pub enum DeadLetterError {
         generation: Generation,
         /// The event.
         position: Position,
+    },
+    /// A rebuild may have the event in its rows at any moment.
+    #[error(
+        "generation {generation} of {projection} is being filled: discard the event when the rebuild has ended or stands still"
+    )]
+    Rebuilding {
+        /// The read model.
+        projection: String,
+        /// The generation that is filled.
+        generation: Generation,
     },
     /// A discarded event is never missed by accident.
     #[error("a reason must be given, of at most {} bytes", limits::REASON_BYTES)]
@@ -184,11 +194,12 @@ select projection, partition, "offset", order_id, reason, discarded_by, discarde
  order by discarded_at, projection, partition, "offset"
  limit $2"#;
 
-const ORDERS: &str = "
-select d.order_id from dead_letters d join projections p on p.name = d.projection and p.generation = d.generation
- where d.projection = $1
+const ORDERS: &str = r#"
+select order_id from dead_letters where projection = $1
  union
-select order_id from discarded_events where projection = $1";
+select d.order_id
+  from discarded_events d join events e on e.partition = d.partition and e."offset" = d."offset"
+ where d.projection = $1 and ($2::text is null or e.event_type = $2)"#;
 
 const RETRY: &str = "
 with wanted as (
@@ -196,6 +207,12 @@ with wanted as (
    where projection = $1 and ($2::uuid is null or order_id = $2) and (class is not null or is_wanted)
   returning generation, order_id)
 select count(*) from (select distinct generation, order_id from wanted) w";
+
+const FIRST_PARKED: &str = r#"
+select d.partition, d."offset"
+  from unnest($3::smallint[], $4::bigint[]) w (partition, "offset")
+  join dead_letters d on d.projection = $1 and d.generation = $2 and d.partition = w.partition and d."offset" = w."offset"
+ limit 1"#;
 
 const WISHES: &str = "select distinct projection, generation, partition from dead_letters where is_wanted";
 
@@ -289,15 +306,17 @@ pub async fn show(pool: &PgPool, projection: &str, order: OrderId) -> Result<Vec
     }
 }
 
-/// Orders of which the rows that are served lack something: their events wait, or were discarded.
+/// Orders of which rows lack something: their events wait, or were discarded, those of this type where one is named.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn orders(pool: &PgPool, projection: &str) -> Result<Vec<OrderId>, sqlx::Error> {
-    let orders: Vec<Uuid> = sqlx::query_scalar(ORDERS)
-        .bind(projection)
-        .fetch_all(pool)
-        .await?;
+pub async fn orders(
+    pool: &PgPool,
+    projection: &str,
+    discarded: Option<&str>,
+) -> Result<Vec<OrderId>, sqlx::Error> {
+    let orders = sqlx::query_scalar(ORDERS).bind(projection).bind(discarded);
+    let orders: Vec<Uuid> = orders.fetch_all(pool).await?;
     Ok(orders.into_iter().map(OrderId).collect())
 }
 
@@ -346,35 +365,49 @@ pub async fn retry(pool: &PgPool, projection: &str, order: Option<OrderId>) -> R
     }
 }
 
-const LOCK: &str = r#"
-select c.generation, c."offset" >= $3, c.stopped_offset is not distinct from $3, c.stopped_reason,
-       d."offset" is not null, d.reason, g.state = 'live'
+/// Until the transaction ends no checkpoint of the partition moves, and nobody tries a letter.
+const LOCK: &str = "
+select from checkpoints where projection = $1 and partition = $2 order by generation for update";
+
+const FAILED: &str = r#"
+select c.generation, g.version, c."offset" >= $3, g.state = 'live', d."offset" is not null,
+       coalesce(d.reason, case when c.stopped_offset = $3 then c.stopped_reason end),
+       exists (select from rebuilds r where r.projection = $1 and r.generation = c.generation
+                  and g.state = 'building' and r.lease_until > clock_timestamp())
   from checkpoints c
   join generations g on g.projection = c.projection and g.generation = c.generation
   left join dead_letters d on d.projection = c.projection and d.generation = c.generation and d.partition = c.partition
                           and d."offset" = $3
  where c.projection = $1 and c.partition = $2
- order by c.generation
-   for update of c"#;
+ order by c.generation"#;
 
 const DISCARD: &str = r#"
-insert into discarded_events (projection, partition, "offset", event_id, order_id, reason, discarded_by, failure)
-select $1, e.partition, e."offset", e.event_id, e.order_id, $4, $5, $6
+insert into discarded_events (projection, version, partition, "offset", event_id, order_id, reason, discarded_by, failure)
+select $1, $7, e.partition, e."offset", e.event_id, e.order_id, $4, $5, $6
   from events e where e.partition = $2 and e."offset" = $3
     on conflict do nothing"#;
 
 const WANT: &str = r#"
-update dead_letters set is_wanted = true where projection = $1 and partition = $2 and "offset" = $3"#;
+update dead_letters set is_wanted = true
+ where projection = $1 and partition = $2 and "offset" = $3 and class is not null"#;
+
+/// What owners know of discarded events is old now.
+const TELL: &str = "
+update checkpoints c set letters = letters + 1
+  from generations g
+ where c.projection = $1 and c.partition = $2 and $3::bigint is not null
+   and g.projection = c.projection and g.generation = c.generation and g.state = 'live'";
 
 const GO_ON: &str = "
 update checkpoints set stopped_offset = null, stopped_class = null, stopped_reason = null
  where projection = $1 and partition = $2 and stopped_offset = $3";
 
-/// Has a read model pass over an event for good, in every generation and every rebuild: one that could not be applied. What
-/// waits behind it is tried then.
+/// Has a read model pass over an event for good, in every generation and every rebuild of the versions of its fold that could
+/// not apply it. What waits behind it is tried then.
 ///
 /// # Errors
-/// When it is not an event that could not be applied, or one that another generation has in its rows.
+/// When it is not an event that could not be applied, one that another generation of that version has in its rows, or a
+/// rebuild is under way that may have it already.
 pub async fn discard(
     pool: &PgPool,
     projection: &str,
@@ -387,18 +420,21 @@ pub async fn discard(
         return Err(DeadLetterError::Reason);
     }
     let mut transaction = pool.begin().await?;
-    let failure = why(&mut transaction, projection, position).await?;
+    let failures = failures(&mut transaction, projection, position).await?;
     let Position { partition, offset } = position;
-    sqlx::query(DISCARD)
-        .bind(projection)
-        .bind(partition as i16)
-        .bind(offset)
-        .bind(reason.trim())
-        .bind(by)
-        .bind(failure)
-        .execute(&mut *transaction)
-        .await?;
-    for statement in [WANT, GO_ON] {
+    for (version, failure) in failures {
+        sqlx::query(DISCARD)
+            .bind(projection)
+            .bind(partition as i16)
+            .bind(offset)
+            .bind(reason.trim())
+            .bind(by)
+            .bind(failure)
+            .bind(version)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    for statement in [WANT, TELL, GO_ON] {
         sqlx::query(statement)
             .bind(projection)
             .bind(partition as i16)
@@ -411,37 +447,60 @@ pub async fn discard(
     Ok(())
 }
 
-/// Why an event could not be applied. Until the transaction ends no checkpoint of its partition moves.
-async fn why(
+/// The versions of the fold that could not apply an event, and why. Until the transaction ends no checkpoint of its partition
+/// moves.
+async fn failures(
     transaction: &mut PgConnection,
     projection: &str,
     position: Position,
-) -> Result<String, DeadLetterError> {
-    let rows = sqlx::query(LOCK)
+) -> Result<BTreeMap<i32, String>, DeadLetterError> {
+    let Position { partition, offset } = position;
+    // In a statement of its own: what is read after it is what was there when the lock came.
+    sqlx::query(LOCK)
         .bind(projection)
-        .bind(position.partition as i16)
-        .bind(position.offset)
+        .bind(partition as i16)
+        .fetch_all(&mut *transaction)
+        .await?;
+    let rows = sqlx::query(FAILED)
+        .bind(projection)
+        .bind(partition as i16)
+        .bind(offset)
         .fetch_all(transaction)
         .await?;
-    let mut failure = None;
+    let mut failures = BTreeMap::new();
     for row in &rows {
-        let (is_past, stands_there): (bool, bool) = (row.try_get(1)?, row.try_get(2)?);
-        let (is_letter, is_live): (bool, bool) = (row.try_get(4)?, row.try_get(6)?);
-        if is_live && is_past && !is_letter {
+        if let Some(reason) = row.try_get::<Option<String>, _>(5)? {
+            failures.entry(row.try_get::<i32, _>(1)?).or_insert(reason);
+        }
+    }
+    for row in &rows {
+        let (is_past, is_live): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
+        let (is_letter, is_filled): (bool, bool) = (row.try_get(4)?, row.try_get(6)?);
+        let generation = Generation(row.try_get(0)?);
+        if !failures.contains_key(&row.try_get::<i32, _>(1)?) {
+            continue;
+        }
+        if is_past && !is_letter {
             return Err(DeadLetterError::Applied {
                 projection: projection.to_owned(),
-                generation: Generation(row.try_get(0)?),
+                generation,
                 position,
             });
         }
-        let parked: Option<String> = row.try_get(5)?;
-        let stopped: Option<String> = if stands_there { row.try_get(3)? } else { None };
-        failure = failure.or(parked).or(stopped);
+        if is_filled && !is_live {
+            return Err(DeadLetterError::Rebuilding {
+                projection: projection.to_owned(),
+                generation,
+            });
+        }
     }
-    failure.ok_or_else(|| DeadLetterError::NotFirst {
-        projection: projection.to_owned(),
-        position,
-    })
+    match failures.is_empty() {
+        true => Err(DeadLetterError::NotFirst {
+            projection: projection.to_owned(),
+            position,
+        }),
+        false => Ok(failures),
+    }
 }
 
 /// A partition of which dead letters are to be tried again.
@@ -472,24 +531,25 @@ pub(crate) async fn wishes(pool: &PgPool) -> Result<Vec<Wish>, sqlx::Error> {
     rows.iter().map(wish).collect()
 }
 
-/// Whether events at these offsets wait.
-pub(crate) async fn is_parked(
+/// The first of some positions whose event waits.
+pub(crate) async fn first_parked(
     executor: impl PgExecutor<'_>,
     projection: &str,
     generation: Generation,
-    position: Position,
-) -> Result<bool, sqlx::Error> {
-    let found = sqlx::query_scalar(
-        r#"select exists (select from dead_letters
-            where projection = $1 and generation = $2 and partition = $3 and "offset" = $4)"#,
-    );
-    found
+    positions: &[Position],
+) -> Result<Option<Position>, sqlx::Error> {
+    let (partitions, offsets): (Vec<i16>, Vec<i64>) = positions
+        .iter()
+        .map(|position| (position.partition as i16, position.offset))
+        .unzip();
+    let found = sqlx::query(FIRST_PARKED)
         .bind(projection)
         .bind(generation.0)
-        .bind(position.partition as i16)
-        .bind(position.offset)
-        .fetch_one(executor)
-        .await
+        .bind(partitions)
+        .bind(offsets)
+        .fetch_optional(executor)
+        .await?;
+    found.map(|row| position(&row, 0)).transpose()
 }
 
 async fn refuse_unknown(pool: &PgPool, projection: &str) -> Result<(), DeadLetterError> {

@@ -9,13 +9,17 @@ use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 const PARKED: &str = "
 select distinct order_id from dead_letters where projection = $1 and generation = $2 and partition = $3";
 
 const DISCARDED: &str = r#"
-select "offset", order_id from discarded_events where projection = $1 and partition = $2"#;
+select "offset", order_id from discarded_events where projection = $1 and version = $2 and partition = $3"#;
+
+const LETTERS: &str = "
+select letters from checkpoints where projection = $1 and generation = $2 and partition = $3";
 
 const QUEUE: &str = r#"
 insert into dead_letters (projection, generation, partition, "offset", order_id)
@@ -50,16 +54,24 @@ next as (
 freed as (
   select distinct order_id from gone where order_id not in (select order_id from first)),
 counted as (
-  update checkpoints set parked = parked - (select count(*) from freed)
+  update checkpoints set parked = parked - (select count(*) from freed), letters = letters + 1,
+                         lease_until = clock_timestamp() + make_interval(secs => $5)
    where projection = $1 and generation = $2 and partition = $3)
-select order_id from freed"#;
+select (select count(*) from gone), (select coalesce(array_agg(order_id), '{}') from freed)"#;
 
+/// Nothing of the order is wanted any more, unless something was done about it meanwhile.
 const FAILED: &str = r#"
-update dead_letters
-   set is_wanted = false, class = $6, reason = $7, attempts = attempts + 1, failed_at = clock_timestamp()
- where projection = $1 and generation = $2 and partition = $3 and "offset" = $4
-   and exists (select from checkpoints c where c.projection = $1 and c.generation = $2 and c.partition = $3
-                  and c.epoch = $5)"#;
+with ours as (
+  select from checkpoints
+   where projection = $1 and generation = $2 and partition = $3 and epoch + letters = $5 for update),
+failed as (
+  update dead_letters d
+     set class = $6, reason = $7, attempts = d.attempts + 1, failed_at = clock_timestamp(), is_wanted = false
+    from ours where d.projection = $1 and d.generation = $2 and d.partition = $3 and d."offset" = $4
+  returning d.order_id)
+update dead_letters d set is_wanted = false from failed f
+ where d.projection = $1 and d.generation = $2 and d.partition = $3 and d.order_id = f.order_id and d."offset" <> $4
+   and d.is_wanted"#;
 
 /// Offsets of events that are passed over in one partition, by order.
 #[derive(Debug, Default)]
@@ -69,10 +81,13 @@ impl Discarded {
     /// Those of a read model in a partition.
     pub(crate) async fn load(
         connection: &mut PgConnection,
-        projection: &str,
+        (projection, version): (&str, i32),
         partition: u16,
     ) -> Result<Self, sqlx::Error> {
-        let rows = sqlx::query(DISCARDED).bind(projection).bind(partition as i16);
+        let rows = sqlx::query(DISCARDED)
+            .bind(projection)
+            .bind(version)
+            .bind(partition as i16);
         let mut discarded = HashMap::<OrderId, HashSet<i64>>::new();
         for row in rows.fetch_all(connection).await? {
             discarded
@@ -97,12 +112,25 @@ impl Discarded {
 /// What the owner of a partition must not apply.
 #[derive(Debug, Default)]
 pub(crate) struct Parking {
+    /// What was done about dead letters before this was read.
+    letters: i64,
     orders: HashSet<OrderId>,
     discarded: Discarded,
 }
 
 impl Parking {
-    pub(crate) async fn load(connection: &mut PgConnection, held: &Held) -> Result<Self, sqlx::Error> {
+    pub(crate) async fn load(
+        connection: &mut PgConnection,
+        held: &Held,
+        version: i32,
+    ) -> Result<Self, sqlx::Error> {
+        // First: what changes after it is noticed.
+        let letters: i64 = sqlx::query_scalar(LETTERS)
+            .bind(held.projection)
+            .bind(held.generation.0)
+            .bind(held.partition as i16)
+            .fetch_one(&mut *connection)
+            .await?;
         let orders: Vec<uuid::Uuid> = sqlx::query_scalar(PARKED)
             .bind(held.projection)
             .bind(held.generation.0)
@@ -110,19 +138,15 @@ impl Parking {
             .fetch_all(&mut *connection)
             .await?;
         Ok(Self {
+            letters,
             orders: orders.into_iter().map(OrderId).collect(),
-            discarded: Discarded::load(connection, held.projection, held.partition).await?,
+            discarded: Discarded::load(connection, (held.projection, version), held.partition).await?,
         })
     }
 
-    /// Learns what was discarded meanwhile.
-    pub(crate) async fn look_again(
-        &mut self,
-        connection: &mut PgConnection,
-        held: &Held,
-    ) -> Result<(), sqlx::Error> {
-        self.discarded = Discarded::load(connection, held.projection, held.partition).await?;
-        Ok(())
+    /// What a write of the owner has to find in the checkpoint's row.
+    pub(crate) fn fence(&self, held: &Held) -> i64 {
+        held.epoch + self.letters
     }
 
     /// How many orders wait.
@@ -161,9 +185,12 @@ impl Parking {
         self.orders.insert(order);
     }
 
-    /// Nothing of it waits any more.
-    pub(crate) fn freed(&mut self, order: OrderId) {
-        self.orders.remove(&order);
+    /// The owner took letters away, and nothing of these orders waits any more.
+    pub(crate) fn removed(&mut self, freed: &[OrderId]) {
+        self.letters += 1;
+        freed.iter().for_each(|order| {
+            self.orders.remove(order);
+        });
     }
 }
 
@@ -221,26 +248,32 @@ pub(crate) async fn wanted(connection: &mut PgConnection, held: &Held) -> Result
         .await
 }
 
-/// Takes letters away that were applied or are passed over; the orders that wait no more. In the caller's transaction.
+/// Takes letters away that were applied or are passed over, and renews the lease; the orders that wait no more. `None` where
+/// not all of them were there. In the caller's transaction.
 pub(crate) async fn remove(
     transaction: &mut PgConnection,
     held: &Held,
     offsets: &[i64],
-) -> Result<Vec<OrderId>, sqlx::Error> {
-    let freed: Vec<uuid::Uuid> = sqlx::query_scalar(REMOVE)
+    lease: Duration,
+) -> Result<Option<Vec<OrderId>>, sqlx::Error> {
+    let row = sqlx::query(REMOVE)
         .bind(held.projection)
         .bind(held.generation.0)
         .bind(held.partition as i16)
         .bind(offsets)
-        .fetch_all(transaction)
+        .bind(lease.as_secs_f64())
+        .fetch_one(transaction)
         .await?;
-    Ok(freed.into_iter().map(OrderId).collect())
+    let (gone, freed): (i64, Vec<uuid::Uuid>) = (row.try_get(0)?, row.try_get(1)?);
+    let all = gone == offsets.len() as i64;
+    Ok(all.then(|| freed.into_iter().map(OrderId).collect()))
 }
 
 /// A letter could not be applied this time either.
 pub(crate) async fn failed(
     connection: &mut PgConnection,
     held: &Held,
+    fence: i64,
     failure: &Stopped,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(FAILED)
@@ -248,7 +281,7 @@ pub(crate) async fn failed(
         .bind(held.generation.0)
         .bind(held.partition as i16)
         .bind(failure.position.offset)
-        .bind(held.epoch)
+        .bind(fence)
         .bind(failure.class.as_str())
         .bind(&failure.reason)
         .execute(connection)

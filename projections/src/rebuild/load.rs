@@ -151,6 +151,7 @@ impl<P: Projector> PartitionLoader<P> {
     async fn discarded(&mut self, connection: &mut PgConnection) -> Result<&PassedOver, sqlx::Error> {
         if self.discarded.is_none() {
             let name = self.projector.name();
+            let name = (name, self.projector.version());
             let discarded = PassedOver::load(connection, name, self.site.partition).await?;
             return Ok(self.discarded.insert(discarded));
         }
@@ -195,7 +196,8 @@ impl<P: Projector> PartitionLoader<P> {
         let step = Move {
             generation: self.site.generation,
             partition: self.site.partition,
-            epoch: self.site.epoch,
+            // A generation that is filled has no dead letters.
+            fence: self.site.epoch,
             from: self.site.offset,
             to,
             event_id,

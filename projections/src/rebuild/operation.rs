@@ -241,7 +241,7 @@ pub(super) async fn pointer(
     transaction: &mut PgConnection,
     projection: &str,
 ) -> Result<Generation, sqlx::Error> {
-    let pointer = sqlx::query_scalar("select generation from projections where name = $1 for update");
+    let pointer = sqlx::query_scalar("select generation from projections where name = $1 for no key update");
     Ok(Generation(pointer.bind(projection).fetch_one(transaction).await?))
 }
 

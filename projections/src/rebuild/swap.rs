@@ -32,8 +32,10 @@ held as (
 select "offset" from held order by partition"#;
 /// Orders of which the new generation has parked what the old one has not.
 const MISSED: &str = r#"
-select count(distinct n.order_id) from dead_letters n
- where n.projection = $1 and n.generation = $3
+select count(distinct n.order_id)
+  from dead_letters n
+  join checkpoints c on c.projection = $1 and c.generation = $2 and c.partition = n.partition
+ where n.projection = $1 and n.generation = $3 and n."offset" <= c."offset"
    and not exists (select from dead_letters o
                     where o.projection = $1 and o.generation = $2 and o.partition = n.partition and o."offset" = n."offset")"#;
 const RELEASE: &str = "update checkpoints set held_until = null where projection = $1 and generation = $2 and held_until is not null";

@@ -23,7 +23,8 @@ use sqlx::PgConnection;
 const LEFT_OUT: &str = "
 select (select count(*) from dead_letters d join projections p on p.name = d.projection and p.generation = d.generation
          where d.partition = $1)
-     + (select count(*) from discarded_events where partition = $1)";
+     + (select count(*) from discarded_events d join projections p on p.name = d.projection and p.version = d.version
+         where d.partition = $1)";
 
 /// What was examined, and found to be right.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -22,7 +22,7 @@ select distinct order_id from events where partition = $1 and order_id > $2 orde
 const LEFT_OUT: &str = r#"
 select "offset" from dead_letters where projection = $1 and generation = $2 and partition = $3
 union
-select "offset" from discarded_events where projection = $1 and partition = $3"#;
+select "offset" from discarded_events where projection = $1 and partition = $3 and version = $4"#;
 
 type Folded<P> = BTreeMap<<P as Projector>::Key, <P as Projector>::Entity>;
 
@@ -79,7 +79,13 @@ pub(super) async fn examine<P: Projector>(
         vault,
         sql: projector.sql(generation),
         upto,
-        left_out: left_out(snapshot, projector.name(), generation, upto.partition).await?,
+        left_out: left_out(
+            snapshot,
+            (projector.name(), projector.version()),
+            generation,
+            upto.partition,
+        )
+        .await?,
     };
     let mut shared = Shared::<P> {
         after: None,
@@ -102,7 +108,7 @@ pub(super) async fn examine<P: Projector>(
 
 async fn left_out(
     snapshot: &mut PgConnection,
-    projection: &str,
+    (projection, version): (&str, i32),
     generation: Generation,
     partition: u16,
 ) -> Result<HashSet<i64>, sqlx::Error> {
@@ -110,6 +116,7 @@ async fn left_out(
         .bind(projection)
         .bind(generation.0)
         .bind(partition as i16)
+        .bind(version)
         .fetch_all(snapshot)
         .await?;
     Ok(offsets.into_iter().collect())

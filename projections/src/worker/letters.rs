@@ -1,20 +1,21 @@
 //! What an owner does with dead letters: parks an event that it could not apply, lets later events of its order wait, and
 //! tries again what somebody wants tried again.
 
-use super::Worker;
+use super::{Worker, unread};
 use crate::{
     checkpoint::{StopClass, Stopped},
     commit::{self, Move},
     dead_letter,
-    fold::{Entities, Failure},
+    fold::{Entities, Failure, chain, panic_text},
     limits,
-    owner::{Parked, Step, Trouble, kept, trouble, unreadable},
+    owner::{Parked, Step, Steps, Trouble, kept, trouble, unreadable},
     projector::Projector,
 };
 use docket_domain::{OrderId, SealedValue};
 use docket_event_store::{Position, RecordedEvent};
+use futures::FutureExt;
 use sqlx::{Connection, PgConnection};
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
 
 /// What came of letters.
 enum Tried {
@@ -44,6 +45,8 @@ impl<P: Projector> Worker<P> {
         if moved {
             dead_letter::queue(&mut transaction, &self.at.held, waiting).await?;
             transaction.commit().await?;
+        } else {
+            transaction.rollback().await?;
         }
         Ok(moved)
     }
@@ -64,35 +67,39 @@ impl<P: Projector> Worker<P> {
             return Ok(Parked::No);
         };
         let mut connection = turn.connection().await.map_err(refused)?;
+        // Something may have been decided meanwhile.
+        self.parking = None;
         let held = self.at.held;
         let parking = self.parking(&mut connection).await.map_err(refused)?;
-        parking
-            .look_again(&mut connection, &held)
-            .await
-            .map_err(refused)?;
-        if parking.is_discarded(event) {
-            // Decided meanwhile.
+        let (orders, fence) = (parking.orders(), parking.fence(&held));
+        if event.position != failure.position || parking.is_discarded(event) {
             turn.keep(connection);
-            return Ok(Parked::Yes(Step::Moved));
+            return Ok(match event.position == failure.position {
+                true => Parked::Yes(Step::Moved),
+                false => Parked::No,
+            });
         }
-        if parking.orders() >= limits::PARKED_ORDERS {
+        if orders >= limits::PARKED_ORDERS {
             turn.keep(connection);
             return Ok(Parked::TooMany);
         }
-        let (order, step) = (event.stream.order, self.move_to(event));
+        let (order, step) = (event.stream.order, self.move_to(event, fence));
         let parked = async {
             let mut transaction = connection.begin().await?;
             let statement = &self.statements.write;
             let moved = commit::write(&mut transaction, &*self.projector, statement, &step, &[]).await?;
             if moved {
-                dead_letter::park(&mut transaction, &self.at.held, order, failure, attempts).await?;
+                dead_letter::park(&mut transaction, &held, order, failure, attempts).await?;
                 transaction.commit().await?;
+            } else {
+                transaction.rollback().await?;
             }
             Ok(moved)
         };
         let moved: bool = parked.await.map_err(refused)?;
         turn.keep(connection);
         if !moved {
+            self.forget();
             return self.at.look_again().await.map(Parked::Yes);
         }
         tracing::error!(
@@ -113,8 +120,8 @@ impl<P: Projector> Worker<P> {
     /// Tries again what somebody wants tried again, some of it at a time: together, and where one of them fails one by one.
     pub(super) async fn retry_letters(&mut self) -> Result<Step, Trouble> {
         let shared = Arc::clone(&self.at.shared);
-        let (first, held) = (self.at.next(), self.at.held);
-        let refused = |error: sqlx::Error| trouble(&error, first, 0);
+        let held = self.at.held;
+        let refused = |error: sqlx::Error| Trouble::Unavailable(chain(&error));
         let Some(turn) = shared.connections.turn().await else {
             return Ok(Step::Idle(limits::IDLE_POLL));
         };
@@ -134,12 +141,11 @@ impl<P: Projector> Worker<P> {
         if letters.len() > 1 && matches!(tried, Tried::Failed(_)) {
             tried = self.retry_each(&mut connection, &letters).await?;
         } else if let Tried::Failed(failure) = &tried {
-            dead_letter::failed(&mut connection, &held, failure)
-                .await
-                .map_err(refused)?;
+            self.failed(&mut connection, failure).await.map_err(refused)?;
         }
         turn.keep(connection);
         if matches!(tried, Tried::Elsewhere) {
+            self.forget();
             return self.at.look_again().await;
         }
         if wanted.len() >= limits::RETRY_LETTERS as usize
@@ -164,8 +170,8 @@ impl<P: Projector> Worker<P> {
             match self.retry(connection, std::slice::from_ref(letter)).await? {
                 Tried::Gone => {}
                 Tried::Failed(failure) => {
-                    let kept = dead_letter::failed(connection, &self.at.held, &failure).await;
-                    kept.map_err(|error| trouble(&error, failure.position, 0))?;
+                    let kept = self.failed(connection, &failure).await;
+                    kept.map_err(|error| Trouble::Unavailable(chain(&error)))?;
                     stuck.insert(letter.stream.order);
                 }
                 Tried::Elsewhere => return Ok(Tried::Elsewhere),
@@ -174,8 +180,35 @@ impl<P: Projector> Worker<P> {
         Ok(Tried::Gone)
     }
 
-    /// Applies letters together, in their order, but for those that are passed over.
+    /// Says of a letter why it could not be applied this time.
+    async fn failed(&self, connection: &mut PgConnection, failure: &Stopped) -> Result<(), sqlx::Error> {
+        let held = &self.at.held;
+        let fence = self.parking.as_ref().map_or(0, |parking| parking.fence(held));
+        dead_letter::failed(connection, held, fence, failure).await
+    }
+
+    /// Applies letters together; a panic is a failure like any other.
     async fn retry(
+        &mut self,
+        connection: &mut PgConnection,
+        letters: &[Arc<RecordedEvent>],
+    ) -> Result<Tried, Trouble> {
+        let Some(first) = letters.first() else {
+            return Ok(Tried::Gone);
+        };
+        let tried = AssertUnwindSafe(self.apply_letters(connection, letters)).catch_unwind();
+        let tried = tried.await.unwrap_or_else(|panic| {
+            let reason = panic_text(panic.as_ref());
+            Ok(Tried::failed(first.position, StopClass::Panic, reason))
+        });
+        match tried {
+            Err(Trouble::Events { class, reason, .. }) => Ok(Tried::failed(first.position, class, reason)),
+            other => other,
+        }
+    }
+
+    /// Applies letters together, in their order, but for those that are passed over.
+    async fn apply_letters(
         &mut self,
         connection: &mut PgConnection,
         letters: &[Arc<RecordedEvent>],
@@ -187,7 +220,8 @@ impl<P: Projector> Worker<P> {
         let is_due =
             |letter: &&Arc<RecordedEvent>| parking.is_none_or(|parking| !parking.is_discarded(letter));
         let due: Vec<_> = letters.iter().filter(is_due).cloned().collect();
-        let (loaded, opener) = self.read(connection, &due).await?;
+        let read = self.read(connection, &due).await;
+        let (loaded, opener) = read.map_err(|error| unread(error, first.position, letters.len()))?;
         let open = |sealed: &SealedValue| opener.open(sealed);
         let entities = match self.fold.apply(&due, &loaded, &open) {
             Ok(entities) => entities,
@@ -201,17 +235,14 @@ impl<P: Projector> Worker<P> {
             Ok(Some(freed)) => {
                 self.fold.keep(entities);
                 let parking = self.parking.get_or_insert_default();
+                parking.removed(&freed);
+                self.at.waits(parking.orders());
                 for order in freed {
-                    parking.freed(order);
                     tracing::info!(projection = self.at.held.projection, %order, "an order waits no more");
                 }
-                self.at.waits(parking.orders());
                 Ok(Tried::Gone)
             }
-            Err(error) => match trouble(&error, first.position, letters.len()) {
-                Trouble::Events { class, reason, .. } => Ok(Tried::failed(first.position, class, reason)),
-                unavailable @ Trouble::Unavailable(_) => Err(unavailable),
-            },
+            Err(error) => Err(trouble(&error, first.position, letters.len())),
         }
     }
 
@@ -226,7 +257,10 @@ impl<P: Projector> Worker<P> {
         let here = Move {
             generation: self.at.held.generation,
             partition: self.at.held.partition,
-            epoch: self.at.held.epoch,
+            fence: self
+                .parking
+                .as_ref()
+                .map_or(0, |parking| parking.fence(&self.at.held)),
             from: self.at.offset,
             to: self.at.offset,
             event_id: uuid::Uuid::nil(),
@@ -234,13 +268,17 @@ impl<P: Projector> Worker<P> {
         };
         let mut transaction = connection.begin().await?;
         let statement = &self.statements.write_part;
-        if !commit::write(&mut transaction, &*self.projector, statement, &here, entities).await? {
-            return Ok(None);
-        }
+        let is_here = commit::write(&mut transaction, &*self.projector, statement, &here, entities).await?;
         let offsets: Vec<i64> = letters.iter().map(|letter| letter.position.offset).collect();
-        let freed = dead_letter::remove(&mut transaction, &self.at.held, &offsets).await?;
-        transaction.commit().await?;
-        Ok(Some(freed))
+        let freed = match is_here {
+            true => dead_letter::remove(&mut transaction, &self.at.held, &offsets, here.lease).await?,
+            false => None,
+        };
+        match freed.is_some() {
+            true => transaction.commit().await?,
+            false => transaction.rollback().await?,
+        }
+        Ok(freed)
     }
 }
 

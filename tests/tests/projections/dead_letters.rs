@@ -3,15 +3,17 @@
 
 use crate::{
     rebuild::{SWAP, rebuilt},
+    rebuild_faults::{BLOCKS, block, waiting_at},
     shop::{
-        ALL, DEADLINE, add_line, draft, empty_database, open, order_in, place, quick, start, status, stopped,
+        ALL, DEADLINE, add_line, draft, empty_database, fulfil, open, order_in, place, quick, start, status,
+        stopped,
     },
 };
 use docket_event_store::{Position, Store};
 use docket_projections::{
     Generation, Projections, ProjectionsConfig, StopClass, WaitError,
     dead_letter::{DeadLetterError, Sequence, discard, discarded, list, retry, show},
-    rebuild::{Outcome, Progress, RebuildOptions, rebuild},
+    rebuild::{Outcome, Progress, RebuildOptions, Step, rebuild},
     verify,
 };
 use docket_tests::{
@@ -20,6 +22,7 @@ use docket_tests::{
 };
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use std::time::Duration;
 
 /// The database refuses rows of a table where a condition holds.
 async fn refuse(db: &TestDatabase, table: &str, condition: &str) {
@@ -128,11 +131,17 @@ async fn what_waits_is_handed_over_with_the_partition() {
     let bad = order_in(&store, 5);
     refuse(&db, "order_detail_g1", &format!("new.order_id = '{bad}'")).await;
     let projections = start(&store).await;
-    draft(&store, bad).await;
+    let first = draft(&store, bad).await;
     waiting(&store, "order_detail", 1).await;
     let elsewhere = open(&db).await;
     let others = start(&elsewhere).await;
     projections.stop().await;
+    // Also while nothing more comes.
+    for _ in 0..20 {
+        let told = others.wait_for(&["order_detail"], &[first]).await.unwrap_err();
+        assert!(matches!(told, WaitError::Parked { .. }), "{told:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let last = add_line(&elsewhere, bad).await;
     eventually(DEADLINE, async || {
         let told = others.wait_for(&["order_detail"], &[last]).await;
@@ -191,7 +200,7 @@ async fn a_discarded_event_is_passed_over_for_good() {
     let refused = discard(pool, "order_detail", poison, "why not", "ops")
         .await
         .unwrap_err();
-    assert!(matches!(refused, DeadLetterError::Applied { .. }), "{refused:?}");
+    assert!(matches!(refused, DeadLetterError::NotFirst { .. }), "{refused:?}");
     let unknown = discard(pool, "no_such", poison, "why not", "ops")
         .await
         .unwrap_err();
@@ -395,5 +404,96 @@ async fn an_operator_sees_retries_and_discards() {
         why.contains("there is no read model \"no_such\"; there are customer_orders"),
         "{why}"
     );
+    projections.stop().await;
+}
+
+/// A row that cannot be read is the fault of the event that needs it, not of one that waits in front of it.
+#[tokio::test]
+async fn the_event_at_fault_is_parked_and_no_other() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let (waits, broken) = (order_in(&store, 7), order_in(&store, 7));
+    refuse(&db, "order_summary_g1", &format!("new.order_id = '{waits}'")).await;
+    let projections = start(&store).await;
+    let first = draft(&store, waits).await;
+    let last = draft(&store, broken).await;
+    found(&projections, "order_summary", last).await;
+    waiting(&store, "order_summary", 1).await;
+    projections.stop().await;
+    sqlx::query("update order_summary_g1 set status = 'sideways' where order_id = $1")
+        .bind(broken.0)
+        .execute(db.admin())
+        .await
+        .unwrap();
+    add_line(&store, waits).await;
+    let at_fault = add_line(&store, broken).await;
+    let fine = draft(&store, order_in(&store, 7)).await;
+    let projections = start(&store).await;
+    found(&projections, "order_summary", fine).await;
+    let found = waiting(&store, "order_summary", 2).await;
+    let of = |one: &Sequence| (one.order, one.position, one.behind);
+    assert_eq!(of(&found[0]), (waits, first, 1));
+    assert_eq!(of(&found[1]), (broken, at_fault, 0));
+    projections.stop().await;
+}
+
+/// What was done about letters without the owner's knowing, because an answer was lost, is noticed by its next write: nothing
+/// is folded on top of what it remembers, and nothing waits behind what is gone.
+#[tokio::test]
+async fn an_owner_writes_nothing_on_what_it_does_not_know() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let order = order_in(&store, 8);
+    refuse(&db, "sales_by_minute_g1", "new.partition = 8").await;
+    let projections = start(&store).await;
+    let placed = place(&store, order).await;
+    waiting(&store, "sales_by_minute", 1).await;
+    repair(&db, "sales_by_minute_g1").await;
+    // As a retry would whose answer never came.
+    let at = status(&projections, "sales_by_minute", 8);
+    assert_eq!((at.offset, at.parked), (placed.offset, 1));
+    sqlx::raw_sql(
+        "delete from dead_letters where projection = 'sales_by_minute';
+         update checkpoints set parked = 0, letters = letters + 1 where projection = 'sales_by_minute' and partition = 8",
+    )
+    .execute(db.admin())
+    .await
+    .unwrap();
+    let paid = fulfil(&store, order).await;
+    found(&projections, "sales_by_minute", paid).await;
+    assert!(
+        list(store.pool(), Some("sales_by_minute"), None)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    projections.stop().await;
+}
+
+/// Nobody discards an event that a rebuild may have taken in already.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_discarded_under_a_rebuild() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let order = order_in(&store, 2);
+    refuse(&db, "order_summary_g1", &format!("new.order_id = '{order}'")).await;
+    let projections = start(&store).await;
+    let position = draft(&store, order).await;
+    waiting(&store, "order_summary", 1).await;
+    let elsewhere = draft(&store, order_in(&store, 4)).await;
+    found(&projections, "order_summary", elsewhere).await;
+    let blocked = block(&db, BLOCKS[1].1).await;
+    let mut process = waiting_at(&db, Step::Load).await;
+    let refused = discard(store.pool(), "order_summary", position, "why not", "ops").await;
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            DeadLetterError::Rebuilding { .. } | DeadLetterError::Applied { .. }
+        ),
+        "{refused:?}"
+    );
+    drop(blocked);
+    assert!(process.wait().await.unwrap().success());
     projections.stop().await;
 }

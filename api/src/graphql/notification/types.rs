@@ -90,20 +90,28 @@ async fn orders(
     rows: impl Iterator<Item = &ledger::Notification>,
 ) -> Result<HashMap<OrderId, Arc<OrderView>>, Refused> {
     let mut ids = Vec::new();
-    let mut newest = HashMap::new();
+    let (mut newest, mut told) = (HashMap::new(), HashMap::new());
     for row in rows {
         if !ids.contains(&row.order) {
             ids.push(row.order);
         }
         let offset = newest.entry(row.position.partition).or_insert(0);
         *offset = row.position.offset.max(*offset);
+        let told = told.entry(row.order).or_insert(0);
+        *told = row.position.offset.max(*told);
     }
     let positions = newest
         .into_iter()
         .map(|(partition, offset)| docket_event_store::Position { partition, offset });
     let positions: Vec<_> = positions.collect();
-    position::wait_for(&services.projections, &[order_detail::NAME], &positions).await?;
-    services.documents.find(&ids).await
+    position::wait_past(&services.projections, &[order_detail::NAME], &positions).await?;
+    let mut orders = services.documents.find(&ids).await?;
+    // One whose events wait among dead letters has not what is told of it.
+    orders.retain(|order, view| {
+        told.get(order)
+            .is_none_or(|told| view.detail.position.offset >= *told)
+    });
+    Ok(orders)
 }
 
 fn shown(orders: &HashMap<OrderId, Arc<OrderView>>, order: OrderId, actor: &Actor) -> Option<Order> {
