@@ -34,12 +34,15 @@ impl Measured {
 
     /// A quantile of the operations' times, in milliseconds; 0 where there were none.
     pub(super) fn quantile_ms(&self, q: f64) -> f64 {
-        let last = self.latencies.len().saturating_sub(1);
-        let at = (last as f64 * q).round() as usize;
-        self.latencies
-            .get(at)
-            .map_or(0.0, |latency| (latency.as_secs_f64() * 1e6).round() / 1e3)
+        (quantile(&self.latencies, q).as_secs_f64() * 1e6).round() / 1e3
     }
+}
+
+/// A quantile of what is sorted; the default where there is nothing.
+pub(super) fn quantile<T: Copy + Default>(sorted: &[T], q: f64) -> T {
+    let last = sorted.len().saturating_sub(1);
+    let at = (last as f64 * q).round() as usize;
+    sorted.get(at).copied().unwrap_or_default()
 }
 
 /// The round whose figure stands in the middle.

@@ -26,7 +26,10 @@ use docket_event_store::limits;
 use measure::{Measured, median_by};
 use serde::Serialize;
 use sqlx::postgres::PgConnectOptions;
-use std::{io, time::Duration};
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 use yardstick::Yardstick;
 
 /// Why a bench could not run.
@@ -132,9 +135,15 @@ pub struct BenchArgs {
     /// For `rebuild`: in which order the orders' events lie in the log.
     #[arg(long, value_enum, default_value_t = rebuild::Spread::Sequence)]
     spread: rebuild::Spread,
-    /// For `rebuild`: partitions that are filled at once.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=8))]
-    parallel: u16,
+    /// For `rebuild`: partitions that are filled at once [default: 4; under load what `docket rebuild` takes].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=8))]
+    parallel: Option<u16>,
+    /// For `rebuild`: while live commands are offered at half of their maximum, read models are fed and queries asked.
+    #[arg(long)]
+    under_load: bool,
+    /// For `rebuild --under-load`: what is rebuilt.
+    #[arg(long, value_enum, default_value_t = rebuild::under_load::Model::OrderSummary)]
+    model: rebuild::under_load::Model,
 }
 
 /// A bench's result.
@@ -162,6 +171,13 @@ struct Report {
 /// When the server refuses, or an acknowledged event is not in the log.
 pub async fn run(server: &PgConnectOptions, args: &BenchArgs, json: bool) -> Result<(), BenchError> {
     if args.workload == Workload::Rebuild {
+        if args.under_load {
+            let report = rebuild::under_load::run(server, args).await?;
+            return match json {
+                true => print(&report, json).map_err(BenchError::Print),
+                false => write!(io::stdout().lock(), "{report}").map_err(BenchError::Print),
+            };
+        }
         let report = rebuild::run(server, args).await?;
         return print(&report, json).map_err(BenchError::Print);
     }
@@ -282,7 +298,6 @@ impl Subject {
 }
 
 fn print(report: &impl Serialize, json: bool) -> io::Result<()> {
-    use io::Write as _;
     let mut out = io::stdout().lock();
     if json {
         return writeln!(out, "{}", serde_json::to_string(report)?);

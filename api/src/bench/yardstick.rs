@@ -1,6 +1,11 @@
 //! Bare PostgreSQL: the rows of a command, written without a head, a check or an order.
 
-use super::{BenchError, append::sample, database::BenchDatabase, measure::Measured};
+use super::{
+    BenchError,
+    append::sample,
+    database::{self, BenchDatabase},
+    measure::Measured,
+};
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection};
 use std::time::{Duration, Instant};
@@ -203,17 +208,7 @@ pub(super) async fn preload(database: &BenchDatabase, events: u64) -> Result<(),
     for statement in ["vacuum analyze events", "vacuum analyze command_ids"] {
         sqlx::query(statement).execute(&mut connection).await?;
     }
-    if let Err(error) = sqlx::query("checkpoint").execute(&mut connection).await
-        // An owner of databases may not ask for one; then the rounds may meet one.
-        && !is_no_privilege(&error)
-    {
-        return Err(error.into());
-    }
+    database::checkpoint(&mut connection).await?;
     connection.close().await?;
     Ok(())
-}
-
-fn is_no_privilege(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
-    code.is_some_and(|code| code == "42501")
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 /// Events of each order: drafted, a line, placed, and a payment that is attached and begun.
 pub(super) const EVENTS: u64 = 5;
-const COMMANDS: usize = 4;
+pub(super) const COMMANDS: usize = 4;
 /// Commands that are appended side by side.
 const TOGETHER: usize = 4_096;
 const WRITERS: usize = 512;
@@ -34,14 +34,14 @@ pub(in crate::bench) enum Spread {
 }
 
 /// A number that follows from another one and looks like chance (SplitMix64).
-fn scattered(number: u64) -> u64 {
+pub(super) fn scattered(number: u64) -> u64 {
     let z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
-fn order_id(order: u64) -> OrderId {
+pub(super) fn order_id(order: u64) -> OrderId {
     OrderId(Uuid::from_u64_pair(scattered(order), scattered(!order)))
 }
 
@@ -108,14 +108,13 @@ pub(super) async fn fill(store: &Store, orders: u64, spread: Spread) -> Result<(
     Ok(())
 }
 
-fn commands(order: u64) -> Result<Vec<Command>, BenchError> {
-    let id = order_id(order);
-    let customer = format!("c-{:06}", scattered(order) % 100_000);
+/// The commands of an order, its personal values in the clear.
+pub(super) fn commands_of(order: u64, id: OrderId, customer: &str) -> [Value; COMMANDS] {
     let (quantity, price) = (1 + scattered(order + 1) % 5, 500 + scattered(order + 2) % 20_000);
     let amount = i64::try_from(quantity * price).unwrap_or(0);
     let line = json!({"sku": format!("CARD-{price}"), "name": "Gift card", "quantity": quantity,
                       "unitPrice": {"amountMinor": price, "currency": "EUR"}, "requiresShipping": false});
-    let all: [Value; COMMANDS] = [
+    [
         json!({"command": "createOrder", "order": id, "customer": customer, "name": "Somebody", "email": "s@example.org",
                "channel": "web", "currency": "EUR", "locale": "de-DE"}),
         json!({"command": "addLine", "order": id, "line": line}),
@@ -123,7 +122,12 @@ fn commands(order: u64) -> Result<Vec<Command>, BenchError> {
         json!({"command": "initiatePayment", "order": id, "amount": {"amountMinor": amount, "currency": "EUR"},
                "captureMethod": "automatic", "method": {"type": "card", "brand": "visa", "last4": "2964"},
                "gateway": "manual"}),
-    ];
+    ]
+}
+
+fn commands(order: u64) -> Result<Vec<Command>, BenchError> {
+    let customer = format!("c-{:06}", scattered(order) % 100_000);
+    let all = commands_of(order, order_id(order), &customer);
     let read = |value: Value| -> Result<Command, BenchError> {
         let mut command: Command =
             serde_json::from_value(value).map_err(|error| BenchError::Worker(error.to_string()))?;
