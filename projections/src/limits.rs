@@ -101,6 +101,8 @@ pub const REBUILD_LEASE: Duration = Duration::from_secs(5);
 pub const REBUILD_TICK: Duration = Duration::from_millis(500);
 /// How long a rebuild makes way before it reads a page all the same.
 pub const REBUILD_YIELD: Duration = Duration::from_secs(1);
+/// How long a rebuild makes way before it builds an index all the same, which cannot be held back once it has begun.
+pub const REBUILD_YIELD_INDEX: Duration = Duration::from_secs(3);
 /// How long what was served is there at least after it was left: longer than any request that reads it.
 pub const REBUILD_GRACE: Duration = Duration::from_secs(60);
 /// How long an operator who calls a rebuild off waits until it has ended: longer than a dead one's lease.
@@ -129,8 +131,12 @@ pub const REBUILD_CONNECTIONS: u32 = 6;
 pub const REBUILD_STOP: Duration = Duration::from_secs(3);
 /// Events that live read models may be behind before a rebuild makes way for them.
 pub const REBUILD_YIELDS_AT: i64 = 2_000;
-/// Keys that are compared by one statement.
-pub const COMPARE_KEYS: i64 = 50_000;
+/// The age of the oldest event that live read models may miss before a rebuild makes way for them: half of [`WAIT`], so that
+/// who waits for what was written is answered in time. A shop that is not busy would be minutes behind before it is
+/// [`REBUILD_YIELDS_AT`] events behind.
+pub const REBUILD_YIELDS_AFTER: Duration = Duration::from_secs(1);
+/// Keys that are compared by one statement, which cannot be held back: some 0.1 s.
+pub const COMPARE_KEYS: i64 = 10_000;
 /// Orders whose rows are looked at together where two generations differ.
 pub const COMPARE_LOOKED: usize = 200;
 /// Rows that are named where two generations differ.

@@ -15,7 +15,7 @@ pub(crate) mod stored;
 
 use crate::{
     projector::{Generation, Projector, Table},
-    rebuild::{self, Comparison, Loader, PartitionLoader, Site},
+    rebuild::{self, Comparison, Loader, PartitionLoader, Progress, Site},
     supervisor::{Fed, FedBy},
     verify::{self, VerifyError},
 };
@@ -60,6 +60,7 @@ pub(crate) trait ReadModel: Send + Sync {
         snapshot: &'a str,
         generations: (Generation, Generation),
         parallel: u16,
+        progress: &'a Progress,
     ) -> BoxFuture<'a, Result<Comparison, sqlx::Error>>;
 
     /// Compares a generation's rows of one partition with the fold of the log, which ends at `head`; how many they are.
@@ -108,8 +109,11 @@ impl<P: Projector> ReadModel for P {
         snapshot: &'a str,
         generations: (Generation, Generation),
         parallel: u16,
+        progress: &'a Progress,
     ) -> BoxFuture<'a, Result<Comparison, sqlx::Error>> {
-        Box::pin(async move { rebuild::compare(pool, &*self, snapshot, generations, parallel).await })
+        Box::pin(
+            async move { rebuild::compare(pool, &*self, snapshot, generations, parallel, progress).await },
+        )
     }
 
     fn examine<'a>(

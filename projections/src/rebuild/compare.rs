@@ -3,7 +3,7 @@
 //! The database compares whole rows as text and gives the keys of those that differ; only these are read and compared
 //! column by column, which also tells what may differ for a while.
 
-use super::tables::workbench;
+use super::{Progress, tables::workbench};
 use crate::{
     generation::Generation,
     limits,
@@ -84,13 +84,15 @@ impl Range {
     }
 }
 
-/// Compares all tables of two generations, as the exported snapshot has them.
+/// Compares all tables of two generations, as the exported snapshot has them. Before each range it makes way, for a moment: the
+/// snapshot keeps what is dead from being cleaned up.
 pub(crate) async fn compare<P: Projector>(
     pool: &PgPool,
     projector: &P,
     snapshot: &str,
     (old, new): (Generation, Generation),
     parallel: u16,
+    progress: &Progress,
 ) -> Result<Comparison, sqlx::Error> {
     let mut sum = Comparison::default();
     for (number, table) in projector.tables().iter().enumerate() {
@@ -98,6 +100,7 @@ pub(crate) async fn compare<P: Projector>(
         let mut parts: Vec<BoxFuture<'_, _>> = Vec::new();
         for range in ranges {
             parts.push(Box::pin(async move {
+                progress.make_way(limits::REBUILD_YIELD).await;
                 let mut connection = in_snapshot(pool, snapshot).await?;
                 compare_range(&mut connection, projector, number, table, (old, new), range).await
             }));

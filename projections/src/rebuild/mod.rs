@@ -11,6 +11,7 @@
 
 mod attend;
 mod begun;
+mod behind;
 mod compare;
 mod differences;
 mod error;

@@ -9,7 +9,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 /// How a rebuild fares; clones share everything.
@@ -170,18 +173,20 @@ impl Progress {
 
     /// Resolves when the next page may be read; `false` when it is to stop. What is urgent makes way for nobody.
     pub(super) async fn pass(&self, is_urgent: bool) -> bool {
-        // Who makes way takes a page now and then, so that it comes to an end however busy the shop is.
-        let mut patience = limits::REBUILD_YIELD.as_millis() / LOOK.as_millis();
-        while !is_urgent && !self.0.stop.is_cancelled() {
-            match self.held() {
-                Held::No => return true,
-                Held::Yields if patience == 0 => return true,
-                Held::Yields => patience -= 1,
-                Held::Paused => {}
-            }
+        if is_urgent {
+            return !self.0.stop.is_cancelled();
+        }
+        self.make_way(limits::REBUILD_YIELD).await;
+        self.unpaused().await
+    }
+
+    /// Resolves when live read models are not behind, or it has waited so long for them: it is to come to an end however busy
+    /// the shop is.
+    pub(super) async fn make_way(&self, most: Duration) {
+        let until = Instant::now() + most;
+        while self.0.yields.load(Relaxed) && Instant::now() < until && !self.0.stop.is_cancelled() {
             let _ = timeout(LOOK, self.0.changed.notified()).await;
         }
-        !self.0.stop.is_cancelled()
     }
 
     /// The rows reach an offset.

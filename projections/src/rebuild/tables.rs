@@ -1,6 +1,6 @@
 //! A generation's tables: made from the templates of its version, indexed last, dropped.
 
-use super::{Outcome, RebuildError, Step, held::Held, operation};
+use super::{Outcome, Progress, RebuildError, Step, held::Held, operation};
 use crate::{generation::Generation, limits, projector::Table, read_models::ReadModel};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, pool::PoolConnection};
@@ -32,12 +32,14 @@ impl fmt::Display for Schema {
     }
 }
 
-/// A connection for work that may take longer than a request. It is closed afterwards.
+/// A connection for work that may take longer than a request. It is closed afterwards. Its statements are one process each:
+/// how many there are at a time is what the rebuild was told.
 pub(super) async fn workbench(pool: &PgPool) -> Result<PoolConnection<Postgres>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     connection.close_on_drop();
     sqlx::raw_sql(
-        "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; set maintenance_work_mem = '128MB'",
+        "set statement_timeout = 0; set idle_in_transaction_session_timeout = 0; set maintenance_work_mem = '128MB';
+         set max_parallel_maintenance_workers = 0; set max_parallel_workers_per_gather = 0",
     )
         .execute(&mut *connection)
         .await?;
@@ -117,14 +119,16 @@ pub(super) async fn create(
     Ok(transaction.commit().await?)
 }
 
-/// Builds the indexes that are not there yet, some at a time, and tells the planner what the tables hold.
+/// Builds the indexes that are not there yet, some at a time, and tells the planner what the tables hold. Nothing of it can be
+/// held back once it has begun; before each it makes way.
 pub(super) async fn index(
     pool: &PgPool,
     tables: &[Table],
     version: i32,
     (schema, generation): (Schema, Generation),
     parallel: u16,
-) -> Result<(), sqlx::Error> {
+    progress: &Progress,
+) -> Result<(), RebuildError> {
     let mut indexes: Vec<(String, String)> = Vec::new();
     for table in tables {
         let of_table: Vec<String> = sqlx::query_scalar(
@@ -139,7 +143,8 @@ pub(super) async fn index(
                 .map(|index| (index, generation.table(table.name))),
         );
     }
-    let build = |(index, table)| -> BoxFuture<'_, _> { Box::pin(build(pool, schema, index, table)) };
+    let build =
+        |(index, table)| -> BoxFuture<'_, _> { Box::pin(build(pool, schema, index, table, progress)) };
     let parallel = usize::from(parallel.max(1));
     let building = stream::iter(indexes.into_iter().map(build).collect::<Vec<_>>());
     building
@@ -147,6 +152,7 @@ pub(super) async fn index(
         .try_collect::<Vec<()>>()
         .await?;
     for table in tables {
+        make_way(progress).await?;
         let mut connection = workbench(pool).await?;
         let statement = format!("vacuum (analyze) {}", schema.table(generation, table.name));
         sqlx::query(AssertSqlSafe(statement))
@@ -156,7 +162,22 @@ pub(super) async fn index(
     Ok(())
 }
 
-async fn build(pool: &PgPool, schema: Schema, index: String, table: String) -> Result<(), sqlx::Error> {
+async fn make_way(progress: &Progress) -> Result<(), RebuildError> {
+    progress.make_way(limits::REBUILD_YIELD_INDEX).await;
+    match progress.unpaused().await {
+        true => Ok(()),
+        false => Err(RebuildError::Interrupted),
+    }
+}
+
+async fn build(
+    pool: &PgPool,
+    schema: Schema,
+    index: String,
+    table: String,
+    progress: &Progress,
+) -> Result<(), RebuildError> {
+    make_way(progress).await?;
     let mut connection = workbench(pool).await?;
     sqlx::query("select copy_index($1::regclass, $2, $3)")
         .bind(index)

@@ -5,7 +5,7 @@ mod meet;
 
 use super::{
     LoadError, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Site, Step,
-    TableDifferences, Wish, held, swap, tables,
+    TableDifferences, Wish, behind::Behind, held, swap, tables,
 };
 use crate::{
     Projections,
@@ -38,13 +38,6 @@ pub(super) enum Told {
     Lost,
 }
 
-const LAG: &str = r#"
-select coalesce(max(h.head - c."offset"), 0)
-  from checkpoints c
-  join heads h on h.partition = c.partition
-  join generations g on g.projection = c.projection and g.generation = c.generation
- where g.state = 'live' and c.lease_until > clock_timestamp() and c.stopped_offset is null and c.trouble is null"#;
-
 /// Renews the lease, passes on what operators want, and makes way for live read models that are behind.
 pub(super) async fn beat(
     pool: PgPool,
@@ -52,6 +45,7 @@ pub(super) async fn beat(
     progress: Progress,
     ends: CancellationToken,
 ) -> Told {
+    let mut behind = Behind::default();
     while !progress.stopped().is_cancelled() && !ends.is_cancelled() {
         match held.beat(&pool, &progress).await {
             // It is done.
@@ -61,9 +55,8 @@ pub(super) async fn beat(
                 return Told::Cancel;
             }
             Ok(Some(wish)) => {
-                let lag = sqlx::query_scalar::<_, i64>(LAG).fetch_one(&pool).await;
                 // Where it cannot be asked, nobody is harmed by waiting.
-                let yields = lag.map_or(true, |lag| lag > limits::REBUILD_YIELDS_AT);
+                let yields = behind.look(&pool).await.unwrap_or(true);
                 progress.hold(wish == Wish::Pause, yields);
             }
             Err(RebuildError::Lost) => {
@@ -255,7 +248,8 @@ impl Work {
         }
         if self.held.operation.step == Step::Index {
             self.unpaused().await?;
-            tables::index(&pool, tables, version, self.place(), self.parallel()).await?;
+            let (place, parallel) = (self.place(), self.parallel());
+            tables::index(&pool, tables, version, place, parallel, &self.progress).await?;
             self.enter(&mut connection, Step::Verify).await?;
         }
         if self.held.operation.step == Step::Verify {
@@ -396,7 +390,8 @@ impl Work {
         };
         let pointers = (self.from(), self.generation());
         let compared = Arc::clone(&self.model);
-        let compared = compared.compare(self.pool(), &snapshot_name, pointers, self.parallel());
+        let (parallel, progress) = (self.parallel(), &self.progress);
+        let compared = compared.compare(self.pool(), &snapshot_name, pointers, parallel, progress);
         let comparison = compared.await?;
         sqlx::query("rollback").execute(&mut *snapshot).await?;
         self.rows = comparison.rows;

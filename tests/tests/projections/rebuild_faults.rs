@@ -249,6 +249,30 @@ async fn it_is_paused_goes_on_and_is_called_off() {
     projections.stop().await;
 }
 
+/// One live read model is kept from an event, and a rebuild of another one makes way before it is far behind in events.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_makes_way_for_a_read_model_that_misses_an_old_event() {
+    let (db, store, projections) = shop().await;
+    let hold =
+        "update checkpoints set held_until = now() + interval '1 hour' where projection = 'payment_ledger'";
+    sqlx::query(hold).execute(db.admin()).await.unwrap();
+    place(&store, order_in(&store, 3)).await;
+    // It lasts until it has looked a few times.
+    let blocked = block(&db, BLOCKS[1].1).await;
+    let progress = Progress::new(16);
+    let running = {
+        let (store, progress) = (store.clone(), progress.clone());
+        tokio::spawn(async move { rebuild(&store, "order_summary", SWAP, &progress).await })
+    };
+    eventually(DEADLINE, async || (progress.held() == Held::Yields).then_some(())).await;
+    let release = "update checkpoints set held_until = null where projection = 'payment_ledger'";
+    sqlx::query(release).execute(db.admin()).await.unwrap();
+    eventually(DEADLINE, async || (progress.held() == Held::No).then_some(())).await;
+    blocked.close().await.unwrap();
+    assert_eq!(running.await.unwrap().unwrap().outcome, Outcome::Swapped);
+    projections.stop().await;
+}
+
 /// Who calls a rebuild off right after its process was killed waits until its lease has run out, and nothing is left. Until
 /// then nobody goes back, and nobody who wants something else takes it over.
 #[tokio::test(flavor = "multi_thread")]

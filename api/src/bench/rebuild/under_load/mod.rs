@@ -47,6 +47,8 @@ use watch::{Gate, Seen, watch};
 
 /// Events that a partition of a read model may be behind while the maximum is measured: half of a full batch.
 const BEHIND: i64 = 256;
+/// However far they are behind.
+const UNBOUNDED: i64 = i64::MAX;
 /// Before the control begins.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// After the rebuild has ended, for whoever waits for the swap. A process learns of it within a second.
@@ -121,7 +123,7 @@ impl Shop {
         self.caught_up().await?;
         database.settle().await?;
         let length = Duration::from_secs(args.seconds);
-        let unbounded_per_s = self.maximum(args.concurrency, length, i64::MAX).await?;
+        let unbounded_per_s = self.maximum(args.concurrency, length, UNBOUNDED).await?;
         let maximum_per_s = self.maximum(args.concurrency, length, BEHIND).await?;
         let offered_per_s = maximum_per_s / 2.0;
 
@@ -164,8 +166,8 @@ impl Shop {
         reached.map_err(|error| failed(&error))
     }
 
-    /// Commands a second from so many who give one after the other, over the time until every read model has them, while
-    /// nobody gives one that finds a partition further behind than `behind` events.
+    /// Commands a second from so many who give one after the other. Where read models are not to be further behind than
+    /// `behind` events, whoever finds them there waits, and the time lasts until they have everything.
     async fn maximum(&self, givers: u32, length: Duration, behind: i64) -> Result<f64, BenchError> {
         let gate = Gate::watch(self.projections.clone(), behind);
         let giver = |_| {
@@ -180,12 +182,11 @@ impl Shop {
         };
         let started = Instant::now();
         let (given, _) = closed_loop((0..givers).map(giver).collect(), length).await?;
-        if behind == i64::MAX {
-            self.caught_up().await?;
-            return Ok(given.per_second());
-        }
         self.caught_up().await?;
-        Ok(given.events as f64 / started.elapsed().as_secs_f64())
+        Ok(match behind {
+            UNBOUNDED => given.per_second(),
+            _ => given.events as f64 / started.elapsed().as_secs_f64(),
+        })
     }
 
     /// When the pointer was moved to a generation.
