@@ -1,6 +1,6 @@
 //! What came out: the same figures for the control, for the rebuild, and for each of its steps.
 
-use super::{Model, Spread, log, process::Round, watch::Seen};
+use super::{Model, Spread, load::Offered, log, process::Round, watch::Seen};
 use crate::bench::{
     BenchArgs, Workload,
     measure::{Measured, quantile},
@@ -115,7 +115,7 @@ struct Figures {
     seconds: f64,
     /// Commands that were due.
     offered_per_s: f64,
-    /// Commands that were acknowledged.
+    /// Those of them that were acknowledged within the time.
     achieved_per_s: f64,
     /// The latter by the former.
     ratio: f64,
@@ -135,8 +135,9 @@ impl Figures {
         let seconds = window.seconds();
         let per_second = |number: usize| number as f64 / seconds.max(f64::EPSILON);
         let due: Vec<_> = seen.commands.iter().filter(|one| window.holds(one.due)).collect();
-        let done = seen.commands.iter().filter_map(|one| one.done);
-        let done = done.filter(|at| window.holds(*at)).count();
+        // What is left over from before does not make up for what is left over at the end.
+        let in_time = |one: &&&Offered| one.done.is_some_and(|at| window.holds(at));
+        let done = due.iter().filter(in_time).count();
         let took = due.iter().filter_map(|one| Some(one.done? - one.due)).collect();
         let lags: Vec<_> = seen.lags.iter().filter(|lag| window.holds(lag.at)).collect();
         let asked: Vec<_> = seen.queries.iter().filter(|one| window.holds(one.at)).collect();
