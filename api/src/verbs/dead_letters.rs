@@ -4,7 +4,10 @@ use crate::{app::Database, config::Config};
 use clap::{Args, Subcommand};
 use docket_domain::OrderId;
 use docket_event_store::{Position, Store};
-use docket_projections::dead_letter::{self, DeadLetterError, Discarded, Letter, Sequence};
+use docket_projections::{
+    dead_letter::{self, DeadLetterError, Discarded, Letter, Place, Sequence},
+    limits::LETTERS_PAGE,
+};
 use serde_json::{Value, json, value::RawValue};
 use std::{
     error::Error,
@@ -111,9 +114,9 @@ async fn act(store: &Store, action: &Action, json: bool) -> Result<ExitCode, Box
 
 async fn list(store: &Store, name: Option<&str>, json: bool) -> Result<(), Box<dyn Error>> {
     let discarded = dead_letter::discarded(store.pool(), name).await?;
-    let (mut last, mut count): (Option<Sequence>, u64) = (None, 0);
+    let (mut last, mut count): (Option<Place>, u64) = (None, 0);
     loop {
-        let page = dead_letter::list(store.pool(), name, last.as_ref()).await?;
+        let page = dead_letter::list(store.pool(), name, last.as_ref(), LETTERS_PAGE).await?;
         let mut out = io::stdout().lock();
         for sequence in &page {
             if json {
@@ -123,7 +126,7 @@ async fn list(store: &Store, name: Option<&str>, json: bool) -> Result<(), Box<d
             }
         }
         count += page.len() as u64;
-        last = page.into_iter().next_back();
+        last = page.last().map(Sequence::place);
         if last.is_none() {
             break;
         }
@@ -298,7 +301,7 @@ async fn waiting(
     name: &str,
     order: Option<OrderId>,
 ) -> Result<Vec<Sequence>, DeadLetterError> {
-    let mut left = dead_letter::list(store.pool(), Some(name), None).await?;
+    let mut left = dead_letter::list(store.pool(), Some(name), None, LETTERS_PAGE).await?;
     left.retain(|sequence| order.is_none_or(|order| sequence.order == order));
     Ok(left)
 }

@@ -103,6 +103,28 @@ pub struct Sequence {
     pub behind: i64,
 }
 
+impl Sequence {
+    /// Where it is among those that wait.
+    pub fn place(&self) -> Place {
+        Place {
+            projection: self.projection.clone(),
+            generation: self.generation,
+            position: self.position,
+        }
+    }
+}
+
+/// A place among the orders whose events wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The read model.
+    pub projection: String,
+    /// Which of its generations.
+    pub generation: Generation,
+    /// The first event that waits of the order.
+    pub position: Position,
+}
+
 /// Why an event could not be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
@@ -249,26 +271,26 @@ fn sequence(row: &PgRow) -> Result<Sequence, sqlx::Error> {
     })
 }
 
-/// Orders whose events wait, of one read model or of all, after one that was seen; at most
-/// [`limits::LETTERS_PAGE`].
+/// Orders whose events wait, of one read model or of all, behind a place; at most `limit`, and [`limits::LETTERS_PAGE`].
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn list(
     pool: &PgPool,
     projection: Option<&str>,
-    after: Option<&Sequence>,
+    after: Option<&Place>,
+    limit: i64,
 ) -> Result<Vec<Sequence>, DeadLetterError> {
     if let Some(projection) = projection {
         refuse_unknown(pool, projection).await?;
     }
     let rows = sqlx::query(LIST)
         .bind(projection)
-        .bind(after.map(|seen| seen.projection.as_str()))
-        .bind(after.map(|seen| seen.generation.0))
-        .bind(after.map(|seen| seen.position.partition as i16))
-        .bind(after.map(|seen| seen.position.offset))
-        .bind(limits::LETTERS_PAGE)
+        .bind(after.map(|place| place.projection.as_str()))
+        .bind(after.map(|place| place.generation.0))
+        .bind(after.map(|place| place.position.partition as i16))
+        .bind(after.map(|place| place.position.offset))
+        .bind(limit.min(limits::LETTERS_PAGE))
         .fetch_all(pool)
         .await?;
     Ok(rows.iter().map(sequence).collect::<Result<_, _>>()?)

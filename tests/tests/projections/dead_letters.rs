@@ -13,6 +13,7 @@ use docket_event_store::{Position, Store};
 use docket_projections::{
     Generation, Projections, ProjectionsConfig, StopClass, WaitError,
     dead_letter::{DeadLetterError, Sequence, discard, discarded, list, retry, show},
+    limits::LETTERS_PAGE,
     rebuild::{Outcome, Progress, RebuildOptions, Step, rebuild},
     verify,
 };
@@ -49,7 +50,9 @@ async fn repair(db: &TestDatabase, table: &str) {
 /// Returns when so many sequences wait.
 async fn waiting(store: &Store, projection: &str, sequences: usize) -> Vec<Sequence> {
     eventually(DEADLINE, async || {
-        let found = list(store.pool(), Some(projection), None).await.unwrap();
+        let found = list(store.pool(), Some(projection), None, LETTERS_PAGE)
+            .await
+            .unwrap();
         (found.len() == sequences && found.iter().all(|one| !one.is_wanted)).then_some(found)
     })
     .await
@@ -252,7 +255,7 @@ async fn a_rebuild_brings_in_what_waits() {
     })
     .await;
     assert_eq!(verify(&store, |_| {}).await.unwrap().left_out, 0);
-    let kept = list(store.pool(), None, None).await.unwrap();
+    let kept = list(store.pool(), None, None, LETTERS_PAGE).await.unwrap();
     assert_eq!((kept.len(), kept[0].generation), (1, Generation(1)));
     projections.stop().await;
 }
