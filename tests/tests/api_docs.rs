@@ -24,7 +24,7 @@ const METHODS: [&str; 1] = ["POST"];
 /// What the page teaches by being refused, and the type of the refusal.
 const REFUSED: [(&str, &str); 1] = [("Cancel", "VersionConflict")];
 /// What operators do, and nobody else.
-const OPERATORS: [&str; 3] = ["Fare", "Anew", "Progress"];
+const OPERATORS: [&str; 5] = ["Fare", "Anew", "Progress", "Letters", "Again"];
 /// Where in an answer's data a name is learnt, by the operation that gives it.
 const GIVES: [(&str, &str, &str); 6] = [
     ("Create", "order", "/createOrder/order/id"),

@@ -11,6 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use docket_domain::Subject;
 use docket_event_store::{Feed, Position};
 use docket_projections::{
+    Generation, dead_letter,
     reactors::notifications::{self, Notification},
     read_models::{
         list::Place,
@@ -31,6 +32,9 @@ const LEDGER: u8 = b'n';
 const SHIPMENTS: u8 = b's';
 const PAYMENTS: u8 = b'm';
 const FRAUD_SIGNALS: u8 = b'f';
+const DEAD_LETTERS: u8 = b'd';
+/// Ends a name in a cursor: what is cut off is none.
+const END: u8 = 0;
 
 fn encode(kind: u8, content: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(content.len() + 2);
@@ -159,6 +163,38 @@ pub(super) fn to_place(list: List, text: &str, argument: &str) -> Result<Place, 
             value,
             order,
             number,
+        })
+    };
+    read().ok_or_else(|| bad(format_args!("`{argument}`")))
+}
+
+/// A place among the orders that wait behind dead letters.
+pub(super) fn of_letter(place: &dead_letter::Place) -> String {
+    let Position { partition, offset } = place.position;
+    let mut content = place.generation.0.to_be_bytes().to_vec();
+    content.extend(partition.to_be_bytes());
+    content.extend(offset.to_be_bytes());
+    content.extend(place.projection.as_bytes());
+    content.push(END);
+    encode(DEAD_LETTERS, &content)
+}
+
+/// The place that a caller names.
+pub(super) fn to_letter(text: &str, argument: &str) -> Result<dead_letter::Place, Refused> {
+    let read = || {
+        let content = decode(DEAD_LETTERS, text)?;
+        let mut reader = Reader(&content);
+        let generation = i32::from_be_bytes(reader.take()?);
+        let partition = u16::from_be_bytes(reader.take()?);
+        let offset = i64::from_be_bytes(reader.take()?);
+        let projection = std::str::from_utf8(reader.0.strip_suffix(&[END])?).ok()?;
+        // The database takes no NUL in a name, and no partition beyond 15 bits.
+        let is_name = !projection.is_empty() && projection.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_place = generation > 0 && offset > 0 && i16::try_from(partition).is_ok();
+        (is_name && is_place).then(|| dead_letter::Place {
+            projection: projection.to_owned(),
+            generation: Generation(generation),
+            position: Position { partition, offset },
         })
     };
     read().ok_or_else(|| bad(format_args!("`{argument}`")))
@@ -392,6 +428,14 @@ mod tests {
         }
     }
 
+    fn letter(projection: &str, partition: u16, offset: i64) -> dead_letter::Place {
+        dead_letter::Place {
+            projection: projection.to_owned(),
+            generation: Generation(2),
+            position: Position { partition, offset },
+        }
+    }
+
     #[test]
     fn cursors_come_back_as_they_went() {
         let cursor = LogCursor(vec![mark(0, 0), mark(3, i64::MAX), mark(1_023, 1)]);
@@ -418,6 +462,8 @@ mod tests {
         ] {
             assert_eq!(LedgerCursor::read(&cursor.encode()).ok(), Some(cursor));
         }
+        let place = letter("order_summary", 1_023, 5);
+        assert_eq!(to_letter(&of_letter(&place), "after").ok(), Some(place));
         let place = Place {
             sort: 2,
             value: i64::MIN,
@@ -464,6 +510,18 @@ mod tests {
             LedgerCursor::new(0, Uuid::from_u128(7)).encode(),
         ] {
             assert!(LedgerCursor::read(&wrong).is_err(), "{wrong}");
+        }
+        for wrong in [
+            letter("", 1, 5),
+            letter("order\0summary", 1, 5),
+            letter("order_summary", u16::MAX, 5),
+            letter("order_summary", 1, 0),
+        ] {
+            assert!(to_letter(&of_letter(&wrong), "after").is_err(), "{wrong:?}");
+        }
+        let whole = of_letter(&letter("order_summary", 1, 5));
+        for wrong in [log.as_str(), &whole[..whole.len() - 4]] {
+            assert!(to_letter(wrong, "after").is_err(), "{wrong:.20}");
         }
         assert!(to_keyset(&log, "after").is_err());
         assert!(to_event(&log).is_err());

@@ -11,6 +11,7 @@ mod command;
 mod count;
 mod cursor;
 mod customer;
+mod dead_letter;
 mod document;
 mod error;
 mod event;
@@ -55,6 +56,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::{
     budget::{Budgets, Counted, Standing},
     customer::queries::CustomerQueries,
+    dead_letter::{mutations::DeadLetterMutations, queries::DeadLetterQueries},
     document::Measure,
     error::{Causes, Refused},
     event::queries::EventQueries,
@@ -102,6 +104,7 @@ pub struct Query(
     FraudQueries,
     NotificationQueries,
     ProjectionQueries,
+    DeadLetterQueries,
 );
 
 /// What can be changed. Each mutation is one command: it is done once, whole, or not at all.
@@ -111,6 +114,7 @@ pub struct Mutation(
     PaymentMutations,
     ShipmentMutations,
     ProjectionMutations,
+    DeadLetterMutations,
 );
 
 /// What can be followed. A stream of events begins with its cursor; `after` goes on from one without a gap and without a

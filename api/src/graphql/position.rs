@@ -39,6 +39,24 @@ pub struct PositionInput {
     pub offset: BigInt,
 }
 
+impl PositionInput {
+    /// The same as the log knows it.
+    pub(super) fn checked(&self) -> Result<docket_event_store::Position, Refused> {
+        let partition = u16::try_from(self.partition);
+        let partition = partition.map_err(|_| no_such_partition(self.partition))?;
+        if self.offset.0 < 0 {
+            return Err(Refused::bad_input(format!(
+                "An offset of {} is negative.",
+                self.offset.0
+            )));
+        }
+        Ok(docket_event_store::Position {
+            partition,
+            offset: self.offset.0,
+        })
+    }
+}
+
 /// The positions that a caller named, as the log knows them.
 fn checked(named: &[PositionInput]) -> Result<Vec<docket_event_store::Position>, Refused> {
     if named.len() > limits::MAX_MIN_POSITIONS {
@@ -48,21 +66,7 @@ fn checked(named: &[PositionInput]) -> Result<Vec<docket_event_store::Position>,
             named.len()
         )));
     }
-    let position = |named: &PositionInput| {
-        let partition = u16::try_from(named.partition);
-        let partition = partition.map_err(|_| no_such_partition(named.partition))?;
-        if named.offset.0 < 0 {
-            return Err(Refused::bad_input(format!(
-                "An offset of {} is negative.",
-                named.offset.0
-            )));
-        }
-        Ok(docket_event_store::Position {
-            partition,
-            offset: named.offset.0,
-        })
-    };
-    named.iter().map(position).collect()
+    named.iter().map(PositionInput::checked).collect()
 }
 
 fn no_such_partition(partition: i32) -> Refused {

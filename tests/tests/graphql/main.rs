@@ -2,6 +2,7 @@
 
 mod counts;
 mod cursors;
+mod dead_letters;
 mod delivery;
 mod desk;
 mod disputes;

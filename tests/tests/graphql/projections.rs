@@ -23,7 +23,7 @@ const REBUILD: &str = "rebuild { projection from generation step purpose wish ow
     partitions { partition folded written target } }";
 const ERRORS: &str = "userErrors { __typename code message field }";
 
-fn operator() -> Caller {
+pub(crate) fn operator() -> Caller {
     Caller::known(Role::Operator, "o-1")
 }
 
@@ -286,7 +286,7 @@ async fn each_verb_and_its_mutation_do_and_say_the_same() {
 }
 
 /// The command line's text for a caller of the API: a sentence.
-fn sentence(stderr: &str) -> String {
+pub(crate) fn sentence(stderr: &str) -> String {
     let text = stderr.trim().strip_prefix("docket: ").unwrap();
     format!("{}{}.", text[..1].to_uppercase(), &text[1..])
 }

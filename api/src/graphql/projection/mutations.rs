@@ -92,7 +92,11 @@ impl ProjectionMutations {
 }
 
 /// Who does what goes to the log of the process: these are no events.
-fn noted<'a>(ctx: &Context<'a>, what: &str, name: &str) -> Result<&'a Services, Refused> {
+pub(in crate::graphql) fn noted<'a>(
+    ctx: &Context<'a>,
+    what: &str,
+    name: &str,
+) -> Result<&'a Services, Refused> {
     let actor = actor(ctx)?;
     tracing::info!(role = %actor.role, actor = %actor.id, what, read_model = format!("{name:.80}"), "an operator");
     services(ctx)

@@ -8,7 +8,11 @@ use docket_projections::{
 };
 
 use super::types::Rebuild;
-use crate::graphql::{error::Refused, order::queries::known_to_the_database, user_error::UserError};
+use crate::graphql::{
+    error::Refused,
+    order::queries::known_to_the_database,
+    user_error::{self, UserError},
+};
 
 /// Which read model is rebuilt, and how.
 #[derive(Debug, InputObject)]
@@ -155,12 +159,5 @@ payloads! {
 pub(super) fn answered<T>(
     came_of_it: Result<T, RebuildError>,
 ) -> Result<(Option<T>, Vec<UserError>), Refused> {
-    match came_of_it {
-        Ok(done) => Ok((Some(done), Vec::new())),
-        Err(error) => {
-            let refused = UserError::of_rebuild(error)?;
-            metrics::counter!("docket_refusals_total", "rule" => refused.rule()).increment(1);
-            Ok((None, vec![refused]))
-        }
-    }
+    user_error::answered(came_of_it, UserError::of_rebuild)
 }

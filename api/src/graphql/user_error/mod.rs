@@ -1,7 +1,8 @@
 //! A rule that refused, as data: an interface and a type for each shape of numbers. Nothing was written.
 //!
-//! What each rule becomes is in `rules.rs`; what refuses an operator, in `rebuilds.rs`.
+//! What each rule becomes is in `rules.rs`; what refuses an operator, in `rebuilds.rs` and `letters.rs`.
 
+mod letters;
 mod rebuilds;
 mod rules;
 
@@ -11,7 +12,9 @@ use docket_domain::{StreamId, Version};
 use uuid::Uuid;
 
 use super::{
+    error::Refused,
     order::parts::HoldReason,
+    position::Position,
     projection::types::RebuildStep,
     scalars::{BigInt, CurrencyScalar},
 };
@@ -135,6 +138,12 @@ pub enum UserErrorCode {
     GenerationMoved,
     /// The generation that is to be served did not come to where the served one is.
     GenerationBehind,
+    /// Nothing of the order waits.
+    NoDeadLetters,
+    /// The event is not the first that waits of its order, nor one at which the read model stands.
+    NotFirstLetter,
+    /// A generation of the read model has the event in its rows.
+    EventApplied,
 }
 
 /// The types: each has the interface's fields and its own.
@@ -445,6 +454,29 @@ user_errors! {
         /// Events that it is behind.
         behind: BigInt,
     }
+    /// Nothing of the order waits.
+    NoDeadLetters {
+        /// The read model.
+        name: String,
+        /// The order.
+        order: Uuid,
+    }
+    /// The event is not the first that waits of its order, nor one at which the read model stands: it cannot be discarded.
+    NotFirstLetter {
+        /// The read model.
+        name: String,
+        /// The event.
+        position: Position,
+    }
+    /// A generation of the read model has the event in its rows: it can be applied, and so it cannot be discarded.
+    EventApplied {
+        /// The read model.
+        name: String,
+        /// Which of its generations.
+        generation: i32,
+        /// The event.
+        position: Position,
+    }
     /// A rule for operators without numbers.
     RebuildRefused {
         /// The read model.
@@ -463,5 +495,23 @@ impl UserError {
             expected: expected.0,
             actual: actual.0,
         })
+    }
+}
+
+/// What came of what an operator asked for, or the rule that refused it, which is counted.
+///
+/// # Errors
+/// For whatever else stood in the way.
+pub(super) fn answered<T, E>(
+    came_of_it: Result<T, E>,
+    refusal: impl FnOnce(E) -> Result<UserError, Refused>,
+) -> Result<(Option<T>, Vec<UserError>), Refused> {
+    match came_of_it {
+        Ok(done) => Ok((Some(done), Vec::new())),
+        Err(error) => {
+            let refused = refusal(error)?;
+            metrics::counter!("docket_refusals_total", "rule" => refused.rule()).increment(1);
+            Ok((None, vec![refused]))
+        }
     }
 }
