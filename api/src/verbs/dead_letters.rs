@@ -301,7 +301,16 @@ async fn waiting(
     name: &str,
     order: Option<OrderId>,
 ) -> Result<Vec<Sequence>, DeadLetterError> {
-    let mut left = dead_letter::list(store.pool(), Some(name), None, LETTERS_PAGE).await?;
-    left.retain(|sequence| order.is_none_or(|order| sequence.order == order));
-    Ok(left)
+    let (mut left, mut after) = (Vec::new(), None);
+    loop {
+        let page = dead_letter::list(store.pool(), Some(name), after.as_ref(), LETTERS_PAGE).await?;
+        after = page.last().map(Sequence::place);
+        if after.is_none() {
+            return Ok(left);
+        }
+        left.extend(
+            page.into_iter()
+                .filter(|sequence| order.is_none_or(|order| sequence.order == order)),
+        );
+    }
 }

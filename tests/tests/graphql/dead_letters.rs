@@ -365,8 +365,7 @@ async fn what_is_refused_is_refused_alike_and_leaves_nothing() {
             "discardEvent",
             discarding(NAME, &applied[1], because),
             "position",
-            json!({"__typename": "EventApplied", "code": "EVENT_APPLIED", "name": NAME, "generation": 1,
-                   "position": at(&applied[1])}),
+            json!({"__typename": "NotFirstLetter", "code": "NOT_FIRST_LETTER", "name": NAME, "position": at(&applied[1])}),
         ),
     ] {
         let said = say(&desk, &args).await;

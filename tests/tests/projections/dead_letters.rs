@@ -257,6 +257,25 @@ async fn a_rebuild_brings_in_what_waits() {
     assert_eq!(verify(&store, |_| {}).await.unwrap().left_out, 0);
     let kept = list(store.pool(), None, None, LETTERS_PAGE).await.unwrap();
     assert_eq!((kept.len(), kept[0].generation), (1, Generation(1)));
+    let applied = discard(
+        store.pool(),
+        "customer_orders",
+        kept[0].position,
+        "why not",
+        "ops",
+    )
+    .await;
+    let applied = applied.unwrap_err();
+    assert!(
+        matches!(
+            applied,
+            DeadLetterError::Applied {
+                generation: Generation(2),
+                ..
+            }
+        ),
+        "{applied:?}"
+    );
     projections.stop().await;
 }
 
@@ -465,7 +484,7 @@ async fn an_owner_writes_nothing_on_what_it_does_not_know() {
     let paid = fulfil(&store, order).await;
     found(&projections, "sales_by_minute", paid).await;
     assert!(
-        list(store.pool(), Some("sales_by_minute"), None)
+        list(store.pool(), Some("sales_by_minute"), None, LETTERS_PAGE)
             .await
             .unwrap()
             .is_empty()

@@ -68,8 +68,9 @@ fn refused(error: DeadLetterError) -> Refused {
         }
         DeadLetterError::Database(error) => error.into(),
         // What refuses a discard; nothing is discarded here.
-        DeadLetterError::NotFirst { .. } | DeadLetterError::Applied { .. } | DeadLetterError::Reason => {
-            Refused::internal(&error)
-        }
+        DeadLetterError::NotFirst { .. }
+        | DeadLetterError::Applied { .. }
+        | DeadLetterError::Rebuilding { .. }
+        | DeadLetterError::Reason => Refused::internal(&error),
     }
 }

@@ -3,7 +3,8 @@
 use docket_projections::dead_letter::DeadLetterError;
 
 use super::{
-    EventApplied, NoDeadLetters, NotFirstLetter, UnknownReadModel, UserError, UserErrorCode as Code,
+    EventApplied, NoDeadLetters, NotFirstLetter, RebuildRefused, UnknownReadModel, UserError,
+    UserErrorCode as Code,
 };
 use crate::graphql::error::{Refused, sentence};
 
@@ -50,6 +51,12 @@ impl UserError {
                 name: projection,
                 generation: generation.0,
                 position: position.into(),
+            }),
+            DeadLetterError::Rebuilding { projection, .. } => UserError::RebuildRefused(RebuildRefused {
+                message,
+                code: Code::RebuildUnderWay,
+                field: field("name"),
+                name: projection,
             }),
             DeadLetterError::Reason => return Err(Refused::bad_input(message)),
             DeadLetterError::Database(error) => return Err(error.into()),
