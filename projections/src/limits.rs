@@ -86,8 +86,8 @@ pub const VERIFY_ORDERS: i64 = 500;
 /// more, its log is read once for each so many.
 pub const VERIFY_KEYS: usize = 20_000;
 
-/// Events that a rebuild reads of one partition at once; about 1.5 KB each, as rows and decoded, 4 MB.
-pub const REBUILD_PAGE: usize = 2_500;
+/// Events that a rebuild reads of one partition at once; about 3 KB each, as rows and decoded, 4 MB.
+pub const REBUILD_PAGE: usize = 1_250;
 /// Rows that a rebuild writes by one statement.
 pub const REBUILD_ROWS: usize = 1_000;
 /// Memory of the rows that a rebuild has not written yet and of those that it touched last, of all partitions that it fills

@@ -118,6 +118,15 @@ async fn a_seeding_that_was_killed_is_resumed_to_the_same_log() {
     eventually(DEADLINE, some).await;
     child.kill().expect("a child can be killed");
     child.wait().expect("it is gone");
+    // What was on its way commits without its client; then its session is gone.
+    let alone = async || {
+        let sessions = "select count(*) from pg_stat_activity
+                         where datname = current_database() and application_name = 'docket'";
+        let sessions = sqlx::query_scalar(sessions).fetch_one(broken.admin()).await;
+        let sessions: i64 = sessions.expect("the sessions can be read");
+        (sessions == 0).then_some(())
+    };
+    eventually(DEADLINE, alone).await;
     let left = positions(&broken).await.len();
     assert!(left < expected.len(), "it was killed before its end");
 
