@@ -191,7 +191,7 @@ const promises = {
     const page = await open(`#token=${server.tokenOf("operator")}`);
     await live(page);
     await page.locator("#projections summary").click();
-    await eventually(() => page.locator("#projections-list > li").count(), 9);
+    await eventually(() => page.locator("#projections-list > li").count(), 10);
     await page.locator("#projections-note").getByText("all at the head").waitFor();
     const ask = "mutation { rebuildReadModel(input: {name: \"order_summary\", parallel: 1}) { userErrors { message } } }";
     await page.evaluate(async (query) => {
