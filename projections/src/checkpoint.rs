@@ -2,6 +2,7 @@
 
 use crate::{
     board::{Board, Cell},
+    limits,
     projector::Generation,
 };
 use docket_event_store::Position;
@@ -111,6 +112,23 @@ pub struct Stopped {
     pub class: StopClass,
     /// In words.
     pub reason: String,
+}
+
+impl Stopped {
+    /// With as much of the reason as is kept.
+    pub(crate) fn new(position: Position, class: StopClass, reason: String) -> Self {
+        Self {
+            position,
+            class,
+            reason: kept(reason),
+        }
+    }
+}
+
+/// As much of a reason as is kept.
+pub(crate) fn kept(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(limits::REASON_BYTES));
+    reason.replace('\0', "")
 }
 
 impl fmt::Display for Stopped {

@@ -173,11 +173,7 @@ pub(crate) async fn own(mut steps: impl Steps) -> End {
                 class,
                 reason,
             }) if count <= 1 => {
-                let failure = Stopped {
-                    position: first,
-                    class,
-                    reason: kept(reason),
-                };
+                let failure = Stopped::new(first, class, reason);
                 let made = attempts.count(first);
                 if made < shared.config.attempts {
                     steps.forget();
@@ -215,7 +211,7 @@ pub(crate) async fn own(mut steps: impl Steps) -> End {
                 // Once is nothing; who cannot be told now is told the next time.
                 if retry > limits::FIRST_RETRY {
                     let held = steps.assignment().held;
-                    let _ = checkpoint::trouble(shared.store.pool(), &held, &kept(reason)).await;
+                    let _ = checkpoint::trouble(shared.store.pool(), &held, &checkpoint::kept(reason)).await;
                 }
                 cancel.run_until_cancelled(sleep(retry)).await;
                 retry = (retry * 2).min(limits::LAST_RETRY);
@@ -224,11 +220,7 @@ pub(crate) async fn own(mut steps: impl Steps) -> End {
             Err(Trouble::Events {
                 first, class, reason, ..
             }) => {
-                let failure = Stopped {
-                    position: first,
-                    class,
-                    reason: kept(reason),
-                };
+                let failure = Stopped::new(first, class, reason);
                 if !stand_still(&mut steps, failure).await {
                     return End::Lost;
                 }
@@ -271,8 +263,8 @@ async fn give_up(
             Parked::No => {}
             Parked::TooMany => {
                 let most = limits::PARKED_ORDERS;
-                failure.reason = kept(format!("{most} orders are parked already; {failure}"));
-                failure.class = StopClass::Full;
+                let reason = format!("{most} orders are parked already; {failure}");
+                failure = Stopped::new(failure.position, StopClass::Full, reason);
             }
         }
     }
@@ -311,12 +303,6 @@ async fn guarded(steps: &mut impl Steps) -> Result<Step, Trouble> {
             reason: panic_text(panic.as_ref()),
         })
     })
-}
-
-/// As much of a reason as is kept.
-pub(crate) fn kept(mut reason: String) -> String {
-    reason.truncate(reason.floor_char_boundary(limits::REASON_BYTES));
-    reason.replace('\0', "")
 }
 
 /// Keeps the reason and waits until somebody says to try again; `false` when the partition is another's meanwhile.

@@ -84,7 +84,7 @@ impl<P: Projector> Worker<P> {
         };
         let parking = self.parking.as_ref();
         let waiting = parking.map_or_else(Vec::new, |parking| parking.waiting(events));
-        let step = self.move_to(last, parking.map_or(0, |parking| parking.fence(&self.at.held)));
+        let step = self.move_to(last);
         let written = self.write(&mut connection, &waiting, &entities, &step);
         let written = written.await.map_err(refused)?;
         turn.keep(connection);
@@ -128,11 +128,17 @@ impl<P: Projector> Worker<P> {
         Ok((loaded, opener))
     }
 
-    fn move_to(&self, last: &RecordedEvent, fence: i64) -> Move {
+    /// What a write has to find in the checkpoint's row; nothing does where it is not known what must not be applied.
+    fn fence(&self) -> i64 {
+        let parking = self.parking.as_ref();
+        parking.map_or(0, |parking| parking.fence(&self.at.held))
+    }
+
+    fn move_to(&self, last: &RecordedEvent) -> Move {
         Move {
             generation: self.at.held.generation,
             partition: self.at.held.partition,
-            fence,
+            fence: self.fence(),
             from: self.at.offset,
             to: last.position.offset,
             event_id: last.event_id,

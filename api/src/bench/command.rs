@@ -54,7 +54,7 @@ impl CommandBench {
             // One command each fills the cache.
             each(&orders, &store, |store, order| async move {
                 let actor = Actor::new(Role::Staff, "bench");
-                let done = store.execute(request(order, &actor)?).await;
+                let done = store.execute(request(add_line(order), &actor)?).await;
                 done.map(drop)
                     .map_err(|error| BenchError::Worker(format!("{error:?}")))
             })
@@ -79,7 +79,9 @@ impl CommandBench {
                 let (store, actor, orders) = (store.clone(), Arc::clone(&actor), Arc::clone(&orders));
                 let turn = next.fetch_add(1, Ordering::Relaxed);
                 async move {
-                    let done = store.execute(request(orders[turn % ORDERS], &actor)?).await;
+                    let done = store
+                        .execute(request(add_line(orders[turn % ORDERS]), &actor)?)
+                        .await;
                     done.map(|done| done.events.len() as u64)
                         .map_err(|error| BenchError::Worker(format!("{error:?}")))
                 }
@@ -129,19 +131,20 @@ fn command(value: Value) -> Result<Command, BenchError> {
     serde_json::from_value(value).map_err(|error| BenchError::Worker(error.to_string()))
 }
 
-fn add_line(order: OrderId) -> Result<Command, BenchError> {
-    command(json!({
+fn add_line(order: OrderId) -> Value {
+    json!({
         "command": "addLine", "order": order,
         "line": {"sku": "TEA-500", "name": "Assam, whole leaf, 500 g", "quantity": 2,
                  "unitPrice": {"amountMinor": 1999, "currency": "EUR"}, "taxRateBp": 700, "weightG": 540},
-    }))
+    })
 }
 
-fn request(order: OrderId, actor: &Actor) -> Result<Request, BenchError> {
+/// A request of its own for a command.
+pub(super) fn request(said: Value, actor: &Actor) -> Result<Request, BenchError> {
     Ok(Request {
-        command: add_line(order)?,
+        command: command(said)?,
         command_id: command_id::fresh(actor),
-        request_hash: RequestHash::of("addLine", b"{}"),
+        request_hash: RequestHash::of("bench", b"{}"),
         actor: actor.clone(),
         expected_version: None,
         occurred_at: None,
@@ -166,7 +169,7 @@ async fn seed(store: &Store, order: OrderId) -> Result<(), BenchError> {
         let command = if events.is_empty() {
             create.clone()
         } else {
-            add_line(order)?
+            command(add_line(order))?
         };
         let decision = decide(&case, &command, &context).map_err(|refusal| failed(refusal.to_string()))?;
         let Decision::Events(decided) = decision else {

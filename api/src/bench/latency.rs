@@ -3,11 +3,11 @@
 //! The load is open: a command starts when its time comes, whether or not the one before is done. The row is awaited as
 //! a query with `minPosition` awaits it, and then read; the message is a GraphQL subscription's, with its order.
 
-use super::{BenchError, database::BenchDatabase, measure::Measured};
+use super::{BenchError, command::request, database::BenchDatabase, measure::Measured};
 use crate::{auth::Caller, graphql::Api};
 use async_graphql::{Data, Executor as _, Value as GraphqlValue};
-use docket_domain::{Actor, Command, Role};
-use docket_event_store::{Origin, Position, Request, RequestHash, Store, command_id, limits};
+use docket_domain::{Actor, Role};
+use docket_event_store::{Position, Store, limits};
 use docket_projections::{Projections, ProjectionsConfig, read_models::order_detail};
 use futures::StreamExt as _;
 use serde_json::{Map, Value, json};
@@ -173,18 +173,7 @@ async fn one(
     let failed = |error: String| BenchError::Worker(error);
     let actor = Actor::new(Role::Staff, "bench");
     let command = json!({"command": "createOrder", "customer": "c-100042", "channel": "web", "currency": "EUR", "locale": "de-DE"});
-    let command: Command = serde_json::from_value(command).map_err(|error| failed(error.to_string()))?;
-    let request = Request {
-        command,
-        command_id: command_id::fresh(&actor),
-        request_hash: RequestHash::of("bench", b"{}"),
-        actor,
-        expected_version: None,
-        occurred_at: None,
-        origin: Origin::Live,
-        causation_id: None,
-        traceparent: None,
-    };
+    let request = request(command, &actor)?;
     let asked = Instant::now();
     let done = store
         .execute(request)

@@ -5,18 +5,13 @@ use crate::{checkpoint::Held, checkpoint::Stopped, limits};
 use docket_domain::OrderId;
 use docket_event_store::RecordedEvent;
 use sqlx::{PgConnection, Row};
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{borrow::Cow, collections::HashSet, sync::Arc, time::Duration};
 
 const PARKED: &str = "
 select distinct order_id from dead_letters where projection = $1 and generation = $2 and partition = $3";
 
 const DISCARDED: &str = r#"
-select "offset", order_id from discarded_events where projection = $1 and version = $2 and partition = $3"#;
+select "offset" from discarded_events where projection = $1 and version = $2 and partition = $3"#;
 
 const LETTERS: &str = "
 select letters from checkpoints where projection = $1 and generation = $2 and partition = $3";
@@ -73,9 +68,9 @@ update dead_letters d set is_wanted = false from failed f
  where d.projection = $1 and d.generation = $2 and d.partition = $3 and d.order_id = f.order_id and d."offset" <> $4
    and d.is_wanted"#;
 
-/// Offsets of events that are passed over in one partition, by order.
+/// Offsets of events that are passed over in one partition.
 #[derive(Debug, Default)]
-pub(crate) struct Discarded(HashMap<OrderId, HashSet<i64>>);
+pub(crate) struct Discarded(HashSet<i64>);
 
 impl Discarded {
     /// Those of a read model in a partition.
@@ -84,28 +79,32 @@ impl Discarded {
         (projection, version): (&str, i32),
         partition: u16,
     ) -> Result<Self, sqlx::Error> {
-        let rows = sqlx::query(DISCARDED)
+        let offsets: Vec<i64> = sqlx::query_scalar(DISCARDED)
             .bind(projection)
             .bind(version)
-            .bind(partition as i16);
-        let mut discarded = HashMap::<OrderId, HashSet<i64>>::new();
-        for row in rows.fetch_all(connection).await? {
-            discarded
-                .entry(OrderId(row.try_get(1)?))
-                .or_default()
-                .insert(row.try_get(0)?);
-        }
-        Ok(Self(discarded))
+            .bind(partition as i16)
+            .fetch_all(connection)
+            .await?;
+        Ok(Self(offsets.into_iter().collect()))
     }
 
     /// It is passed over.
     pub(crate) fn holds(&self, event: &RecordedEvent) -> bool {
-        let of_order = self.0.get(&event.stream.order);
-        of_order.is_some_and(|offsets| offsets.contains(&event.position.offset))
+        self.0.contains(&event.position.offset)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The events that are not.
+    pub(crate) fn due<'e>(&self, events: &'e [Arc<RecordedEvent>]) -> Cow<'e, [Arc<RecordedEvent>]> {
+        if self.0.is_empty() {
+            return Cow::Borrowed(events);
+        }
+        Cow::Owned(
+            events
+                .iter()
+                .filter(|event| !self.holds(event))
+                .cloned()
+                .collect(),
+        )
     }
 }
 
@@ -160,8 +159,8 @@ impl Parking {
 
     /// The events that are to be applied.
     pub(crate) fn due<'e>(&self, events: &'e [Arc<RecordedEvent>]) -> Cow<'e, [Arc<RecordedEvent>]> {
-        if self.orders.is_empty() && self.discarded.is_empty() {
-            return Cow::Borrowed(events);
+        if self.orders.is_empty() {
+            return self.discarded.due(events);
         }
         let is_due = |event: &&Arc<RecordedEvent>| {
             !self.orders.contains(&event.stream.order) && !self.discarded.holds(event)

@@ -133,10 +133,8 @@ impl<P: Projector> PartitionLoader<P> {
             };
             next = last.position.offset;
             self.pending = Some((next, last.event_id));
-            let discarded = self.discarded(connection).await?;
-            let events = events.iter().filter(|event| !discarded.holds(event));
-            let events: Vec<_> = events.cloned().collect();
-            self.fold(connection, &events).await?;
+            let due = self.discarded(connection).await?.due(&events);
+            self.fold(connection, &due).await?;
             progress.folded(partition, next);
             if self.window.bytes() >= self.site.window_bytes {
                 self.write(connection).await?;

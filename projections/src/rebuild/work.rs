@@ -13,7 +13,6 @@ use crate::{
     fold::chain,
     generation::{self, Generation, Known},
     limits,
-    owner::kept,
     read_models::ReadModel,
     verify::VerifyError,
 };
@@ -195,11 +194,7 @@ impl Work {
             partition: position.partition,
             epoch: self.held.epoch(),
         };
-        let stopped = Stopped {
-            position: *position,
-            class: *class,
-            reason: kept(reason.clone()),
-        };
+        let stopped = Stopped::new(*position, *class, reason.clone());
         checkpoint::stop(self.pool(), &held, &stopped).await.map(drop)
     }
 

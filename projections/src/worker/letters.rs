@@ -8,11 +8,11 @@ use crate::{
     dead_letter,
     fold::{Entities, Failure, chain, panic_text},
     limits,
-    owner::{Parked, Step, Steps, Trouble, kept, trouble, unreadable},
+    owner::{Parked, Step, Steps, Trouble, trouble, unreadable},
     projector::Projector,
 };
 use docket_domain::{OrderId, SealedValue};
-use docket_event_store::{Position, RecordedEvent};
+use docket_event_store::RecordedEvent;
 use futures::FutureExt;
 use sqlx::{Connection, PgConnection};
 use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
@@ -71,7 +71,7 @@ impl<P: Projector> Worker<P> {
         self.parking = None;
         let held = self.at.held;
         let parking = self.parking(&mut connection).await.map_err(refused)?;
-        let (orders, fence) = (parking.orders(), parking.fence(&held));
+        let orders = parking.orders();
         if event.position != failure.position || parking.is_discarded(event) {
             turn.keep(connection);
             return Ok(match event.position == failure.position {
@@ -83,7 +83,7 @@ impl<P: Projector> Worker<P> {
             turn.keep(connection);
             return Ok(Parked::TooMany);
         }
-        let (order, step) = (event.stream.order, self.move_to(event, fence));
+        let (order, step) = (event.stream.order, self.move_to(event));
         let parked = async {
             let mut transaction = connection.begin().await?;
             let statement = &self.statements.write;
@@ -183,8 +183,7 @@ impl<P: Projector> Worker<P> {
     /// Says of a letter why it could not be applied this time.
     async fn failed(&self, connection: &mut PgConnection, failure: &Stopped) -> Result<(), sqlx::Error> {
         let held = &self.at.held;
-        let fence = self.parking.as_ref().map_or(0, |parking| parking.fence(held));
-        dead_letter::failed(connection, held, fence, failure).await
+        dead_letter::failed(connection, held, self.fence(), failure).await
     }
 
     /// Applies letters together; a panic is a failure like any other.
@@ -199,10 +198,16 @@ impl<P: Projector> Worker<P> {
         let tried = AssertUnwindSafe(self.apply_letters(connection, letters)).catch_unwind();
         let tried = tried.await.unwrap_or_else(|panic| {
             let reason = panic_text(panic.as_ref());
-            Ok(Tried::failed(first.position, StopClass::Panic, reason))
+            Ok(Tried::Failed(Stopped::new(
+                first.position,
+                StopClass::Panic,
+                reason,
+            )))
         });
         match tried {
-            Err(Trouble::Events { class, reason, .. }) => Ok(Tried::failed(first.position, class, reason)),
+            Err(Trouble::Events { class, reason, .. }) => {
+                Ok(Tried::Failed(Stopped::new(first.position, class, reason)))
+            }
             other => other,
         }
     }
@@ -227,7 +232,7 @@ impl<P: Projector> Worker<P> {
             Ok(entities) => entities,
             Err(Failure { at, class, reason }) => {
                 let position = due.get(at).unwrap_or(first).position;
-                return Ok(Tried::failed(position, class, reason));
+                return Ok(Tried::Failed(Stopped::new(position, class, reason)));
             }
         };
         match self.write_letters(connection, letters, &entities).await {
@@ -257,10 +262,7 @@ impl<P: Projector> Worker<P> {
         let here = Move {
             generation: self.at.held.generation,
             partition: self.at.held.partition,
-            fence: self
-                .parking
-                .as_ref()
-                .map_or(0, |parking| parking.fence(&self.at.held)),
+            fence: self.fence(),
             from: self.at.offset,
             to: self.at.offset,
             event_id: uuid::Uuid::nil(),
@@ -279,15 +281,5 @@ impl<P: Projector> Worker<P> {
             false => transaction.rollback().await?,
         }
         Ok(freed)
-    }
-}
-
-impl Tried {
-    fn failed(position: Position, class: StopClass, reason: String) -> Self {
-        Self::Failed(Stopped {
-            position,
-            class,
-            reason: kept(reason),
-        })
     }
 }

@@ -5,11 +5,11 @@
 
 use super::failed;
 use crate::bench::{
-    BenchError,
+    BenchError, command,
     rebuild::log::{COMMANDS, commands_of, scattered},
 };
 use docket_domain::{Actor, OrderId, Role};
-use docket_event_store::{ExecuteError, Origin, Request, RequestHash, Store, command_id};
+use docket_event_store::{ExecuteError, Request, Store};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
@@ -103,18 +103,7 @@ fn request(turn: Turn) -> Result<Request, BenchError> {
         2 => third,
         _ => fourth,
     };
-    let actor = Actor::new(Role::Operator, "bench");
-    Ok(Request {
-        command: serde_json::from_value(said).map_err(|error| failed(&error))?,
-        command_id: command_id::fresh(&actor),
-        request_hash: RequestHash::of("bench", b"{}"),
-        actor,
-        expected_version: None,
-        occurred_at: None,
-        origin: Origin::Live,
-        causation_id: None,
-        traceparent: None,
-    })
+    command::request(said, &Actor::new(Role::Operator, "bench"))
 }
 
 /// How long after the one before it an arrival comes: exponentially distributed, the same in every run.
