@@ -254,19 +254,19 @@ impl Store {
             .map_err(FeedError::Read)
     }
 
-    /// The events of a partition in (after, after + limit], in order, over a connection of the caller's: for who reads the
-    /// log from its beginning, past the pages that live readers share.
+    /// Shows of which order each event of a partition in (after, until] is, in the order of the log, over a connection of the
+    /// caller's.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub async fn replay(
+    pub async fn each_order_in(
         &self,
         connection: &mut PgConnection,
         partition: u16,
-        after: i64,
-        limit: usize,
-    ) -> Result<Vec<Arc<RecordedEvent>>, sqlx::Error> {
-        read::partition(connection, partition, after, limit).await
+        range: (i64, i64),
+        each: impl FnMut(OrderId),
+    ) -> Result<(), sqlx::Error> {
+        read::orders_in(connection, partition, range, each).await
     }
 
     /// The events of a partition at some offsets, in order, over a connection of the caller's, as the log has them now.

@@ -86,13 +86,16 @@ pub const VERIFY_ORDERS: i64 = 500;
 /// more, its log is read once for each so many.
 pub const VERIFY_KEYS: usize = 20_000;
 
+/// Events of one partition that a rebuild folds order by order before it goes on in the log: what it reads again of the log
+/// in another order, about 180 MB, which should be in the database's cache, and 2 MB of its own memory.
+pub const REBUILD_STRETCH: i64 = 262_144;
 /// Events that a rebuild reads of one partition at once; about 3 KB each, as rows and decoded, 4 MB.
 pub const REBUILD_PAGE: usize = 1_250;
 /// Rows that a rebuild writes by one statement.
 pub const REBUILD_ROWS: usize = 1_000;
 /// Memory of the rows that a rebuild has not written yet and of those that it touched last, of all partitions that it fills
 /// at once, in bytes.
-pub const REBUILD_WINDOW_BYTES: usize = 48 * 1024 * 1024;
+pub const REBUILD_WINDOW_BYTES: usize = 24 * 1024 * 1024;
 /// Partitions that a rebuild fills at once, at most: each has a connection.
 pub const REBUILD_PARALLEL: u16 = 8;
 /// How long a rebuild's lease holds without being renewed.

@@ -1,10 +1,11 @@
-//! Filling one partition of a generation: reads a page, folds it into the window, writes what changed when the window is
-//! full.
+//! Filling one partition of a generation, stretch by stretch: reads a page of whole orders, folds it into the window, writes
+//! what changed when the window is full.
 //!
-//! Rows and checkpoint are written in one transaction, by compare-and-set on (offset, epoch) as live owners do: who takes a
-//! rebuild over after a crash goes on where the checkpoints stand, and what a dead one still sends hits nothing.
+//! Rows and checkpoint, or what of the stretch is in the rows, are written in one transaction, by compare-and-set on
+//! (offset, epoch) as live owners do: who takes a rebuild over after a crash goes on where the last one wrote, and what a
+//! dead one still sends hits nothing.
 
-use super::{progress::Progress, window::Window};
+use super::{progress::Progress, stretch::Stretch, window::Window};
 use crate::{
     checkpoint::StopClass,
     commit::{self, Move, Statements},
@@ -21,6 +22,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
+
+const BEGUN: &str = "select stretch_until, stretch_done from checkpoints
+  where projection = $1 and generation = $2 and partition = $3 and stretch_until is not null";
+
+/// Says what of a stretch is in the rows; nulls at its end.
+const MARK: &str = r#"update checkpoints set stretch_until = $6, stretch_done = $7
+  where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch + letters = $5"#;
 
 /// Why a partition could not be filled.
 #[derive(Debug, thiserror::Error)]
@@ -91,8 +99,6 @@ pub(crate) struct PartitionLoader<P: Projector> {
     site: Site,
     /// What is passed over; read once.
     discarded: Option<PassedOver>,
-    /// Events that are folded and not written.
-    pending: Option<(i64, uuid::Uuid)>,
 }
 
 impl<P: Projector> PartitionLoader<P> {
@@ -105,7 +111,6 @@ impl<P: Projector> PartitionLoader<P> {
             statements,
             site,
             discarded: None,
-            pending: None,
         }
     }
 
@@ -116,34 +121,51 @@ impl<P: Projector> PartitionLoader<P> {
         progress: &Progress,
         is_urgent: bool,
     ) -> Result<i64, LoadError> {
-        let mut next = self.site.offset;
-        while next < upto {
-            if !progress.pass(is_urgent).await {
-                break;
-            }
-            let wanted = usize::try_from(upto - next).unwrap_or(usize::MAX);
-            let page = wanted.min(limits::REBUILD_PAGE);
-            let partition = self.site.partition;
-            let events = self.store.replay(connection, partition, next, page).await?;
-            let Some(last) = events.last() else {
-                return Err(LoadError::Ends(Position {
-                    partition,
-                    offset: next + 1,
-                }));
-            };
-            next = last.position.offset;
-            self.pending = Some((next, last.event_id));
-            let due = self.discarded(connection).await?.due(&events);
-            self.fold(connection, &due).await?;
-            progress.folded(partition, next);
-            if self.window.bytes() >= self.site.window_bytes {
-                self.write(connection).await?;
-                progress.reached(partition, next);
+        let partition = self.site.partition;
+        let mut begun = self.begun(connection).await?;
+        while self.site.offset < upto {
+            let most = upto.min(self.site.offset.saturating_add(limits::REBUILD_STRETCH));
+            let (until, folded) = begun.take().unwrap_or((most, 0));
+            let range = (self.site.offset, until);
+            let mut stretch = Stretch::read(&self.store, connection, partition, range, folded).await?;
+            while !stretch.is_folded() {
+                if !progress.pass(is_urgent).await {
+                    self.write(connection, &stretch).await?;
+                    return Ok(self.site.offset);
+                }
+                let page = stretch.page(limits::REBUILD_PAGE);
+                let events = self.store.read_at(connection, partition, &page).await?;
+                if events.len() != page.len() {
+                    return Err(LoadError::Ends(Position {
+                        partition,
+                        offset: until,
+                    }));
+                }
+                let due = self.discarded(connection).await?.due(&events);
+                self.fold(connection, &due).await?;
+                stretch.fold(events.len());
+                progress.folded(partition, stretch.reached());
+                if self.window.bytes() >= self.site.window_bytes || stretch.is_folded() {
+                    self.write(connection, &stretch).await?;
+                    progress.reached(partition, stretch.reached());
+                }
             }
         }
-        self.write(connection).await?;
-        progress.reached(self.site.partition, self.site.offset);
         Ok(self.site.offset)
+    }
+
+    /// The end of a stretch that was begun, and how many of its events are in the rows.
+    async fn begun(&mut self, connection: &mut PgConnection) -> Result<Option<(i64, usize)>, sqlx::Error> {
+        let begun: Option<(i64, i64)> = sqlx::query_as(BEGUN)
+            .bind(self.projector.name())
+            .bind(self.site.generation.0)
+            .bind(self.site.partition as i16)
+            .fetch_optional(connection)
+            .await?;
+        if begun.is_some() {
+            self.window = Window::new(Arc::clone(&self.projector), false);
+        }
+        Ok(begun.map(|(until, done)| (until, usize::try_from(done).unwrap_or(0))))
     }
 
     async fn discarded(&mut self, connection: &mut PgConnection) -> Result<&PassedOver, sqlx::Error> {
@@ -186,19 +208,17 @@ impl<P: Projector> PartitionLoader<P> {
         Ok(())
     }
 
-    /// Writes what changed, with the checkpoint.
-    async fn write(&mut self, connection: &mut PgConnection) -> Result<(), LoadError> {
-        let Some((to, event_id)) = self.pending else {
-            return Ok(());
-        };
+    /// Writes what changed, and how far the rows are: at the end of a stretch the checkpoint moves there.
+    async fn write(&mut self, connection: &mut PgConnection, stretch: &Stretch) -> Result<(), LoadError> {
+        let ends = stretch.is_folded();
         let step = Move {
             generation: self.site.generation,
             partition: self.site.partition,
             // A generation that is filled has no dead letters.
             fence: self.site.epoch,
             from: self.site.offset,
-            to,
-            event_id,
+            to: stretch.until(),
+            event_id: stretch.event_id(),
             lease: limits::REBUILD_LEASE,
         };
         let changed = self.window.changed();
@@ -207,15 +227,27 @@ impl<P: Projector> PartitionLoader<P> {
             reason: error.to_string(),
         })?;
         let mut transaction = connection.begin().await?;
+        let marked = sqlx::query(MARK)
+            .bind(self.projector.name())
+            .bind(step.generation.0)
+            .bind(step.partition as i16)
+            .bind(step.from)
+            .bind(step.fence)
+            .bind((!ends).then_some(stretch.until()))
+            .bind((!ends).then_some(stretch.folded()))
+            .execute(&mut *transaction)
+            .await?;
+        if marked.rows_affected() != 1 {
+            return Err(LoadError::Lost);
+        }
         let mut parts = changed.chunks(limits::REBUILD_ROWS).peekable();
         loop {
             let part = parts.next().unwrap_or_default();
             // The checkpoint moves with the last of them.
             let is_last = parts.peek().is_none();
-            let statement = if is_last {
-                &self.statements.write
-            } else {
-                &self.statements.write_part
+            let statement = match ends && is_last {
+                true => &self.statements.write,
+                false => &self.statements.write_part,
             };
             let written = commit::write(&mut transaction, &*self.projector, statement, &step, part);
             if !written.await? {
@@ -228,8 +260,9 @@ impl<P: Projector> PartitionLoader<P> {
         transaction.commit().await?;
         drop(changed);
         self.window.written(self.site.window_bytes / 2);
-        self.site.offset = to;
-        self.pending = None;
+        if ends {
+            self.site.offset = stretch.until();
+        }
         Ok(())
     }
 }

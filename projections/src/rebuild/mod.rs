@@ -22,6 +22,7 @@ mod load;
 mod operation;
 mod progress;
 mod purpose;
+mod stretch;
 mod swap;
 mod tables;
 pub(crate) mod window;

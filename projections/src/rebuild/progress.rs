@@ -41,9 +41,9 @@ struct Filled {
 pub struct PartitionProgress {
     /// Which.
     pub partition: u16,
-    /// The newest event that is folded.
+    /// Events of it that are folded.
     pub folded: i64,
-    /// The newest event whose effect is in the rows: where it would go on after a crash.
+    /// Events of it whose effect is in the rows: where it would go on after a crash.
     pub written: i64,
     /// The event that it goes to.
     pub target: i64,

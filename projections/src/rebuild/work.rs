@@ -239,6 +239,7 @@ impl Work {
         if self.held.operation.step == Step::Load {
             let target = self.target(&mut connection).await?;
             self.fill(&mut connection, &target.offsets, false).await?;
+            self.unpaused().await?;
             self.enter(&mut connection, Step::Index).await?;
         }
         if self.held.operation.step == Step::Index {

@@ -11,6 +11,7 @@ mod poison;
 mod rebuild;
 mod rebuild_attended;
 mod rebuild_faults;
+mod rebuild_stretches;
 mod shop;
 mod verify;
 mod watch;

@@ -206,9 +206,9 @@ pub enum RebuildWish {
 pub struct RebuildPartition {
     /// Which.
     pub partition: i32,
-    /// The offset of the newest event that is folded.
+    /// Events of it that are folded.
     pub folded: BigInt,
-    /// The offset of the newest event whose effect is in the rows: where it would go on after a crash.
+    /// Events of it whose effect is in the rows: where it would go on after a crash.
     pub written: BigInt,
     /// The offset of the event that it goes to.
     pub target: BigInt,
