@@ -254,8 +254,8 @@ impl Store {
             .map_err(FeedError::Read)
     }
 
-    /// Shows of which order each event of a partition in (after, until] is, in the order of the log, over a connection of the
-    /// caller's.
+    /// Shows the order and the id of each event of a partition in (after, until], in the order of the log, over a connection
+    /// of the caller's.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -264,7 +264,7 @@ impl Store {
         connection: &mut PgConnection,
         partition: u16,
         range: (i64, i64),
-        each: impl FnMut(OrderId),
+        each: impl FnMut(OrderId, uuid::Uuid),
     ) -> Result<(), sqlx::Error> {
         read::orders_in(connection, partition, range, each).await
     }

@@ -106,7 +106,7 @@ pub struct UnknownClass;
 /// Why a partition stands still.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped {
-    /// The event that stopped it; everything before it is in the rows.
+    /// The event that stopped it; everything before it is in the rows, unless a rebuild fills them.
     pub position: Position,
     /// What kind of trouble.
     pub class: StopClass,

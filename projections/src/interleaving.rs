@@ -15,7 +15,7 @@ use crate::{
         sales_by_minute::SalesByMinuteProjector,
         shipment_board::ShipmentBoardProjector,
     },
-    rebuild::window::Window,
+    rebuild::{stretch::order_by_order, window::Window},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use docket_domain::{
@@ -213,34 +213,50 @@ fn fold_in_batches<P: Projector>(
         .collect()
 }
 
-/// As a rebuild does it: pages through a window, which is written and forgets after each second page.
+/// As a rebuild does it: stretches, order by order, in pages through a window, which is written and forgets after each second
+/// page. After each third time that it was written somebody else goes on.
 fn fold_through_a_window<P: Projector>(
     projector: P,
     log: &[Arc<RecordedEvent>],
     cuts: &[usize],
     bytes: usize,
 ) -> Rows<P> {
+    let projector = Arc::new(projector);
     let mut table: BTreeMap<P::Key, Arc<P::Entity>> = BTreeMap::new();
-    let mut window = Window::new(Arc::new(projector), true);
-    let mut rest = log;
-    for (number, cut) in cuts.iter().cycle().enumerate() {
-        let (page, later) = rest.split_at((*cut).clamp(1, rest.len().max(1)).min(rest.len()));
-        rest = later;
-        for key in window.missing(page) {
-            if let Some(entity) = table.get(&key) {
-                window.put(key, Arc::clone(entity));
+    let mut window = Window::new(Arc::clone(&projector), true);
+    let (mut pages, mut writes) = (0, 0);
+    let mut sizes = cuts.iter().copied().cycle();
+    for stretch in log.chunks(cuts.iter().sum()) {
+        let orders = stretch.iter().map(|event| event.stream.order).collect();
+        let numbers = order_by_order(orders);
+        let mut rest = &numbers[..];
+        while !rest.is_empty() {
+            let (page, later) = rest.split_at(sizes.next().unwrap_or(1).min(rest.len()));
+            rest = later;
+            let mut page = page.to_vec();
+            page.sort_unstable();
+            let page: Vec<_> = page
+                .iter()
+                .map(|number| Arc::clone(&stretch[*number as usize - 1]))
+                .collect();
+            for key in window.missing(&page) {
+                if let Some(entity) = table.get(&key) {
+                    window.put(key, Arc::clone(entity));
+                }
             }
-        }
-        for event in page {
-            window.apply(event, &open).unwrap();
-        }
-        if number % 2 == 1 || rest.is_empty() {
-            let changed = window.changed().map_err(|(_, error)| error.to_string());
-            table.extend(changed.unwrap());
-            window.written(bytes);
-        }
-        if rest.is_empty() {
-            break;
+            for event in &page {
+                window.apply(event, &open).unwrap();
+            }
+            pages += 1;
+            if pages % 2 == 0 || rest.is_empty() {
+                let changed = window.changed().map_err(|(_, error)| error.to_string());
+                table.extend(changed.unwrap());
+                window.written(bytes);
+                writes += 1;
+                if writes % 3 == 0 {
+                    window = Window::new(Arc::clone(&projector), false);
+                }
+            }
         }
     }
     table

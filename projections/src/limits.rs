@@ -86,15 +86,18 @@ pub const VERIFY_ORDERS: i64 = 500;
 /// more, its log is read once for each so many.
 pub const VERIFY_KEYS: usize = 20_000;
 
-/// Events of one partition that a rebuild folds order by order before it goes on in the log: what it reads again of the log
-/// in another order, about 180 MB, which should be in the database's cache, and 2 MB of its own memory.
+/// Events of one partition that a rebuild folds order by order before it goes on in the log. In each of the partitions that
+/// it fills at once it reads as much of the log again in another order, about 180 MB, which should be in a cache of the
+/// database's or the system's; and while they are put in order they take 6 MB of its own memory, then 1 MB.
 pub const REBUILD_STRETCH: i64 = 262_144;
+/// Events of such a stretch whose orders a rebuild reads by one statement, which cannot be held back: some 10 ms.
+pub const REBUILD_ORDERS: i64 = 10_000;
 /// Events that a rebuild reads of one partition at once; about 3 KB each, as rows and decoded, 4 MB.
 pub const REBUILD_PAGE: usize = 1_250;
 /// Rows that a rebuild writes by one statement.
 pub const REBUILD_ROWS: usize = 1_000;
 /// Memory of the rows that a rebuild has not written yet and of those that it touched last, of all partitions that it fills
-/// at once, in bytes.
+/// at once, in bytes. Folded order by order, rows are hardly ever touched again after they were written.
 pub const REBUILD_WINDOW_BYTES: usize = 24 * 1024 * 1024;
 /// Partitions that a rebuild fills at once, at most: each has a connection.
 pub const REBUILD_PARALLEL: u16 = 8;

@@ -128,7 +128,7 @@ pub struct Line {
     pub version: i32,
     /// The partition.
     pub partition: u16,
-    /// The newest event in the rows.
+    /// The newest event in the rows; where a rebuild fills them, in front of the stretch that it folds.
     pub offset: i64,
     /// The log's newest event.
     pub head: i64,

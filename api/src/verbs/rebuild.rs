@@ -10,7 +10,7 @@ use docket_event_store::Store;
 use docket_projections::{
     limits::REBUILD_PARALLEL,
     rebuild::{
-        self, Held, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Step, Wish,
+        self, Held, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Sizes, Step, Wish,
         usual_parallel,
     },
 };
@@ -68,6 +68,7 @@ pub(crate) async fn run(config: &Config, args: &RebuildArgs, json: bool) -> Resu
             None => Purpose::Swap,
         },
         against_log: args.against_log,
+        sizes: Sizes::USUAL,
     };
     let rebuilt = shown(&store, &args.name, options, json).await;
     store.close().await;

@@ -24,7 +24,7 @@ select "offset", occurred_at, recorded_at, event_id, order_id, command_id, versi
        stream_kind, origin, event_type, actor_kind, actor_id, causation_id, traceparent, payload::text
   from events where partition = $1 and "offset" = any ($2) order by "offset""#;
 
-const ORDERS_IN: &str = r#"select order_id from events where partition = $1 and "offset" > $2 and "offset" <= $3 order by "offset""#;
+const ORDERS_IN: &str = r#"select order_id, event_id from events where partition = $1 and "offset" > $2 and "offset" <= $3 order by "offset""#;
 
 const STREAM: &str = r#"
 select "offset", occurred_at, recorded_at, event_id, order_id, command_id, version, stream_number, schema_version,
@@ -80,12 +80,12 @@ pub(crate) async fn at(
     decode(partition, rows)
 }
 
-/// The order of each event of a partition in (after, until], in the order of the log.
+/// The order and the id of each event of a partition in (after, until], in the order of the log.
 pub(crate) async fn orders_in(
     executor: impl PgExecutor<'_>,
     partition: u16,
     (after, until): (i64, i64),
-    mut each: impl FnMut(OrderId),
+    mut each: impl FnMut(OrderId, Uuid),
 ) -> Result<(), sqlx::Error> {
     let query = sqlx::query(ORDERS_IN)
         .bind(partition as i16)
@@ -93,7 +93,7 @@ pub(crate) async fn orders_in(
         .bind(until);
     let mut rows = query.fetch(executor);
     while let Some(row) = rows.try_next().await? {
-        each(OrderId(row.try_get(0)?));
+        each(OrderId(row.try_get(0)?), row.try_get(1)?);
     }
     Ok(())
 }

@@ -392,7 +392,7 @@ const LOCK: &str = "
 select from checkpoints where projection = $1 and partition = $2 order by generation for update";
 
 const FAILED: &str = r#"
-select c.generation, g.version, c."offset" >= $3, g.state = 'live', d."offset" is not null,
+select c.generation, g.version, coalesce(c.stretch_until, c."offset") >= $3 and c.stopped_offset is distinct from $3, g.state = 'live', d."offset" is not null,
        coalesce(d.reason, case when c.stopped_offset = $3 then c.stopped_reason end),
        exists (select from rebuilds r where r.projection = $1 and r.generation = c.generation
                   and g.state = 'building' and r.lease_until > clock_timestamp())

@@ -63,7 +63,8 @@ pub(crate) trait ReadModel: Send + Sync {
         progress: &'a Progress,
     ) -> BoxFuture<'a, Result<Comparison, sqlx::Error>>;
 
-    /// Compares a generation's rows of one partition with the fold of the log, which ends at `head`; how many they are.
+    /// Compares a generation's rows of one partition with the fold of the log, which ends at `head`; how many they are. As a
+    /// rebuild's step it makes way as that does.
     fn examine<'a>(
         &'a self,
         snapshot: &'a mut PgConnection,
@@ -71,6 +72,7 @@ pub(crate) trait ReadModel: Send + Sync {
         generation: Generation,
         partition: u16,
         head: i64,
+        step: Option<&'a Progress>,
     ) -> BoxFuture<'a, Result<u64, VerifyError>>;
 }
 
@@ -123,9 +125,10 @@ impl<P: Projector> ReadModel for P {
         generation: Generation,
         partition: u16,
         head: i64,
+        step: Option<&'a Progress>,
     ) -> BoxFuture<'a, Result<u64, VerifyError>> {
         Box::pin(verify::compare(
-            snapshot, vault, self, generation, partition, head,
+            snapshot, vault, self, generation, partition, head, step,
         ))
     }
 }

@@ -31,7 +31,9 @@ impl Begun {
     ) -> Result<Self, RebuildError> {
         let name = check(store.pool(), &*model, &options).await?;
         let held = held::begin(store.pool(), name, &options, Uuid::new_v4()).await?;
-        Ok(Self::of(store, model, held))
+        let mut begun = Self::of(store, model, held);
+        begun.options.sizes = options.sizes;
+        Ok(begun)
     }
 
     /// One that was taken over, to be done as it was begun.

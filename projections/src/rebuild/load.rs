@@ -1,11 +1,16 @@
-//! Filling one partition of a generation, stretch by stretch: reads a page of whole orders, folds it into the window, writes
-//! what changed when the window is full.
+//! Filling one partition of a generation, stretch by stretch: reads a page, folds it into the window, writes what changed
+//! when the window is full.
 //!
 //! Rows and checkpoint, or what of the stretch is in the rows, are written in one transaction, by compare-and-set on
-//! (offset, epoch) as live owners do: who takes a rebuild over after a crash goes on where the last one wrote, and what a
-//! dead one still sends hits nothing.
+//! (offset, what of the stretch was in the rows, epoch) as live owners do: who takes a rebuild over after a crash goes on
+//! where the last one wrote, and what a dead one still sends hits nothing.
 
-use super::{progress::Progress, stretch::Stretch, window::Window};
+use super::{
+    Sizes,
+    progress::Progress,
+    stretch::{Filled, Stretch},
+    window::Window,
+};
 use crate::{
     checkpoint::StopClass,
     commit::{self, Move, Statements},
@@ -23,12 +28,13 @@ use std::{
     sync::Arc,
 };
 
-const BEGUN: &str = "select stretch_until, stretch_done from checkpoints
-  where projection = $1 and generation = $2 and partition = $3 and stretch_until is not null";
-
-/// Says what of a stretch is in the rows; nulls at its end.
-const MARK: &str = r#"update checkpoints set stretch_until = $6, stretch_done = $7
-  where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch + letters = $5"#;
+/// Says what of a stretch is in the rows; nothing at its end. What stopped it before is over.
+const MARK: &str = r#"
+update checkpoints
+   set stretch_after = case when $7::bigint is not null then "offset" end, stretch_until = $7, stretch_done = $8,
+       stopped_offset = null, stopped_class = null, stopped_reason = null, trouble = null
+ where projection = $1 and generation = $2 and partition = $3 and "offset" = $4 and epoch + letters = $5
+   and stretch_done is not distinct from $6"#;
 
 /// Why a partition could not be filled.
 #[derive(Debug, thiserror::Error)]
@@ -71,23 +77,21 @@ pub(crate) struct Site {
     pub(crate) generation: Generation,
     pub(crate) partition: u16,
     pub(crate) epoch: i64,
-    /// Everything up to here is in the rows.
-    pub(crate) offset: i64,
-    /// What the window may hold.
-    pub(crate) window_bytes: usize,
+    pub(crate) filled: Filled,
+    pub(crate) sizes: Sizes,
 }
 
 /// Fills one partition, whatever its entities are.
 pub(crate) trait Loader: Send {
-    /// Folds the events up to an offset into the rows; how far it came, which is less where it was told to stop. What is
-    /// urgent, because others are held for it, makes way for nobody.
+    /// Folds the events up to an offset into the rows, unless it is told to stop. What is urgent, because others are held for
+    /// it, makes way for nobody.
     fn load<'a>(
         &'a mut self,
         connection: &'a mut PgConnection,
         upto: i64,
         progress: &'a Progress,
         is_urgent: bool,
-    ) -> BoxFuture<'a, Result<i64, LoadError>>;
+    ) -> BoxFuture<'a, Result<(), LoadError>>;
 }
 
 /// Fills one partition of one projector's tables.
@@ -105,7 +109,7 @@ impl<P: Projector> PartitionLoader<P> {
     pub(crate) fn new(store: Store, projector: Arc<P>, site: Site) -> Self {
         let statements = Arc::new(Statements::new(projector.sql(site.generation)));
         Self {
-            window: Window::new(Arc::clone(&projector), site.offset == 0),
+            window: Window::new(Arc::clone(&projector), site.filled.events() == 0),
             store,
             projector,
             statements,
@@ -120,52 +124,40 @@ impl<P: Projector> PartitionLoader<P> {
         upto: i64,
         progress: &Progress,
         is_urgent: bool,
-    ) -> Result<i64, LoadError> {
-        let partition = self.site.partition;
-        let mut begun = self.begun(connection).await?;
-        while self.site.offset < upto {
-            let most = upto.min(self.site.offset.saturating_add(limits::REBUILD_STRETCH));
-            let (until, folded) = begun.take().unwrap_or((most, 0));
-            let range = (self.site.offset, until);
-            let mut stretch = Stretch::read(&self.store, connection, partition, range, folded).await?;
+    ) -> Result<(), LoadError> {
+        let (partition, sizes) = (self.site.partition, self.site.sizes);
+        while self.site.filled.offset < upto {
+            let Filled { offset, begun } = self.site.filled;
+            let most = upto.min(offset.saturating_add(sizes.stretch.max(1)));
+            let range = (offset, begun.until.unwrap_or(most));
+            let (done, pace) = (begun.done.unwrap_or(0), (progress, is_urgent));
+            let stretch = Stretch::read(&self.store, connection, partition, range, done, pace).await?;
+            let Some(mut stretch) = stretch else {
+                return Ok(());
+            };
             while !stretch.is_folded() {
                 if !progress.pass(is_urgent).await {
-                    self.write(connection, &stretch).await?;
-                    return Ok(self.site.offset);
+                    return Ok(());
                 }
-                let page = stretch.page(limits::REBUILD_PAGE);
+                let page = stretch.page(sizes.page.max(1));
                 let events = self.store.read_at(connection, partition, &page).await?;
                 if events.len() != page.len() {
                     return Err(LoadError::Ends(Position {
                         partition,
-                        offset: until,
+                        offset: stretch.until(),
                     }));
                 }
                 let due = self.discarded(connection).await?.due(&events);
                 self.fold(connection, &due).await?;
                 stretch.fold(events.len());
                 progress.folded(partition, stretch.reached());
-                if self.window.bytes() >= self.site.window_bytes || stretch.is_folded() {
+                if self.window.bytes() >= sizes.window_bytes || stretch.is_folded() {
                     self.write(connection, &stretch).await?;
                     progress.reached(partition, stretch.reached());
                 }
             }
         }
-        Ok(self.site.offset)
-    }
-
-    /// The end of a stretch that was begun, and how many of its events are in the rows.
-    async fn begun(&mut self, connection: &mut PgConnection) -> Result<Option<(i64, usize)>, sqlx::Error> {
-        let begun: Option<(i64, i64)> = sqlx::query_as(BEGUN)
-            .bind(self.projector.name())
-            .bind(self.site.generation.0)
-            .bind(self.site.partition as i16)
-            .fetch_optional(connection)
-            .await?;
-        if begun.is_some() {
-            self.window = Window::new(Arc::clone(&self.projector), false);
-        }
-        Ok(begun.map(|(until, done)| (until, usize::try_from(done).unwrap_or(0))))
+        Ok(())
     }
 
     async fn discarded(&mut self, connection: &mut PgConnection) -> Result<&PassedOver, sqlx::Error> {
@@ -210,13 +202,14 @@ impl<P: Projector> PartitionLoader<P> {
 
     /// Writes what changed, and how far the rows are: at the end of a stretch the checkpoint moves there.
     async fn write(&mut self, connection: &mut PgConnection, stretch: &Stretch) -> Result<(), LoadError> {
-        let ends = stretch.is_folded();
+        let Filled { offset, begun } = self.site.filled;
+        let mark = stretch.mark();
         let step = Move {
             generation: self.site.generation,
             partition: self.site.partition,
             // A generation that is filled has no dead letters.
             fence: self.site.epoch,
-            from: self.site.offset,
+            from: offset,
             to: stretch.until(),
             event_id: stretch.event_id(),
             lease: limits::REBUILD_LEASE,
@@ -233,8 +226,9 @@ impl<P: Projector> PartitionLoader<P> {
             .bind(step.partition as i16)
             .bind(step.from)
             .bind(step.fence)
-            .bind((!ends).then_some(stretch.until()))
-            .bind((!ends).then_some(stretch.folded()))
+            .bind(begun.done)
+            .bind(mark.until)
+            .bind(mark.done)
             .execute(&mut *transaction)
             .await?;
         if marked.rows_affected() != 1 {
@@ -245,7 +239,7 @@ impl<P: Projector> PartitionLoader<P> {
             let part = parts.next().unwrap_or_default();
             // The checkpoint moves with the last of them.
             let is_last = parts.peek().is_none();
-            let statement = match ends && is_last {
+            let statement = match stretch.is_folded() && is_last {
                 true => &self.statements.write,
                 false => &self.statements.write_part,
             };
@@ -259,10 +253,11 @@ impl<P: Projector> PartitionLoader<P> {
         }
         transaction.commit().await?;
         drop(changed);
-        self.window.written(self.site.window_bytes / 2);
-        if ends {
-            self.site.offset = stretch.until();
-        }
+        self.window.written(self.site.sizes.window_bytes / 2);
+        self.site.filled = Filled {
+            offset: if stretch.is_folded() { step.to } else { offset },
+            begun: mark,
+        };
         Ok(())
     }
 }
@@ -274,7 +269,7 @@ impl<P: Projector> Loader for PartitionLoader<P> {
         upto: i64,
         progress: &'a Progress,
         is_urgent: bool,
-    ) -> BoxFuture<'a, Result<i64, LoadError>> {
+    ) -> BoxFuture<'a, Result<(), LoadError>> {
         Box::pin(self.fill(connection, upto, progress, is_urgent))
     }
 }

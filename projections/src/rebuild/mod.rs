@@ -22,7 +22,7 @@ mod load;
 mod operation;
 mod progress;
 mod purpose;
-mod stretch;
+pub(crate) mod stretch;
 mod swap;
 mod tables;
 pub(crate) mod window;
@@ -62,6 +62,29 @@ pub struct RebuildOptions {
     pub purpose: Purpose,
     /// The new rows are proved by the log and not by those that are served: where these are known to be wrong.
     pub against_log: bool,
+    /// How much it takes at once, in this process.
+    pub sizes: Sizes,
+}
+
+/// How much a rebuild takes at once. What is right for every log is [`Sizes::USUAL`]; where it ends and begins may be seen with
+/// smaller ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// See [`limits::REBUILD_STRETCH`].
+    pub stretch: i64,
+    /// See [`limits::REBUILD_PAGE`].
+    pub page: usize,
+    /// See [`limits::REBUILD_WINDOW_BYTES`].
+    pub window_bytes: usize,
+}
+
+impl Sizes {
+    /// As the limits have them.
+    pub const USUAL: Self = Self {
+        stretch: limits::REBUILD_STRETCH,
+        page: limits::REBUILD_PAGE,
+        window_bytes: limits::REBUILD_WINDOW_BYTES,
+    };
 }
 
 /// How many partitions a rebuild fills at once where nobody says: half of the processors. The other half answers meanwhile.

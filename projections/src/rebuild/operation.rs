@@ -1,6 +1,6 @@
 //! The work on a read model's generations, as the table has it: one at a time, by whoever holds its lease ([`super::held`]).
 
-use super::{PartitionProgress, Purpose, RebuildError, RebuildOptions, TableDifferences};
+use super::{PartitionProgress, Purpose, RebuildError, RebuildOptions, Sizes, TableDifferences};
 use crate::{generation::Generation, limits};
 use chrono::{DateTime, Utc};
 use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgRow};
@@ -138,6 +138,7 @@ impl Operation {
             parallel: self.parallel,
             purpose: self.purpose,
             against_log: self.against_log,
+            sizes: Sizes::USUAL,
         }
     }
 }

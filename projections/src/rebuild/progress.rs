@@ -1,6 +1,9 @@
 //! What is seen of a rebuild while it goes on, and what holds it back.
 
-use super::operation::{Operation, Step, Wish};
+use super::{
+    RebuildError,
+    operation::{Operation, Step, Wish},
+};
 use crate::limits;
 use std::{
     sync::{
@@ -159,7 +162,7 @@ impl Progress {
         self.0.hands_over.load(Relaxed)
     }
 
-    pub(super) fn stopped(&self) -> &CancellationToken {
+    pub(crate) fn stopped(&self) -> &CancellationToken {
         &self.0.stop
     }
 
@@ -169,6 +172,15 @@ impl Progress {
             let _ = timeout(LOOK, self.0.changed.notified()).await;
         }
         !self.0.stop.is_cancelled()
+    }
+
+    /// # Errors
+    /// [`RebuildError::Interrupted`] when it is to stop.
+    pub(super) fn goes_on(&self) -> Result<(), RebuildError> {
+        match self.0.stop.is_cancelled() {
+            true => Err(RebuildError::Interrupted),
+            false => Ok(()),
+        }
     }
 
     /// Resolves when the next page may be read; `false` when it is to stop. What is urgent makes way for nobody.
@@ -182,7 +194,7 @@ impl Progress {
 
     /// Resolves when live read models are not behind, or it has waited so long for them: it is to come to an end however busy
     /// the shop is.
-    pub(super) async fn make_way(&self, most: Duration) {
+    pub(crate) async fn make_way(&self, most: Duration) {
         let until = Instant::now() + most;
         while self.0.yields.load(Relaxed) && Instant::now() < until && !self.0.stop.is_cancelled() {
             let _ = timeout(LOOK, self.0.changed.notified()).await;

@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_millis(5);
 
 const OFFSETS: &str =
     r#"select "offset" from checkpoints where projection = $1 and generation = $2 order by partition"#;
+const IS_FED: &str = "
+select exists (select from checkpoints where projection = $1 and generation = $2 and lease_until > clock_timestamp())";
 const LOCKED: &str = r#"select "offset" from checkpoints where projection = $1 and generation = $2 order by partition for update"#;
 /// In the order in which everybody locks them.
 const HOLD: &str = r#"
@@ -53,7 +55,20 @@ pub(super) async fn offsets(
         .await
 }
 
-/// The same, and its owners stay where they are for [`limits::SWAP_HOLD`], or until [`release`].
+/// Whether anybody feeds a generation.
+pub(super) async fn is_fed(
+    connection: &mut PgConnection,
+    projection: &str,
+    generation: Generation,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(IS_FED)
+        .bind(projection)
+        .bind(generation.0)
+        .fetch_one(connection)
+        .await
+}
+
+/// How far each partition of a generation has come, and its owners stay where they are for [`limits::SWAP_HOLD`], or until [`release`].
 pub(super) async fn hold(
     connection: &mut PgConnection,
     projection: &str,

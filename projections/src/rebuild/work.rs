@@ -4,8 +4,8 @@ mod aside;
 mod meet;
 
 use super::{
-    LoadError, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Site, Step,
-    TableDifferences, Wish, behind::Behind, held, swap, tables,
+    LoadError, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Site, Sizes, Step,
+    TableDifferences, Wish, behind::Behind, held, stretch, swap, tables,
 };
 use crate::{
     Projections,
@@ -17,17 +17,11 @@ use crate::{
     verify::VerifyError,
 };
 use docket_event_store::Store;
+use futures::{StreamExt, TryStreamExt, stream};
 use sqlx::{Connection, PgConnection, PgPool};
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::{
-    task::JoinSet,
-    time::{Instant, sleep},
-};
-use tokio_util::sync::CancellationToken;
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// What the one who renews the lease has learnt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,10 +193,8 @@ impl Work {
     }
 
     async fn unpaused(&self) -> Result<(), RebuildError> {
-        match self.progress.unpaused().await {
-            true => Ok(()),
-            false => Err(RebuildError::Interrupted),
-        }
+        self.progress.unpaused().await;
+        self.progress.goes_on()
     }
 
     async fn enter(&mut self, connection: &mut PgConnection, step: Step) -> Result<(), RebuildError> {
@@ -239,7 +231,6 @@ impl Work {
         if self.held.operation.step == Step::Load {
             let target = self.target(&mut connection).await?;
             self.fill(&mut connection, &target.offsets, false).await?;
-            self.unpaused().await?;
             self.enter(&mut connection, Step::Index).await?;
         }
         if self.held.operation.step == Step::Index {
@@ -318,56 +309,68 @@ impl Work {
         upto: &[i64],
         is_urgent: bool,
     ) -> Result<(), RebuildError> {
-        let offsets = swap::offsets(connection, self.model.name(), self.generation()).await?;
-        let mut open = VecDeque::new();
-        for ((partition, offset), upto) in (0..).zip(offsets).zip(upto) {
-            self.progress.begin(partition, offset);
-            self.progress.aim(partition, *upto);
-            if offset < *upto {
-                open.push_back((partition, offset, *upto));
+        let filled = stretch::filled(connection, self.model.name(), self.generation()).await?;
+        let mut open = Vec::new();
+        for ((partition, filled), upto) in (0..).zip(filled).zip(upto) {
+            let upto = filled.upto(*upto);
+            self.progress.begin(partition, filled.events());
+            self.progress.aim(partition, upto);
+            if filled.offset < upto {
+                open.push((partition, filled, upto));
             }
         }
-        let lanes = usize::from(self.parallel()).min(open.len());
-        let open = Arc::new(Mutex::new(open));
-        let mut filling = JoinSet::new();
-        for _ in 0..lanes {
-            let (open, store, model) = (Arc::clone(&open), self.store.clone(), Arc::clone(&self.model));
-            let pool = self.pool.clone();
-            let (progress, epoch) = (self.progress.clone(), self.held.epoch());
-            let (schema, generation) = self.place();
-            let window_bytes = limits::REBUILD_WINDOW_BYTES / usize::from(self.parallel());
-            filling.spawn(async move {
+        let sizes = Sizes {
+            window_bytes: self.options.sizes.window_bytes / usize::from(self.parallel()),
+            ..self.options.sizes
+        };
+        let (schema, generation) = self.place();
+        let epoch = self.held.epoch();
+        self.side_by_side(open, |(partition, filled, upto)| {
+            let (store, model) = (self.store.clone(), Arc::clone(&self.model));
+            let (pool, progress) = (self.pool.clone(), self.progress.clone());
+            let site = Site {
+                generation,
+                partition,
+                epoch,
+                filled,
+                sizes,
+            };
+            async move {
+                progress.goes_on()?;
                 let mut connection = tables::workbench_in(&pool, schema).await?;
                 // Rows are as durable as the checkpoint that is written with them; the next step, which is told to the table
                 // durably, comes after both.
                 sqlx::query("set synchronous_commit = off")
                     .execute(&mut *connection)
                     .await?;
-                loop {
-                    let next = open.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-                    let Some((partition, offset, upto)) = next else {
-                        return Ok::<_, LoadError>(());
-                    };
-                    let site = Site {
-                        generation,
-                        partition,
-                        epoch,
-                        offset,
-                        window_bytes,
-                    };
-                    let mut loader = Arc::clone(&model).loader(store.clone(), site);
-                    let came = loader.load(&mut connection, upto, &progress, is_urgent).await?;
-                    if came < upto {
-                        // Told to stop.
-                        return Ok(());
-                    }
-                }
-            });
-        }
-        while let Some(filled) = filling.join_next().await {
-            filled.map_err(|error| RebuildError::Broken(error.to_string()))??;
-        }
-        Ok(())
+                let mut loader = model.loader(store, site);
+                loader.load(&mut connection, upto, &progress, is_urgent).await?;
+                Ok(())
+            }
+        })
+        .await?;
+        // Else it was told to stop.
+        self.progress.goes_on()
+    }
+
+    /// Does something with each of some partitions, as many at a time as are to be.
+    async fn side_by_side<T, R, F>(
+        &self,
+        partitions: Vec<T>,
+        work: impl Fn(T) -> F,
+    ) -> Result<Vec<R>, RebuildError>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R, RebuildError>> + Send + 'static,
+    {
+        let spawned = partitions
+            .into_iter()
+            .map(|partition| async { AbortOnDropHandle::new(tokio::spawn(work(partition))).await });
+        stream::iter(spawned)
+            .buffer_unordered(usize::from(self.parallel()))
+            .map(|done| done.map_err(|error| RebuildError::Broken(error.to_string()))?)
+            .try_collect()
+            .await
     }
 
     /// Proves the new rows: against the old ones, or against the log.
@@ -399,23 +402,33 @@ impl Work {
 
     /// Folds the log once more, by other code, and compares.
     async fn examine(&self) -> Result<u64, RebuildError> {
-        let mut rows = 0;
-        let heads = self.store.feed().heads();
-        for (partition, head) in (0..).zip(heads) {
-            let mut connection = tables::workbench(self.pool()).await?;
-            let mut snapshot = connection
-                .begin_with("begin isolation level repeatable read read only")
-                .await?;
-            let vault = self.store.vault();
-            let examined = self
-                .model
-                .examine(&mut snapshot, vault, self.generation(), partition, head);
-            rows += examined.await.map_err(|error| match error {
-                VerifyError::Read(error) => RebuildError::Database(error),
-                error => RebuildError::NotTheFold(error),
-            })?;
-        }
-        Ok(rows)
+        let heads: Vec<(u16, i64)> = (0..).zip(self.store.feed().heads()).collect();
+        let generation = self.generation();
+        let rows = self.side_by_side(heads, |(partition, head)| {
+            let (store, model) = (self.store.clone(), Arc::clone(&self.model));
+            let (pool, progress) = (self.pool.clone(), self.progress.clone());
+            async move {
+                loop {
+                    progress.unpaused().await;
+                    progress.goes_on()?;
+                    let mut connection = tables::workbench(&pool).await?;
+                    let mut snapshot = connection
+                        .begin_with("begin isolation level repeatable read read only")
+                        .await?;
+                    let vault = store.vault();
+                    let examined =
+                        model.examine(&mut snapshot, vault, generation, partition, head, Some(&progress));
+                    return match examined.await {
+                        Ok(rows) => Ok(rows),
+                        // While it is paused no snapshot is held; this partition is looked at anew.
+                        Err(VerifyError::Held) => continue,
+                        Err(VerifyError::Read(error)) => Err(RebuildError::Database(error)),
+                        Err(error) => Err(RebuildError::NotTheFold(error)),
+                    };
+                }
+            }
+        });
+        Ok(rows.await?.into_iter().sum())
     }
 
     /// From here on whoever feeds read models feeds the new generation as well.

@@ -15,6 +15,7 @@ use crate::{
     generation,
     projector::{Generation, Projector},
     read_models,
+    rebuild::Progress,
 };
 use docket_domain::{CommandId, OrderId, StreamId};
 use docket_event_store::{PersonalError, Position, Store, Vault};
@@ -153,6 +154,9 @@ pub enum VerifyError {
     /// The database does not know the read model in this program's version.
     #[error("{0} is not there in this program's version")]
     NoReadModel(&'static str),
+    /// A rebuild that it is a step of is held or stopped.
+    #[error("it was held")]
+    Held,
 }
 
 /// Examines the whole log and every read model; `progress` hears of each partition that is done.
@@ -180,7 +184,7 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Resu
             let served = generation::served(&known, model.name(), model.version());
             let served = served.ok_or(VerifyError::NoReadModel(model.name()))?;
             *sum += model
-                .examine(&mut snapshot, store.vault(), served, partition, size.head)
+                .examine(&mut snapshot, store.vault(), served, partition, size.head, None)
                 .await?;
         }
         let left_out: i64 = sqlx::query_scalar(LEFT_OUT)
@@ -194,7 +198,8 @@ pub async fn verify(store: &Store, mut progress: impl FnMut(u16) + Send) -> Resu
     Ok(report)
 }
 
-/// Compares a generation's rows of a partition with the fold of the log, which ends at `head`; how many they are.
+/// Compares a generation's rows of a partition with the fold of the log, which ends at `head`; how many they are. As a
+/// rebuild's step it makes way as that does.
 pub(crate) async fn compare<P: Projector>(
     snapshot: &mut PgConnection,
     vault: &Vault,
@@ -202,6 +207,7 @@ pub(crate) async fn compare<P: Projector>(
     generation: Generation,
     partition: u16,
     head: i64,
+    step: Option<&Progress>,
 ) -> Result<u64, VerifyError> {
     let projection = projector.name();
     let offset: i64 = sqlx::query_scalar(
@@ -222,5 +228,5 @@ pub(crate) async fn compare<P: Projector>(
         });
     }
     let upto = Position { partition, offset };
-    rows::examine(snapshot, vault, projector, generation, upto).await
+    rows::examine(snapshot, vault, projector, generation, upto, step).await
 }

@@ -9,6 +9,7 @@ use crate::{
     fold::{self, chain},
     limits,
     projector::{ApplyError, Generation, PgQuery, Projector, ProjectorSql, RowsOf, fact, first_difference},
+    rebuild::{Held, Progress},
 };
 use docket_event_store::{Opener, Position, RecordedEvent, Vault};
 use futures::TryStreamExt;
@@ -32,6 +33,8 @@ struct Examined<'a, P: Projector> {
     vault: &'a Vault,
     sql: ProjectorSql,
     upto: Position,
+    /// The rebuild that it is a step of.
+    step: Option<&'a Progress>,
     /// Offsets of events that the rows do not hold: they wait as dead letters, or were discarded.
     left_out: HashSet<i64>,
 }
@@ -66,6 +69,7 @@ pub(super) async fn examine<P: Projector>(
     projector: &P,
     generation: Generation,
     upto: Position,
+    step: Option<&Progress>,
 ) -> Result<u64, VerifyError> {
     for table in projector
         .tables()
@@ -79,6 +83,7 @@ pub(super) async fn examine<P: Projector>(
         vault,
         sql: projector.sql(generation),
         upto,
+        step,
         left_out: left_out(
             snapshot,
             (projector.name(), projector.version()),
@@ -167,6 +172,12 @@ impl<P: Projector> Examined<'_, P> {
         let mut count = 0;
         let mut after = Uuid::nil();
         loop {
+            if let Some(step) = self.step {
+                step.make_way(limits::REBUILD_YIELD).await;
+                if step.held() == Held::Paused || step.stopped().is_cancelled() {
+                    return Err(VerifyError::Held);
+                }
+            }
             let orders: Vec<Uuid> = sqlx::query_scalar(ORDERS)
                 .bind(self.upto.partition as i16)
                 .bind(after)

@@ -3,7 +3,7 @@
 use crate::desk::{Desk, Messages, code, staff};
 use docket::auth::Caller;
 use docket_domain::Role;
-use docket_projections::rebuild::{Progress, Purpose, RebuildOptions, rebuild};
+use docket_projections::rebuild::{Progress, Purpose, RebuildOptions, Sizes, rebuild};
 use docket_tests::{
     TestDatabase, database, eventually,
     server::{Client, Server, life, on, token, verb},
@@ -473,6 +473,7 @@ async fn a_rebuild_is_followed_to_its_end_and_then_it_is_silent() {
         parallel: 1,
         purpose: Purpose::Swap,
         against_log: false,
+        sizes: Sizes::USUAL,
     };
     rebuild(&desk.store, "order_summary", options, &Progress::new(16))
         .await

@@ -5,7 +5,7 @@ use docket_domain::OrderId;
 use docket_event_store::Store;
 use docket_projections::{
     Generation, Projections, Serving, WaitError,
-    rebuild::{Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, rebuild, rollback},
+    rebuild::{Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Sizes, rebuild, rollback},
     verify,
 };
 use docket_tests::TestDatabase;
@@ -20,6 +20,7 @@ pub(crate) const SWAP: RebuildOptions = RebuildOptions {
     parallel: 2,
     purpose: Purpose::Swap,
     against_log: false,
+    sizes: Sizes::USUAL,
 };
 
 pub(crate) async fn rebuilt(store: &Store, name: &str) -> Result<Rebuilt, RebuildError> {

@@ -249,6 +249,50 @@ async fn it_is_paused_goes_on_and_is_called_off() {
     projections.stop().await;
 }
 
+/// Paused while it folds the log once more it holds no snapshot, which would keep what is dead in every table.
+#[tokio::test(flavor = "multi_thread")]
+async fn paused_while_it_is_proved_by_the_log_it_holds_no_snapshot() {
+    let (db, store, projections) = shop().await;
+    projections.stop().await;
+    // What is proved by the log is asked for its dead letters.
+    let blocked = block(&db, "lock table dead_letters in access exclusive mode").await;
+    let progress = Progress::new(16);
+    let running = {
+        let (store, progress) = (store.clone(), progress.clone());
+        let options = RebuildOptions {
+            against_log: true,
+            ..SWAP
+        };
+        tokio::spawn(async move { rebuild(&store, "order_summary", options, &progress).await })
+    };
+    let sessions = async |condition: &str| -> i64 {
+        let sql = format!(
+            "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and {condition}"
+        );
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(db.admin())
+            .await
+            .unwrap()
+    };
+    let waiting = "wait_event_type = 'Lock' and query like '%dead_letters%'";
+    eventually(DEADLINE, async || (sessions(waiting).await > 0).then_some(())).await;
+    assert_eq!(progress.step(), Step::Verify);
+    wish(&store, "order_summary", Wish::Pause).await.unwrap();
+    eventually(DEADLINE, async || (progress.held() == Held::Paused).then_some(())).await;
+    // Who went on would wait here with a snapshot.
+    let further = block(&db, "lock table events_p9 in access exclusive mode").await;
+    let snapshots = "application_name = 'docket' and backend_xmin is not null";
+    assert!(sessions(snapshots).await > 0);
+    blocked.close().await.unwrap();
+    eventually(DEADLINE, async || (sessions(snapshots).await == 0).then_some(())).await;
+    assert!(!running.is_finished());
+    further.close().await.unwrap();
+    wish(&store, "order_summary", Wish::Run).await.unwrap();
+    let ended = running.await.unwrap().unwrap();
+    assert_eq!(ended.outcome, Outcome::Swapped);
+    assert!(ended.rows > 0);
+}
+
 /// One live read model is kept from an event, and a rebuild of another one makes way before it is far behind in events.
 #[tokio::test(flavor = "multi_thread")]
 async fn it_makes_way_for_a_read_model_that_misses_an_old_event() {

@@ -4,7 +4,7 @@ use async_graphql::{InputObject, SimpleObject};
 use chrono::{DateTime, Utc};
 use docket_projections::{
     limits::REBUILD_PARALLEL,
-    rebuild::{Operation, Purpose, RebuildError, RebuildOptions, usual_parallel},
+    rebuild::{Operation, Purpose, RebuildError, RebuildOptions, Sizes, usual_parallel},
 };
 
 use super::types::Rebuild;
@@ -69,6 +69,7 @@ impl RebuildReadModelInput {
             parallel,
             purpose,
             against_log: self.against_log,
+            sizes: Sizes::USUAL,
         })
     }
 }

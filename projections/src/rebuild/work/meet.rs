@@ -52,7 +52,9 @@ impl Work {
                 return Ok(Some(exported));
             }
             sqlx::query("rollback").execute(&mut *snapshot).await?;
-            if parked > 0 || Instant::now() > until {
+            let is_ahead = new.iter().zip(&old).any(|(new, old)| new > old);
+            let never = is_ahead && !swap::is_fed(connection, name, self.from()).await?;
+            if parked > 0 || never || Instant::now() > until {
                 return Ok(None);
             }
             sleep(limits::SWAP_AGAIN).await;
