@@ -82,7 +82,8 @@ impl Begun {
 
     /// Leaves nothing behind of it.
     pub(super) async fn undo(self) -> Result<Outcome, RebuildError> {
-        undo(self.store.pool(), &*self.model, &self.held).await
+        let progress = Progress::new(self.store.partitions().count());
+        undo(self.store.pool(), &*self.model, &self.held, &progress).await
     }
 }
 
@@ -117,8 +118,8 @@ async fn end(
 ) -> Result<Rebuilt, RebuildError> {
     match (worked, told) {
         (Some(Ok(outcome)), _) => Ok(work.rebuilt(outcome)),
-        (_, Told::Cancel) => {
-            let outcome = undo(pool, work.model(), work.held()).await?;
+        (Some(Err(RebuildError::CalledOff(_))), _) | (_, Told::Cancel) => {
+            let outcome = undo(pool, work.model(), work.held(), progress).await?;
             Ok(work.rebuilt(outcome))
         }
         (_, Told::Lost) => Err(RebuildError::Lost),
@@ -153,13 +154,25 @@ fn again(error: &RebuildError, progress: &Progress) -> Option<Duration> {
     }
 }
 
-/// Leaves nothing behind, unless the pointer has moved already: then it is done, and there is `docket rollback`.
-async fn undo(pool: &PgPool, model: &dyn ReadModel, held: &Held) -> Result<Outcome, RebuildError> {
+/// Leaves nothing behind, unless the pointer has moved already: then it is done, and there is `docket rollback`. Where that
+/// does not go well a server tries it again.
+async fn undo(
+    pool: &PgPool,
+    model: &dyn ReadModel,
+    held: &Held,
+    progress: &Progress,
+) -> Result<Outcome, RebuildError> {
     let mut connection = tables::workbench(pool).await?;
     let name = (held.projection(), held.operation.generation);
     let ends = Some((held, Outcome::Cancelled));
-    match tables::drop(&mut connection, name, model.tables(), ends).await? {
-        true => Ok(Outcome::Cancelled),
-        false => Ok(Outcome::Swapped),
+    let dropped = tables::drop(&mut connection, name, model.tables(), ends);
+    match held.during(pool, progress, dropped).await {
+        Ok(true) => Ok(Outcome::Cancelled),
+        Ok(false) => Ok(Outcome::Swapped),
+        Err(error) => {
+            let again = Some(limits::REBUILD_AGAIN);
+            held.leave(pool, &chain(&error), again).await?;
+            Err(error)
+        }
     }
 }

@@ -84,6 +84,17 @@ pub enum RebuildError {
     /// Nothing is under way.
     #[error("no rebuild of {0} is under way")]
     NotRunning(String),
+    /// An operator calls it off, and it has not ended yet.
+    #[error("the rebuild of {0} is being called off, and has not ended yet")]
+    CalledOff(String),
+    /// An operator lets it wait.
+    #[error("it waits, as an operator wants")]
+    Paused,
+    /// Tables that are to go are being read.
+    #[error(
+        "tables of {0} that are to be dropped are being read, so nothing was dropped: try again when nobody reads them"
+    )]
+    InUse(String),
     /// There is no generation to go back to.
     #[error("{0} has no earlier generation to go back to")]
     NothingKept(String),
@@ -170,6 +181,7 @@ impl RebuildError {
         let error = match self {
             Self::Database(error) => error,
             Self::Keys(error) => error.as_ref(),
+            Self::Paused | Self::InUse(_) => return true,
             _ => return false,
         };
         match error {

@@ -40,16 +40,20 @@ async fn follow(
     options: RebuildOptions,
     progress: &Progress,
 ) -> Result<Option<Rebuilt>, RebuildError> {
+    let mut followed = None;
     loop {
         let all = operation::all(store.pool()).await?;
         let now = all.into_iter().find(|one| one.projection == model.name());
         let Some(now) = now else { return Ok(None) };
-        progress.show(&now);
-        if now.ended_at.is_some() {
+        let is_same = now.version == model.version()
+            && (now.purpose, now.against_log) == (options.purpose.kept(), options.against_log)
+            && *followed.get_or_insert(now.generation) == now.generation;
+        if is_same {
+            progress.show(&now);
+        }
+        if is_same && now.ended_at.is_some() {
             return rebuilt(&now).map(Some);
         }
-        let is_same = now.version == model.version()
-            && (now.purpose, now.against_log) == (options.purpose.kept(), options.against_log);
         if !is_same || progress.stopped().is_cancelled() {
             return Err(running(now));
         }

@@ -3,12 +3,13 @@
 //! Who takes over raises the epoch, in the checkpoints as well, so that what a dead owner still sends hits nothing.
 
 use super::{
-    Progress, RebuildError, RebuildOptions, TableDifferences,
+    Outcome, Progress, RebuildError, RebuildOptions, TableDifferences,
     operation::{Operation, Step, Wish, locked, pointer, running},
 };
-use crate::{lease, limits};
+use crate::{fold::chain, lease, limits};
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgQueryResult};
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 const BEGIN: &str = "
@@ -103,7 +104,10 @@ async fn enter(
             });
         }
         // Who calls it off need not say what it was for.
-        Some(before) if before.purpose != options.purpose.kept() && before.wish != Wish::Cancel => {
+        Some(before)
+            if (before.purpose, before.against_log) != (options.purpose.kept(), options.against_log)
+                && before.wish != Wish::Cancel =>
+        {
             return Err(RebuildError::OtherPurpose(before.projection));
         }
         Some(before) => go_on(&mut transaction, &before, options, owner, true).await?,
@@ -329,19 +333,64 @@ impl Held {
     }
 
     /// It is over, once the transaction has ended: in the one that does what ends it, so that nobody who has lost the lease
-    /// does it.
-    pub(super) async fn end(&self, connection: &mut PgConnection, outcome: &str) -> Result<(), RebuildError> {
+    /// does it, and it does not end otherwise than an operator was told that it will.
+    pub(super) async fn end(
+        &self,
+        connection: &mut PgConnection,
+        outcome: Outcome,
+    ) -> Result<(), RebuildError> {
         let done = sqlx::query(
             "update rebuilds set owner = null, lease_until = null, retry_at = null, ended_at = clock_timestamp(), outcome = $4
-              where projection = $1 and epoch = $2 and owner = $3 and ended_at is null",
+              where projection = $1 and epoch = $2 and owner = $3 and ended_at is null
+                and wish = case when $4 = 'cancelled' then wish else 'run' end",
         )
         .bind(self.projection())
         .bind(self.epoch())
         .bind(self.process)
-        .bind(outcome)
-        .execute(connection)
+        .bind(outcome.as_str())
+        .execute(&mut *connection)
         .await?;
-        ours(&done)
+        if let Err(lost) = ours(&done) {
+            return Err(self.wanted(connection).await?.unwrap_or(lost));
+        }
+        Ok(())
+    }
+
+    /// What an operator wants that keeps it from its end.
+    async fn wanted(&self, connection: &mut PgConnection) -> Result<Option<RebuildError>, sqlx::Error> {
+        let wish: Option<String> = sqlx::query_scalar(
+            "select wish from rebuilds where projection = $1 and epoch = $2 and owner = $3 and ended_at is null",
+        )
+        .bind(self.projection())
+        .bind(self.epoch())
+        .bind(self.process)
+        .fetch_optional(connection)
+        .await?;
+        Ok(match wish.as_deref().map(Wish::of) {
+            Some(Wish::Cancel) => Some(RebuildError::CalledOff(self.projection().to_owned())),
+            Some(Wish::Pause) => Some(RebuildError::Paused),
+            Some(Wish::Run) | None => None,
+        })
+    }
+
+    /// Keeps the lease for as long as something lasts.
+    pub(super) async fn during<T>(
+        &self,
+        pool: &PgPool,
+        progress: &Progress,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = sleep(limits::REBUILD_TICK) => {
+                    if let Err(error) = self.beat(pool, progress).await {
+                        tracing::debug!(error = chain(&error), "a rebuild's lease was not renewed");
+                    }
+                }
+            }
+        }
     }
 
     /// It stands still where it is, and why. After so long a server goes on with it by itself; with `None` somebody has to

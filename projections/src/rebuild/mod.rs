@@ -50,7 +50,7 @@ use crate::{
 use docket_event_store::Store;
 use sqlx::Connection;
 use std::{str::FromStr, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use uuid::Uuid;
 
 /// How a rebuild is done.
@@ -218,11 +218,11 @@ pub async fn rollback(store: &Store, name: &str) -> Result<Generation, RebuildEr
 /// Takes away what was built aside of a read model and is done.
 ///
 /// # Errors
-/// When there is nothing, or it is read for longer than [`limits::SWAP_PATIENCE`].
+/// When there is nothing, or it is read for longer than [`limits::ROLLBACK_PATIENCE`].
 pub async fn drop_side(store: &Store, name: &str) -> Result<(), RebuildError> {
     let model = find(store, name)?;
     let mut connection = tables::workbench(store.pool()).await?;
-    match tables::drop_sides(&mut connection, model.name(), model.tables()).await? {
+    match tables::drop_sides(&mut connection, model.name(), model.tables(), None).await? {
         0 => Err(RebuildError::NothingAside(name.to_owned())),
         _ => Ok(()),
     }
@@ -237,10 +237,10 @@ fn current(known: &[Known], projection: &str) -> Result<Generation, RebuildError
 }
 
 /// Says what an operator wants of the rebuild of a read model that is under way; how that was then. One that nobody does and
-/// that is to run is gone on with by whichever server looks next; one that is called off has ended.
+/// that is to run is gone on with by whichever server looks next; one that is called off has ended so.
 ///
 /// # Errors
-/// When none is.
+/// When none is, or it is being called off: also where it is not off within [`limits::CANCEL_WAIT`], as it will be then.
 pub async fn wish(store: &Store, name: &str, wish: Wish) -> Result<Operation, RebuildError> {
     let model = find(store, name)?;
     let operation = operation::wish(store.pool(), model.name(), wish).await?;
@@ -268,15 +268,17 @@ async fn cancelled(
         if now.owner.is_none() {
             let held = held::take_over(store.pool(), model.name(), Uuid::new_v4(), is_it).await?;
             if let Some(held) = held {
-                match Begun::of(store, Arc::clone(&model), held).undo().await {
-                    // Whoever was faster ends it.
-                    Err(RebuildError::Lost) => {}
-                    undone => return undone.map(drop),
+                let undo = Begun::of(store, Arc::clone(&model), held).undo();
+                match timeout_at(until, undo).await {
+                    // Whoever was faster ends it; who looks next goes on with what lasts longer.
+                    Ok(Err(RebuildError::Lost)) | Err(_) => {}
+                    Ok(Err(RebuildError::InUse(_))) => return Err(RebuildError::CalledOff(now.projection)),
+                    Ok(undone) => return undone.map(drop),
                 }
             }
         }
         if Instant::now() > until {
-            return Err(operation::running(now));
+            return Err(RebuildError::CalledOff(now.projection));
         }
         sleep(limits::REBUILD_TICK / 2).await;
     }

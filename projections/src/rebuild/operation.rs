@@ -257,17 +257,20 @@ pub(super) fn running(operation: Operation) -> RebuildError {
 }
 
 /// Says what an operator wants of the rebuild of a read model; what it was then, `None` where none is under way. Where nobody
-/// does it and it is to move, whoever looks next goes on with it.
+/// does it and it is to move, whoever looks next goes on with it. One that is called off stays so.
 pub(super) async fn wish(
     pool: &PgPool,
     projection: &str,
     wish: Wish,
-) -> Result<Option<Operation>, sqlx::Error> {
+) -> Result<Option<Operation>, RebuildError> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
     let operation = locked(&mut transaction, projection).await?;
     let operation = operation.filter(|operation| operation.ended_at.is_none());
-    if operation.is_some() {
+    if let Some(before) = &operation {
+        if before.wish == Wish::Cancel && wish != Wish::Cancel {
+            return Err(RebuildError::CalledOff(projection.to_owned()));
+        }
         let say = "update rebuilds set wish = $2,
                           retry_at = case when $2 = 'pause' then retry_at else clock_timestamp() end,
                           deaths = case when $2 = 'pause' then deaths else 0 end

@@ -182,7 +182,7 @@ async fn try_swap(
     // Swaps of one read model come one after the other, and each moves the pointer that it has seen.
     let served = operation::pointer(&mut transaction, projection).await?;
     match rebuild {
-        Some(rebuild) => rebuild.end(&mut transaction, Outcome::Swapped.as_str()).await?,
+        Some(rebuild) => rebuild.end(&mut transaction, Outcome::Swapped).await?,
         None => operation::refuse_if_running(&mut transaction, projection).await?,
     }
     if served != from {

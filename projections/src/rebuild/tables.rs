@@ -189,17 +189,21 @@ async fn build(
 }
 
 /// Takes a generation away: its tables, its checkpoints, its row, and with it the rebuild that made it, where it ends so. One
-/// that is served stays; `false` then. Whoever reads it is waited for, a moment at a time, so that nobody waits behind.
+/// that is served stays; `false` then. Whoever reads it is waited for, a moment at a time, so that nobody waits behind; after
+/// [`limits::ROLLBACK_PATIENCE`] it is [`RebuildError::InUse`].
 pub(super) async fn drop(
     connection: &mut PgConnection,
     (projection, generation): (&str, Generation),
     tables: &[Table],
     ends: Option<(&Held, Outcome)>,
 ) -> Result<bool, RebuildError> {
-    let until = Instant::now() + limits::SWAP_PATIENCE;
+    let until = Instant::now() + limits::ROLLBACK_PATIENCE;
     loop {
         match try_drop(connection, (projection, generation), tables, ends).await {
-            Err(RebuildError::Database(error)) if is_lock_timeout(&error) && Instant::now() < until => {
+            Err(RebuildError::Database(error)) if is_lock_timeout(&error) => {
+                if Instant::now() > until {
+                    return Err(RebuildError::InUse(projection.to_owned()));
+                }
                 tokio::time::sleep(limits::SWAP_LOCK * 5).await;
             }
             other => return other,
@@ -220,7 +224,7 @@ async fn try_drop(
         return Ok(false);
     }
     if let Some((held, outcome)) = ends {
-        held.end(&mut transaction, outcome.as_str()).await?;
+        held.end(&mut transaction, outcome).await?;
     }
     for table in tables {
         // They lie in one of them.
@@ -242,17 +246,20 @@ async fn try_drop(
     Ok(true)
 }
 
-/// Takes away what was built aside and is done; how many builds that were.
+/// Takes away what was built aside and is done, but for one that is to stay; how many builds that were.
 pub(super) async fn drop_sides(
     connection: &mut PgConnection,
     projection: &str,
     tables: &[Table],
+    stays: Option<Generation>,
 ) -> Result<usize, RebuildError> {
-    let sides: Vec<i32> =
-        sqlx::query_scalar("select generation from generations where projection = $1 and state = 'side'")
-            .bind(projection)
-            .fetch_all(&mut *connection)
-            .await?;
+    let sides: Vec<i32> = sqlx::query_scalar(
+        "select generation from generations where projection = $1 and state = 'side' and generation is distinct from $2",
+    )
+    .bind(projection)
+    .bind(stays.map(|stays| stays.0))
+    .fetch_all(&mut *connection)
+    .await?;
     for generation in &sides {
         drop(connection, (projection, Generation(*generation)), tables, None).await?;
     }

@@ -162,7 +162,7 @@ impl Work {
             };
             let written = self.progress.partitions().into_iter().map(|at| at.written);
             let now = (self.progress.step(), written.max());
-            if seen != Some(now) {
+            if seen != Some(now) || matches!(error, RebuildError::Paused) {
                 (since, seen) = (Instant::now(), Some(now));
             } else if since.elapsed() > limits::REBUILD_PATIENCE {
                 return Err(error);
@@ -221,9 +221,6 @@ impl Work {
         let (tables, version) = (self.model.tables(), self.model.version());
         self.progress.enter(self.held.operation.step);
         if self.held.operation.step == Step::Create {
-            if self.purpose().is_aside() {
-                tables::drop_sides(&mut connection, self.model.name(), tables).await?;
-            }
             let place = self.place();
             tables::create(&mut connection, tables, version, &self.held, place).await?;
             self.entered(Step::Load);
@@ -258,6 +255,7 @@ impl Work {
             self.unpaused().await?;
             self.hand_over(&mut connection).await?;
         }
+        self.unpaused().await?;
         let guest = self.feed_if_nobody_does(&mut connection).await?;
         let pointers = (self.from(), self.generation());
         let swapped = swap::swap(&mut connection, self.model.name(), pointers, Some(&self.held)).await;

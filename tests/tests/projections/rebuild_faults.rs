@@ -249,6 +249,38 @@ async fn it_is_paused_goes_on_and_is_called_off() {
     projections.stop().await;
 }
 
+/// What an operator was told holds: called off while it waits to move the pointer, it moves none, also where it learns of it
+/// only then; and nobody wants it otherwise meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn called_off_at_the_last_moment_nothing_is_swapped() {
+    let (db, store, projections) = shop().await;
+    let blocked = block(&db, BLOCKS[4].1).await;
+    let running = {
+        let store = store.clone();
+        tokio::spawn(async move { rebuilt(&store, "order_summary").await })
+    };
+    eventually(DEADLINE, async || {
+        let all = operations(store.pool()).await.unwrap();
+        all.iter().any(|one| one.step == Step::Swap).then_some(())
+    })
+    .await;
+    let cancel =
+        "update rebuilds set wish = 'cancel' where projection = 'order_summary' and ended_at is null";
+    let wished = sqlx::query(cancel).execute(db.admin()).await.unwrap();
+    assert_eq!(wished.rows_affected(), 1);
+    let error = wish(&store, "order_summary", Wish::Run).await.unwrap_err();
+    assert!(
+        matches!(error, RebuildError::CalledOff(_) | RebuildError::NotRunning(_)),
+        "{error}"
+    );
+    blocked.close().await.unwrap();
+    assert_eq!(running.await.unwrap().unwrap().outcome, Outcome::Cancelled);
+    let serving = Serving::read(&store).await.unwrap();
+    assert_eq!(serving.of("order_summary").unwrap(), Generation(1));
+    assert_eq!(tables(&db, "order_summary%").await, ["order_summary_g1"]);
+    projections.stop().await;
+}
+
 /// Paused while it folds the log once more it holds no snapshot, which would keep what is dead in every table.
 #[tokio::test(flavor = "multi_thread")]
 async fn paused_while_it_is_proved_by_the_log_it_holds_no_snapshot() {

@@ -130,6 +130,10 @@ pub enum UserErrorCode {
     NotMigrated,
     /// Nothing of the read model was built aside.
     NoSideBuild,
+    /// The rebuild is being called off and has not ended yet; nothing else can be wanted of it.
+    RebuildCalledOff,
+    /// Tables that were to be dropped are being read; nothing was dropped.
+    TablesInUse,
     /// No rebuild of the read model is under way.
     NoRebuild,
     /// No earlier generation of the read model is kept.

@@ -68,6 +68,8 @@ impl UserError {
             RebuildError::NothingAside(name) => without_facts(Code::NoSideBuild, name),
             RebuildError::Future { .. } => return Err(Refused::bad_input(message)),
             RebuildError::NotRunning(name) => without_facts(Code::NoRebuild, name),
+            RebuildError::CalledOff(name) => without_facts(Code::RebuildCalledOff, name),
+            RebuildError::InUse(name) => without_facts(Code::TablesInUse, name),
             RebuildError::NothingKept(name) => without_facts(Code::NoEarlierGeneration, name),
             RebuildError::Moved {
                 projection,
@@ -98,6 +100,7 @@ impl UserError {
             // What ends a rebuild that somebody works on; nobody does so while a caller waits.
             RebuildError::Lost
             | RebuildError::Interrupted
+            | RebuildError::Paused
             | RebuildError::Load(_)
             | RebuildError::Differs(_)
             | RebuildError::NotTheFold(_)

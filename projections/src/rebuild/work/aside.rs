@@ -1,7 +1,10 @@
 //! What a build aside does otherwise: where it is filled to, what it is compared by, and how it stays.
 
 use super::{Work, meet::export};
-use crate::rebuild::{Outcome, Purpose, RebuildError, Step, differences, instant, swap, tables};
+use crate::{
+    fold::chain,
+    rebuild::{Outcome, Purpose, RebuildError, Step, differences, instant, swap, tables},
+};
 use sqlx::{Connection, PgConnection};
 
 impl Work {
@@ -39,8 +42,17 @@ impl Work {
         self.differences = found.await?;
         self.rows = self.differences.iter().map(|table| table.rows()).sum();
         sqlx::query("rollback").execute(&mut *snapshot).await?;
+        self.unpaused().await?;
         self.stay(connection).await?;
         self.left(Step::Verify);
+        // Whoever reads what was built aside before keeps it a while.
+        let (name, tables, stays) = (self.model.name(), self.model.tables(), Some(self.generation()));
+        if let Err(error) = tables::drop_sides(connection, name, tables, stays).await {
+            tracing::warn!(
+                error = chain(&error),
+                "what was built aside before was not dropped"
+            );
+        }
         Ok(Outcome::Aside)
     }
 
@@ -50,7 +62,7 @@ impl Work {
         self.held
             .differs(&mut transaction, self.rows, &self.differences)
             .await?;
-        self.held.end(&mut transaction, Outcome::Aside.as_str()).await?;
+        self.held.end(&mut transaction, Outcome::Aside).await?;
         for statement in [
             "update generations set state = 'side' where projection = $1 and generation = $2",
             "delete from checkpoints where projection = $1 and generation = $2",
