@@ -77,7 +77,7 @@ pub(crate) async fn run(config: &Config, args: &RebuildArgs, json: bool) -> Resu
         Ok(rebuilt) => {
             print(&args.name, &rebuilt, json);
             Ok(match rebuilt.outcome {
-                Outcome::Swapped | Outcome::Verified | Outcome::Aside => ExitCode::SUCCESS,
+                Outcome::Swapped | Outcome::Verified | Outcome::Proved | Outcome::Aside => ExitCode::SUCCESS,
                 Outcome::Cancelled => ExitCode::FAILURE,
             })
         }
@@ -272,6 +272,7 @@ fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
         from,
         generation,
         rows,
+        is_compared,
         differences,
         outcome,
         took,
@@ -283,6 +284,7 @@ fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
             .collect();
         let mut line = json!({
             "projection": name, "outcome": outcome.as_str(), "from": from.0, "generation": generation.0, "rows": rows,
+            "compared": is_compared,
             "seconds": took,
         });
         if *outcome == Outcome::Aside {
@@ -293,12 +295,20 @@ fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
     }
     match outcome {
         Outcome::Swapped => println!(
-            "{name}: generation {generation} is served; its {rows} rows are those of generation {from}, which is kept: \
-             `docket rollback {name}` serves it again."
+            "{name}: generation {generation} is served; its {rows} rows are {}. Generation {from} is kept: \
+             `docket rollback {name}` serves it again.",
+            match is_compared {
+                true => format!("those of generation {from}"),
+                false => "proved".to_owned(),
+            }
         ),
         Outcome::Verified => {
             println!("{name}: {rows} rows were built anew, and none differs from what is served.")
         }
+        Outcome::Proved => println!(
+            "{name}: {rows} rows were built anew, and they are the fold of the log. What is served was not compared with \
+             them: see `docket verify`."
+        ),
         Outcome::Aside => print!("{}", side::told(name, rebuilt)),
         Outcome::Cancelled => {
             println!("{name}: the rebuild was called off; generation {from} is served as before.")

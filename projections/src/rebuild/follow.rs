@@ -74,6 +74,7 @@ fn rebuilt(ended: &Operation) -> Result<Rebuilt, RebuildError> {
         from: ended.from,
         generation: ended.generation,
         rows: ended.rows.unwrap_or(0).unsigned_abs(),
+        is_compared: false,
         // A newer program has other words.
         outcome: outcome.ok_or(RebuildError::Lost)?,
         differences: ended.differences.clone(),

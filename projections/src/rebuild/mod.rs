@@ -102,8 +102,10 @@ pub struct Rebuilt {
     pub from: Generation,
     /// What was built.
     pub generation: Generation,
-    /// Rows that were compared; none differed, but for a build aside.
+    /// Rows that were proved: compared with what is served, or with the log. None differed, but for a build aside.
     pub rows: u64,
+    /// They were compared with what is served, by this process.
+    pub is_compared: bool,
     /// Of a build aside: how each of its tables differs from the one that is served.
     pub differences: Vec<TableDifferences>,
     /// How it ended.
@@ -119,6 +121,8 @@ pub enum Outcome {
     Swapped,
     /// Both are equal; the new one is gone again.
     Verified,
+    /// The rows are the fold of the log, and what is served was not compared with them; they are gone again.
+    Proved,
     /// It stays aside, compared with what is served.
     Aside,
     /// An operator called it off; nothing of it is left.
@@ -131,6 +135,7 @@ impl Outcome {
         match self {
             Self::Swapped => "swapped",
             Self::Verified => "verified",
+            Self::Proved => "proved",
             Self::Aside => "aside",
             Self::Cancelled => "cancelled",
         }
@@ -141,7 +146,14 @@ impl FromStr for Outcome {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let mut all = [Self::Swapped, Self::Verified, Self::Aside, Self::Cancelled].into_iter();
+        let mut all = [
+            Self::Swapped,
+            Self::Verified,
+            Self::Proved,
+            Self::Aside,
+            Self::Cancelled,
+        ]
+        .into_iter();
         all.find(|outcome| outcome.as_str() == text).ok_or(UnknownWord)
     }
 }

@@ -76,8 +76,10 @@ pub(super) struct Work {
     held: held::Held,
     options: RebuildOptions,
     progress: Progress,
-    /// Rows that were compared.
+    /// Rows that were proved.
     rows: u64,
+    /// By those that are served.
+    is_compared: bool,
     differences: Vec<TableDifferences>,
     took: Vec<(Step, Duration)>,
     entered: Instant,
@@ -102,6 +104,7 @@ impl Work {
             options,
             progress,
             rows,
+            is_compared: false,
             differences: Vec::new(),
             took: Vec::new(),
             entered: Instant::now(),
@@ -146,6 +149,7 @@ impl Work {
             from: self.from(),
             generation: self.generation(),
             rows: self.rows,
+            is_compared: self.is_compared,
             differences: self.differences.clone(),
             outcome,
             took: self.took.clone(),
@@ -245,10 +249,13 @@ impl Work {
             self.held.compared(&mut connection, self.rows).await?;
             if self.purpose() == Purpose::VerifyOnly {
                 let name = (self.model.name(), self.generation());
-                let ends = Some((&self.held, Outcome::Verified));
-                tables::drop(&mut connection, name, tables, ends).await?;
+                let outcome = match self.is_compared {
+                    true => Outcome::Verified,
+                    false => Outcome::Proved,
+                };
+                tables::drop(&mut connection, name, tables, Some((&self.held, outcome))).await?;
                 self.left(Step::Verify);
-                return Ok(Outcome::Verified);
+                return Ok(outcome);
             }
             let heads = self.store.feed().heads();
             self.fill(&mut connection, &heads, false).await?;
@@ -391,7 +398,7 @@ impl Work {
         let compared = compared.compare(self.pool(), &snapshot_name, pointers, parallel, progress);
         let comparison = compared.await?;
         sqlx::query("rollback").execute(&mut *snapshot).await?;
-        self.rows = comparison.rows;
+        (self.rows, self.is_compared) = (comparison.rows, true);
         match comparison.differ {
             0 => Ok(()),
             _ => Err(RebuildError::Differs(comparison)),

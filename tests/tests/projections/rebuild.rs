@@ -229,6 +229,26 @@ async fn verify_only_builds_compares_and_drops() {
     projections.stop().await;
 }
 
+/// What was proved by the log alone is not said to be what is served, which may be wrong.
+#[tokio::test]
+async fn verify_only_by_the_log_says_nothing_of_what_is_served() {
+    let (db, store, projections) = shop().await;
+    sqlx::query("update order_summary_g1 set grand = grand + 1")
+        .execute(db.admin())
+        .await
+        .unwrap();
+    let options = RebuildOptions {
+        purpose: Purpose::VerifyOnly,
+        against_log: true,
+        ..SWAP
+    };
+    let done = rebuild(&store, "order_summary", options, &Progress::new(16))
+        .await
+        .unwrap();
+    assert_eq!((done.outcome, done.is_compared), (Outcome::Proved, false));
+    projections.stop().await;
+}
+
 /// A row that is not the fold of the log is found, named, and not swapped in or out.
 #[tokio::test]
 async fn a_verification_that_fails_does_not_swap_and_names_the_first_rows() {
