@@ -51,8 +51,10 @@ pub const WAITERS: usize = 4_096;
 pub const WAIT_POSITIONS: usize = 1_024;
 /// How long a stop waits for batches in flight before it breaks them off; their transactions are whole either way.
 pub const STOP: Duration = Duration::from_secs(5);
-/// Bytes of the reason that is kept for a stopped partition.
+/// Bytes of the reason that is kept for a stopped partition, and of the one for which an event is discarded.
 pub const REASON_BYTES: usize = 1_000;
+/// Bytes of who discards an event: an actor's role and id, `operator:ada`.
+pub const DISCARDED_BY_BYTES: usize = "operator:".len() + docket_event_store::limits::MAX_ACTOR_ID_BYTES;
 
 /// How long a batch may take before it is tried again; above any lock that a well-behaved session holds.
 pub const STEP: Duration = Duration::from_secs(15);

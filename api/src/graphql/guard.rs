@@ -251,6 +251,7 @@ const TYPES: &[(Roles, &[&str])] = &[
             "NoDeadLetters",
             "NotFirstLetter",
             "EventApplied",
+            "AlreadyDiscarded",
         ],
     ),
     (

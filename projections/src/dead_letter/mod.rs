@@ -13,7 +13,7 @@ mod parking;
 
 use crate::{StopClass, checkpoint::Held, generation::Generation, limits};
 use chrono::{DateTime, Utc};
-use docket_domain::OrderId;
+use docket_domain::{OrderId, Text, TextError};
 use docket_event_store::Position;
 use sqlx::{PgConnection, PgExecutor, PgPool, Row, postgres::PgRow};
 use std::{collections::BTreeMap, fmt};
@@ -77,9 +77,34 @@ pub enum DeadLetterError {
         /// The generation that is filled.
         generation: Generation,
     },
+    /// It is discarded already, for another reason.
+    #[error(
+        "event {position} was discarded already, by {by:?} at {at}, for another reason, which stands: {reason:?}"
+    )]
+    AlreadyDiscarded {
+        /// The read model.
+        projection: String,
+        /// The event.
+        position: Position,
+        /// Why it was discarded.
+        reason: String,
+        /// By whom.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
+    },
     /// A discarded event is never missed by accident.
-    #[error("a reason must be given, of at most {} bytes", limits::REASON_BYTES)]
-    Reason,
+    #[error(
+        "a reason must be given, of at most {} bytes and without control characters: {_0}",
+        limits::REASON_BYTES
+    )]
+    Reason(TextError),
+    /// Somebody has decided it.
+    #[error(
+        "who discards it must be named, in at most {} bytes and without control characters: {_0}",
+        limits::DISCARDED_BY_BYTES
+    )]
+    By(TextError),
 }
 
 /// An order whose events wait.
@@ -395,19 +420,21 @@ const FAILED: &str = r#"
 select c.generation, g.version, coalesce(c.stretch_until, c."offset") >= $3 and c.stopped_offset is distinct from $3, g.state = 'live', d."offset" is not null,
        coalesce(d.reason, case when c.stopped_offset = $3 then c.stopped_reason end),
        exists (select from rebuilds r where r.projection = $1 and r.generation = c.generation
-                  and g.state = 'building' and r.lease_until > clock_timestamp())
+                  and g.state = 'building' and r.lease_until > clock_timestamp()),
+       x.reason, x.discarded_by, x.discarded_at
   from checkpoints c
   join generations g on g.projection = c.projection and g.generation = c.generation
   left join dead_letters d on d.projection = c.projection and d.generation = c.generation and d.partition = c.partition
                           and d."offset" = $3
+  left join discarded_events x on x.projection = c.projection and x.version = g.version and x.partition = c.partition
+                              and x."offset" = $3
  where c.projection = $1 and c.partition = $2
  order by c.generation"#;
 
 const DISCARD: &str = r#"
 insert into discarded_events (projection, version, partition, "offset", event_id, order_id, reason, discarded_by, failure)
 select $1, $7, e.partition, e."offset", e.event_id, e.order_id, $4, $5, $6
-  from events e where e.partition = $2 and e."offset" = $3
-    on conflict do nothing"#;
+  from events e where e.partition = $2 and e."offset" = $3"#;
 
 const WANT: &str = r#"
 update dead_letters set is_wanted = true
@@ -425,11 +452,11 @@ update checkpoints set stopped_offset = null, stopped_class = null, stopped_reas
  where projection = $1 and partition = $2 and stopped_offset = $3";
 
 /// Has a read model pass over an event for good, in every generation and every rebuild of the versions of its fold that could
-/// not apply it. What waits behind it is tried then.
+/// not apply it. What waits behind it is tried then. What is discarded already, for the same reason, is left as it is.
 ///
 /// # Errors
-/// When it is not an event that could not be applied, one that another generation of that version has in its rows, or a
-/// rebuild is under way that may have it already.
+/// When it is not an event that could not be applied, one that another generation of that version has in its rows, one that
+/// is discarded already for another reason, or a rebuild is under way that may have it already.
 pub async fn discard(
     pool: &PgPool,
     projection: &str,
@@ -438,19 +465,22 @@ pub async fn discard(
     by: &str,
 ) -> Result<(), DeadLetterError> {
     refuse_unknown(pool, projection).await?;
-    if reason.trim().is_empty() || reason.len() > limits::REASON_BYTES {
-        return Err(DeadLetterError::Reason);
-    }
+    let reason = Text::<{ limits::REASON_BYTES }>::try_new(reason.trim()).map_err(DeadLetterError::Reason)?;
+    let by = Text::<{ limits::DISCARDED_BY_BYTES }>::try_new(by.trim()).map_err(DeadLetterError::By)?;
     let mut transaction = pool.begin().await?;
-    let failures = failures(&mut transaction, projection, position).await?;
+    let found = found(&mut transaction, projection, position).await?;
+    let failures = match to_discard(&found, projection, position)? {
+        failures if failures.is_empty() => return stands(found, projection, position, reason.as_str()),
+        failures => failures,
+    };
     let Position { partition, offset } = position;
     for (version, failure) in failures {
         sqlx::query(DISCARD)
             .bind(projection)
             .bind(partition as i16)
             .bind(offset)
-            .bind(reason.trim())
-            .bind(by)
+            .bind(reason.as_str())
+            .bind(by.as_str())
             .bind(failure)
             .bind(version)
             .execute(&mut *transaction)
@@ -465,18 +495,37 @@ pub async fn discard(
             .await?;
     }
     transaction.commit().await?;
-    tracing::warn!(projection, %position, reason, by, "an event is passed over for good");
+    tracing::warn!(projection, %position, %reason, %by, "an event is passed over for good");
     Ok(())
 }
 
-/// The versions of the fold that could not apply an event, and why. Until the transaction ends no checkpoint of its partition
-/// moves.
-async fn failures(
+/// What a generation made of an event.
+struct Found {
+    generation: Generation,
+    version: i32,
+    is_past: bool,
+    is_live: bool,
+    is_letter: bool,
+    /// Why it could not be applied.
+    failure: Option<String>,
+    is_filled: bool,
+    /// Its version passes over the event.
+    discarded: Option<Decision>,
+}
+
+/// Why, by whom and when an event was discarded.
+struct Decision {
+    reason: String,
+    by: String,
+    at: DateTime<Utc>,
+}
+
+/// What each generation made of an event. Until the transaction ends no checkpoint of its partition moves.
+async fn found(
     transaction: &mut PgConnection,
     projection: &str,
-    position: Position,
-) -> Result<BTreeMap<i32, String>, DeadLetterError> {
-    let Position { partition, offset } = position;
+    Position { partition, offset }: Position,
+) -> Result<Vec<Found>, sqlx::Error> {
     // In a statement of its own: what is read after it is what was there when the lock came.
     sqlx::query(LOCK)
         .bind(projection)
@@ -489,39 +538,80 @@ async fn failures(
         .bind(offset)
         .fetch_all(transaction)
         .await?;
+    let found = |row: &PgRow| {
+        let discarded = match row.try_get::<Option<String>, _>(7)? {
+            Some(reason) => Some(Decision {
+                reason,
+                by: row.try_get(8)?,
+                at: row.try_get(9)?,
+            }),
+            None => None,
+        };
+        Ok(Found {
+            generation: Generation(row.try_get(0)?),
+            version: row.try_get(1)?,
+            is_past: row.try_get(2)?,
+            is_live: row.try_get(3)?,
+            is_letter: row.try_get(4)?,
+            failure: row.try_get(5)?,
+            is_filled: row.try_get(6)?,
+            discarded,
+        })
+    };
+    rows.iter().map(found).collect()
+}
+
+/// The versions of the fold that could not apply an event and do not pass over it yet, and why.
+fn to_discard(
+    found: &[Found],
+    projection: &str,
+    position: Position,
+) -> Result<BTreeMap<i32, String>, DeadLetterError> {
     let mut failures = BTreeMap::new();
-    for row in &rows {
-        if let Some(reason) = row.try_get::<Option<String>, _>(5)? {
-            failures.entry(row.try_get::<i32, _>(1)?).or_insert(reason);
+    for one in found.iter().filter(|one| one.discarded.is_none()) {
+        if let Some(failure) = &one.failure {
+            failures.entry(one.version).or_insert_with(|| failure.clone());
         }
     }
-    for row in &rows {
-        let (is_past, is_live): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
-        let (is_letter, is_filled): (bool, bool) = (row.try_get(4)?, row.try_get(6)?);
-        let generation = Generation(row.try_get(0)?);
-        if !failures.contains_key(&row.try_get::<i32, _>(1)?) {
-            continue;
-        }
-        if is_past && !is_letter {
+    for one in found.iter().filter(|one| failures.contains_key(&one.version)) {
+        if one.is_past && !one.is_letter {
             return Err(DeadLetterError::Applied {
                 projection: projection.to_owned(),
-                generation,
+                generation: one.generation,
                 position,
             });
         }
-        if is_filled && !is_live {
+        if one.is_filled && !one.is_live {
             return Err(DeadLetterError::Rebuilding {
                 projection: projection.to_owned(),
-                generation,
+                generation: one.generation,
             });
         }
     }
-    match failures.is_empty() {
-        true => Err(DeadLetterError::NotFirst {
-            projection: projection.to_owned(),
+    Ok(failures)
+}
+
+/// Where there is nothing to discard: whether the event is discarded already, and for this reason.
+fn stands(
+    found: Vec<Found>,
+    projection: &str,
+    position: Position,
+    reason: &str,
+) -> Result<(), DeadLetterError> {
+    let decisions: Vec<Decision> = found.into_iter().filter_map(|one| one.discarded).collect();
+    if decisions.iter().any(|decision| decision.reason == reason) {
+        return Ok(());
+    }
+    let projection = projection.to_owned();
+    match decisions.into_iter().max_by_key(|decision| decision.at) {
+        Some(Decision { reason, by, at }) => Err(DeadLetterError::AlreadyDiscarded {
+            projection,
             position,
+            reason,
+            by,
+            at,
         }),
-        false => Ok(failures),
+        None => Err(DeadLetterError::NotFirst { projection, position }),
     }
 }
 

@@ -24,7 +24,8 @@ const DISCARDED: &str = "readModel position { partition offset } order reason by
 const ERRORS: &str = "userErrors { __typename code message field
     ... on UnknownReadModel { name } ... on NoDeadLetters { name order }
     ... on NotFirstLetter { name position { partition offset } }
-    ... on EventApplied { name generation position { partition offset } } }";
+    ... on EventApplied { name generation position { partition offset } }
+    ... on AlreadyDiscarded { name position { partition offset } reason by at } }";
 /// Everything that is left behind, but for when it was and the ids of events.
 const LEFT: &str = r#"select jsonb_build_object(
     'letters', (select jsonb_agg(to_jsonb(d) - 'failed_at' order by projection, generation, partition, "offset")
@@ -387,6 +388,40 @@ async fn what_is_refused_is_refused_alike_and_leaves_nothing() {
     assert_eq!(left(&desk).await, before);
 }
 
+/// Whoever discards what is discarded learns whose reason stands, by both doors; with the same reason it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_discarded_already_is_told_alike() {
+    let desk = shop(2).await;
+    let events = positions(&desk, &order(1)).await;
+    let says = async |reason: &str| {
+        let input = discarding(NAME, &events[1], reason);
+        mutation(&desk, "discardEvent", &input, "discarded").await
+    };
+    let args = |reason: &'static str| ["dead-letters", "discard", NAME, &events[1], "--reason", reason];
+    assert_eq!(says("a joke").await, Ok(json!(true)));
+    // At once, and when it waits no more.
+    for _ in 0..2 {
+        let before = left(&desk).await["discarded"].clone();
+        assert_eq!(says("a joke").await, Ok(json!(true)));
+        assert!(verb(on(&desk.db), &args("a joke")).await.status.success());
+        let mut told = says("a mistake").await.unwrap_err();
+        let output = verb(on(&desk.db), &args("a mistake")).await;
+        assert_eq!(output.status.code(), Some(1));
+        let why = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(told["message"].take(), sentence(&why));
+        assert!(
+            at(&told["at"].take()).is_some() && why.contains("\"a joke\""),
+            "{why}"
+        );
+        let (partition, offset) = events[1].split_once(':').unwrap();
+        let expected = json!({"__typename": "AlreadyDiscarded", "code": "ALREADY_DISCARDED", "message": null, "at": null,
+                              "field": ["input", "position"], "name": NAME, "reason": "a joke", "by": "operator:o-1",
+                              "position": {"partition": partition.parse::<u16>().unwrap(), "offset": offset}});
+        assert_eq!(told, expected);
+        assert_eq!(settled(&desk).await["discarded"], before);
+    }
+}
+
 /// What is not there is `NOT_FOUND` in a query, in the words of the command line.
 async fn refuses_to_show(desk: &Desk) {
     let good = order(0);
@@ -419,10 +454,18 @@ async fn refuses_inputs(desk: &Desk, poison: &str) {
         assert_eq!(code(&answer), "BAD_USER_INPUT", "{text}: {answer}");
         answer["errors"][0]["message"].clone()
     };
-    for reason in ["", "  ", &"x".repeat(1_001)] {
+    for reason in ["", "  ", "two\nlines", &"x".repeat(1_001)] {
         let said = say(desk, &["discard", NAME, poison, "--reason", reason]).await;
         let told = ask("discardEvent", &discarding(NAME, poison, reason)).await;
         assert_eq!(told, sentence(&said.why), "{reason:.10}");
+    }
+    for by in ["", "o\u{1b}ps", &"x".repeat(100_000)] {
+        let said = say(desk, &["discard", NAME, poison, "--reason", "x", "--by", by]).await;
+        assert!(
+            !said.succeeded && said.why.contains("who discards it must be named"),
+            "{}",
+            said.why
+        );
     }
     ask("discardEvent", &discarding(NAME, "-1:5", "x")).await;
     ask("discardEvent", &discarding(NAME, "1:-5", "x")).await;

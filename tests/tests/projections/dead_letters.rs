@@ -13,7 +13,7 @@ use docket_event_store::{Position, Store};
 use docket_projections::{
     Generation, Projections, ProjectionsConfig, StopClass, WaitError,
     dead_letter::{DeadLetterError, Sequence, discard, discarded, list, retry, show},
-    limits::LETTERS_PAGE,
+    limits::{DISCARDED_BY_BYTES, LETTERS_PAGE, REASON_BYTES},
     rebuild::{Outcome, Progress, RebuildOptions, Step, rebuild},
     verify,
 };
@@ -184,10 +184,14 @@ async fn a_discarded_event_is_passed_over_for_good() {
     waiting(&store, "order_timeline", 1).await;
 
     let pool = store.pool();
-    let refused = discard(pool, "order_timeline", poison, "  ", "ops")
-        .await
-        .unwrap_err();
-    assert!(matches!(refused, DeadLetterError::Reason), "{refused:?}");
+    for reason in ["  ", "red\u{1b}[31m", "two\nlines", &"x".repeat(REASON_BYTES + 1)] {
+        let refused = discard(pool, "order_timeline", poison, reason, "ops").await;
+        assert!(matches!(refused, Err(DeadLetterError::Reason(_))), "{refused:?}");
+    }
+    for by in ["", " ", "o\u{1b}ps", &"x".repeat(DISCARDED_BY_BYTES + 1)] {
+        let refused = discard(pool, "order_timeline", poison, "why not", by).await;
+        assert!(matches!(refused, Err(DeadLetterError::By(_))), "{refused:?}");
+    }
     for other in [first, last] {
         let refused = discard(pool, "order_timeline", other, "why not", "ops")
             .await
@@ -212,7 +216,7 @@ async fn a_discarded_event_is_passed_over_for_good() {
         "{unknown:?}"
     );
 
-    discard(pool, "order_timeline", poison, "The line was a joke.", "ops")
+    discard(pool, "order_timeline", poison, " The line was a joke. ", " ops ")
         .await
         .unwrap();
     waiting(&store, "order_timeline", 0).await;
@@ -236,6 +240,55 @@ async fn a_discarded_event_is_passed_over_for_good() {
     assert_eq!(shown, 2, "created, and the second line");
     eventually(DEADLINE, async || verify(&store, |_| {}).await.ok()).await;
     projections.stop().await;
+}
+
+/// The reason that an event was discarded for stands, with who gave it: said again it changes nothing, and another one is
+/// refused, whether the event waits still or not.
+#[tokio::test]
+async fn what_is_discarded_is_not_discarded_for_another_reason() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let (pool, name) = (store.pool(), "order_summary");
+    let order = order_in(&store, 6);
+    refuse(&db, "order_summary_g1", &format!("new.order_id = '{order}'")).await;
+    let projections = start(&store).await;
+    let poison = draft(&store, order).await;
+    waiting(&store, name, 1).await;
+    projections.stop().await;
+
+    let says = async |reason: &str, by: &str| discard(pool, name, poison, reason, by).await;
+    let stands = async |kept: &str, refused: &str| {
+        let left = left(&db).await;
+        says(kept, "bob").await.unwrap();
+        let told = says(refused, "bob").await.unwrap_err();
+        assert!(
+            matches!(&told, DeadLetterError::AlreadyDiscarded { position, reason, by, .. }
+                if (*position, reason.as_str(), by.as_str()) == (poison, kept, "ada")),
+            "{told:?}"
+        );
+        assert_eq!(self::left(&db).await, left);
+    };
+    says("a joke", "ada").await.unwrap();
+    stands("a joke", "a mistake").await;
+
+    // What another version of the fold passes over is not discarded for this one.
+    sqlx::query("update discarded_events set version = version + 1")
+        .execute(db.admin())
+        .await
+        .unwrap();
+    says("a mistake", "ada").await.unwrap();
+    stands("a mistake", "a joke").await;
+    let projections = start(&store).await;
+    waiting(&store, name, 0).await;
+    stands("a mistake", "a joke").await;
+    projections.stop().await;
+}
+
+/// What is discarded, and how often something was done about letters.
+async fn left(db: &TestDatabase) -> Value {
+    let sql = "select jsonb_build_array((select jsonb_agg(d order by discarded_at) from discarded_events d),
+                                        (select sum(letters) from checkpoints))";
+    sqlx::query_scalar(sql).fetch_one(db.admin()).await.unwrap()
 }
 
 /// A rebuild is proved by the log where what is served lacks something, and brings in what waits there.

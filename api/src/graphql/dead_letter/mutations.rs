@@ -43,11 +43,12 @@ impl DeadLetterMutations {
         ctx: &Context<'_>,
         input: DiscardEventInput,
     ) -> Result<Option<DiscardEventPayload>> {
-        let (position, reason) = (input.position.checked()?, input.reason()?);
+        let position = input.position.checked()?;
         let services = noted(ctx, "discardEvent", &input.name)?;
         let who = actor(ctx)?;
         let by = format!("{}:{}", who.role, who.id);
-        let asked = dead_letter::discard(services.store.pool(), &input.name, position, reason, &by).await;
+        let pool = services.store.pool();
+        let asked = dead_letter::discard(pool, &input.name, position, &input.reason, &by).await;
         let (discarded, user_errors) = answered(asked, UserError::of_dead_letter)?;
         Ok(Some(DiscardEventPayload {
             discarded: discarded.is_some(),

@@ -45,24 +45,14 @@ pub struct DiscardEventInput {
     pub name: String,
     /// The event: the first that waits of its order.
     pub position: PositionInput,
-    /// Why, in at most 1,000 bytes: it is kept with the event.
+    /// Why, in at most 1,000 bytes and without control characters: it is kept with the event.
     pub reason: String,
-}
-
-impl DiscardEventInput {
-    /// The reason as the database can keep it; its length is looked at where it is kept.
-    pub(super) fn reason(&self) -> Result<&str, Refused> {
-        match self.reason.contains('\0') {
-            true => Err(Refused::bad_input("`reason` has a NUL in it.")),
-            false => Ok(&self.reason),
-        }
-    }
 }
 
 /// What came of a mutation; nothing was done where `userErrors` is not empty.
 #[derive(Debug, SimpleObject)]
 pub struct DiscardEventPayload {
-    /// Whether the read model passes over the event from now on.
+    /// Whether the read model passes over the event from now on, or did so already for the same reason.
     pub discarded: bool,
     /// The rule that refused, if one did.
     pub user_errors: Vec<UserError>,

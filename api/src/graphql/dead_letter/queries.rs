@@ -71,6 +71,8 @@ fn refused(error: DeadLetterError) -> Refused {
         DeadLetterError::NotFirst { .. }
         | DeadLetterError::Applied { .. }
         | DeadLetterError::Rebuilding { .. }
-        | DeadLetterError::Reason => Refused::internal(&error),
+        | DeadLetterError::AlreadyDiscarded { .. }
+        | DeadLetterError::Reason(_)
+        | DeadLetterError::By(_) => Refused::internal(&error),
     }
 }

@@ -3,8 +3,8 @@
 use docket_projections::dead_letter::DeadLetterError;
 
 use super::{
-    EventApplied, NoDeadLetters, NotFirstLetter, RebuildRefused, UnknownReadModel, UserError,
-    UserErrorCode as Code,
+    AlreadyDiscarded, EventApplied, NoDeadLetters, NotFirstLetter, RebuildRefused, UnknownReadModel,
+    UserError, UserErrorCode as Code,
 };
 use crate::graphql::error::{Refused, sentence};
 
@@ -58,7 +58,23 @@ impl UserError {
                 field: field("name"),
                 name: projection,
             }),
-            DeadLetterError::Reason => return Err(Refused::bad_input(message)),
+            DeadLetterError::AlreadyDiscarded {
+                projection,
+                position,
+                reason,
+                by,
+                at,
+            } => UserError::AlreadyDiscarded(AlreadyDiscarded {
+                message,
+                code: Code::AlreadyDiscarded,
+                field: field("position"),
+                name: projection,
+                position: position.into(),
+                reason,
+                by,
+                at,
+            }),
+            DeadLetterError::Reason(_) | DeadLetterError::By(_) => return Err(Refused::bad_input(message)),
             DeadLetterError::Database(error) => return Err(error.into()),
         })
     }

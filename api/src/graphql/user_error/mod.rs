@@ -148,6 +148,8 @@ pub enum UserErrorCode {
     NotFirstLetter,
     /// A generation of the read model has the event in its rows.
     EventApplied,
+    /// The event is discarded already, for another reason.
+    AlreadyDiscarded,
 }
 
 /// The types: each has the interface's fields and its own.
@@ -480,6 +482,19 @@ user_errors! {
         generation: i32,
         /// The event.
         position: Position,
+    }
+    /// The event is discarded already, for another reason, which stands.
+    AlreadyDiscarded {
+        /// The read model.
+        name: String,
+        /// The event.
+        position: Position,
+        /// Why it was discarded.
+        reason: String,
+        /// Who decided so.
+        by: String,
+        /// When.
+        at: DateTime<Utc>,
     }
     /// A rule for operators without numbers.
     RebuildRefused {
