@@ -75,7 +75,9 @@ const ROOT_FIELDS: &[(&str, &[(&str, Roles)])] = &[
             ("projections", OPERATOR),
             ("deadLetters", OPERATOR),
             ("deadLetter", OPERATOR),
+            ("deadLetterCount", OPERATOR),
             ("discardedEvents", OPERATOR),
+            ("discardedEventCount", OPERATOR),
         ],
     ),
     (

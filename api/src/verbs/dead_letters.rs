@@ -114,6 +114,10 @@ async fn act(store: &Store, action: &Action, json: bool) -> Result<ExitCode, Box
 
 async fn list(store: &Store, name: Option<&str>, json: bool) -> Result<(), Box<dyn Error>> {
     let discarded = dead_letter::discarded(store.pool(), name).await?;
+    let more = match discarded.len() as i64 {
+        LETTERS_PAGE => dead_letter::discarded_count(store.pool(), name).await? - LETTERS_PAGE,
+        _ => 0,
+    };
     let (mut last, mut count): (Option<Place>, u64) = (None, 0);
     loop {
         let page = dead_letter::list(store.pool(), name, last.as_ref(), LETTERS_PAGE).await?;
@@ -132,6 +136,9 @@ async fn list(store: &Store, name: Option<&str>, json: bool) -> Result<(), Box<d
         }
     }
     let mut out = io::stdout().lock();
+    if !json && count == 0 {
+        writeln!(out, "Nothing waits.")?;
+    }
     for one in &discarded {
         if json {
             writeln!(out, "{}", of_discarded(one))?;
@@ -151,10 +158,17 @@ async fn list(store: &Store, name: Option<&str>, json: bool) -> Result<(), Box<d
             )?;
         }
     }
-    if !json && count == 0 {
-        writeln!(out, "Nothing waits.")?;
-    }
+    say_more(&mut out, more, json)?;
     Ok(())
+}
+
+/// The last line of a list that was cut.
+fn say_more(out: &mut impl Write, more: i64, json: bool) -> io::Result<()> {
+    match more {
+        ..=0 => Ok(()),
+        _ if json => writeln!(out, "{}", json!({"more": more})),
+        _ => writeln!(out, "and {more} more"),
+    }
 }
 
 fn line(out: &mut impl Write, sequence: &Sequence) -> io::Result<()> {
@@ -204,6 +218,10 @@ fn of_discarded(discarded: &Discarded) -> Value {
 
 async fn show(store: &Store, name: &str, order: OrderId, json: bool) -> Result<(), Box<dyn Error>> {
     let letters = dead_letter::show(store.pool(), name, order).await?;
+    let more = match letters.len() as i64 {
+        LETTERS_PAGE => dead_letter::letter_count(store.pool(), name, order).await? - LETTERS_PAGE,
+        _ => 0,
+    };
     let mut out = io::stdout().lock();
     for letter in &letters {
         if json {
@@ -237,6 +255,7 @@ async fn show(store: &Store, name: &str, order: OrderId, json: bool) -> Result<(
             )?,
         }
     }
+    say_more(&mut out, more, json)?;
     Ok(())
 }
 

@@ -238,8 +238,13 @@ const DISCARDED: &str = r#"
 select projection, partition, "offset", order_id, reason, discarded_by, discarded_at, failure
   from discarded_events
  where $1::text is null or projection = $1
- order by discarded_at, projection, partition, "offset"
+ order by discarded_at desc, projection, partition, "offset"
  limit $2"#;
+
+const LETTER_COUNT: &str = "select count(*) from dead_letters where projection = $1 and order_id = $2";
+
+const DISCARDED_COUNT: &str =
+    "select count(*) from discarded_events where $1::text is null or projection = $1";
 
 const ORDERS: &str = r#"
 select order_id from dead_letters where projection = $1
@@ -353,6 +358,16 @@ pub async fn show(pool: &PgPool, projection: &str, order: OrderId) -> Result<Vec
     }
 }
 
+/// How many events of an order wait, in every generation together: [`show`] may give fewer.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn letter_count(pool: &PgPool, projection: &str, order: OrderId) -> Result<i64, DeadLetterError> {
+    refuse_unknown(pool, projection).await?;
+    let count = sqlx::query_scalar(LETTER_COUNT).bind(projection).bind(order.0);
+    Ok(count.fetch_one(pool).await?)
+}
+
 /// Orders of which rows lack something: their events wait, or were discarded, those of this type where one is named.
 ///
 /// # Errors
@@ -367,7 +382,7 @@ pub async fn orders(
     Ok(orders.into_iter().map(OrderId).collect())
 }
 
-/// Events that are passed over, of one read model or of all; at most [`limits::LETTERS_PAGE`].
+/// Events that are passed over, of one read model or of all, the last to be discarded first; at most [`limits::LETTERS_PAGE`].
 ///
 /// # Errors
 /// When the database does not answer.
@@ -392,6 +407,18 @@ pub async fn discarded(pool: &PgPool, projection: Option<&str>) -> Result<Vec<Di
         })
     };
     Ok(rows.iter().map(discarded).collect::<Result<_, _>>()?)
+}
+
+/// How many events are passed over, of one read model or of all: [`discarded`] may give fewer.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn discarded_count(pool: &PgPool, projection: Option<&str>) -> Result<i64, DeadLetterError> {
+    if let Some(projection) = projection {
+        refuse_unknown(pool, projection).await?;
+    }
+    let count = sqlx::query_scalar(DISCARDED_COUNT).bind(projection);
+    Ok(count.fetch_one(pool).await?)
 }
 
 /// Has the owners of partitions try again what waits, of one order or of all; how many sequences that are. They do so within

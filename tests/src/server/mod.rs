@@ -166,7 +166,14 @@ pub async fn verb(mut command: Command, args: &[&str]) -> Output {
 
 /// The program on a database, without a verb.
 pub fn on(db: &TestDatabase) -> Command {
-    let mut command = docket();
+    let mut command = for_people_on(db);
+    command.arg("--json");
+    command
+}
+
+/// The same, but that it speaks to people.
+pub fn for_people_on(db: &TestDatabase) -> Command {
+    let mut command = program();
     command
         .env("DATABASE_URL", db.url())
         .env("DOCKET_MASTER_KEY", MASTER_KEY);
@@ -195,6 +202,12 @@ pub fn signal(pid: u32, name: &str) {
 }
 
 fn docket() -> Command {
+    let mut command = program();
+    command.arg("--json");
+    command
+}
+
+fn program() -> Command {
     let beside = || {
         let run = shared_cluster::run_dir();
         run.with_file_name("docket")
@@ -215,7 +228,6 @@ fn docket() -> Command {
     ] {
         command.env_remove(variable);
     }
-    command.arg("--json");
     command
 }
 

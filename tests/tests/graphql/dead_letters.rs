@@ -195,6 +195,9 @@ async fn shows_the_same(desk: &Desk) -> Vec<Value> {
     let both: Vec<Value> = waits.iter().cloned().chain(shown(&passed, discarded)).collect();
     assert_eq!(say(desk, &["list"]).await.lines, both);
 
+    let count = query(desk, "{ discardedEventCount }").await;
+    assert_eq!(count, json!(passed.as_array().unwrap().len().to_string()));
+
     let text = format!("{{ deadLetters(name: \"order_detail\") {{ nodes {{ {NODE} }} }} }}");
     assert_eq!(query(desk, &text).await["nodes"], json!([]));
     let text = format!("{{ discardedEvents(name: \"order_detail\") {{ {DISCARDED} }} }}");
@@ -206,6 +209,8 @@ async fn shows_the_same(desk: &Desk) -> Vec<Value> {
         let text = format!("{{ deadLetter(name: \"{NAME}\", order: \"{order}\") {{ {LETTER} }} }}");
         let letters = shown(&query(desk, &text).await, letter);
         assert_eq!(letters.len() as i64, 1 + one["behind"].as_i64().unwrap());
+        let text = format!("{{ deadLetterCount(name: \"{NAME}\", order: \"{order}\") }}");
+        assert_eq!(query(desk, &text).await, json!(letters.len().to_string()));
         assert_eq!(say(desk, &["show", NAME, order]).await.lines, letters);
     }
     waits
@@ -422,10 +427,36 @@ async fn what_is_discarded_already_is_told_alike() {
     }
 }
 
+/// Of more than are shown, what was discarded last is there, and how many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_to_be_discarded_are_shown_and_all_are_counted() {
+    let desk = Desk::open().await;
+    sqlx::query(
+        r#"insert into discarded_events (projection, version, partition, "offset", event_id, order_id, reason,
+                                         discarded_by, failure, discarded_at)
+           select $1, 1, 1, 1000000 + n, gen_random_uuid(), gen_random_uuid(), 'reason ' || n, 'ada', 'no', now() + n * interval '1 s'
+             from generate_series(1, 1003) n"#,
+    )
+    .bind(NAME)
+    .execute(desk.db.admin())
+    .await
+    .unwrap();
+    let text = format!("{{ discardedEvents(name: \"{NAME}\") {{ reason }} }}");
+    let shown = query(&desk, &text).await;
+    let shown = shown.as_array().unwrap();
+    assert_eq!((shown.len(), &shown[0]["reason"]), (1_000, &json!("reason 1003")));
+    assert_eq!(shown[999]["reason"], "reason 4");
+    for (of, count) in [(NAME, "1003"), ("order_detail", "0")] {
+        let text = format!("{{ discardedEventCount(name: \"{of}\") }}");
+        assert_eq!(query(&desk, &text).await, count);
+    }
+}
+
 /// What is not there is `NOT_FOUND` in a query, in the words of the command line.
 async fn refuses_to_show(desk: &Desk) {
     let good = order(0);
     let unknown = format!("deadLetter(name: \"orders\", order: \"{good}\") {{ eventId }}");
+    let uncounted = format!("deadLetterCount(name: \"orders\", order: \"{good}\")");
     let missing = format!("deadLetter(name: \"{NAME}\", order: \"{good}\") {{ eventId }}");
     for (args, field) in [
         (
@@ -436,6 +467,8 @@ async fn refuses_to_show(desk: &Desk) {
             vec!["list", "orders"],
             "discardedEvents(name: \"orders\") { order }",
         ),
+        (vec!["list", "orders"], "discardedEventCount(name: \"orders\")"),
+        (vec!["show", "orders", &good], uncounted.as_str()),
         (vec!["show", "orders", &good], unknown.as_str()),
         (vec!["show", NAME, &good], missing.as_str()),
     ] {
@@ -494,7 +527,9 @@ async fn nobody_but_operators_may() {
             "{{ deadLetter(name: \"{NAME}\", order: \"{}\") {{ eventId }} }}",
             order(1)
         ),
+        format!("{{ deadLetterCount(name: \"{NAME}\", order: \"{}\") }}", order(1)),
         "{ discardedEvents { order } }".to_owned(),
+        "{ discardedEventCount }".to_owned(),
         format!("mutation {{ retryDeadLetters(input: {{name: \"{NAME}\", all: true}}) {{ sequences }} }}"),
         format!("mutation {{ discardEvent(input: {{{discard}}}) {{ discarded }} }}"),
     ] {

@@ -9,17 +9,18 @@ use crate::{
         stopped,
     },
 };
+use docket_domain::OrderId;
 use docket_event_store::{Position, Store};
 use docket_projections::{
     Generation, Projections, ProjectionsConfig, StopClass, WaitError,
-    dead_letter::{DeadLetterError, Sequence, discard, discarded, list, retry, show},
+    dead_letter::{DeadLetterError, Sequence, discard, discarded, letter_count, list, retry, show},
     limits::{DISCARDED_BY_BYTES, LETTERS_PAGE, REASON_BYTES},
     rebuild::{Outcome, Progress, RebuildOptions, Step, rebuild},
     verify,
 };
 use docket_tests::{
     TestDatabase, eventually,
-    server::{on, verb},
+    server::{for_people_on, on, verb},
 };
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -480,6 +481,76 @@ async fn an_operator_sees_retries_and_discards() {
         "{why}"
     );
     projections.stop().await;
+}
+
+/// What a verb says to people.
+async fn told(db: &TestDatabase, args: &[&str]) -> String {
+    let args: Vec<&str> = ["dead-letters"].iter().chain(args).copied().collect();
+    let output = verb(for_people_on(db), &args).await;
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// So many events of an order wait that nothing is ever done about, and so many others were discarded, one a second.
+async fn fill(db: &TestDatabase, order: OrderId, letters: i64, discarded: i64) {
+    for (sql, count) in [
+        (
+            r#"with events as (
+                 insert into events (partition, "offset", order_id, stream_kind, stream_number, version, event_id, event_type,
+                                     schema_version, origin, occurred_at, recorded_at, command_id, actor_kind, actor_id, payload)
+                 select 1, n, $1, 'o', 0, n, gen_random_uuid(), 'order.teleported', 1, 'l', now(), now(),
+                        gen_random_uuid(), 'staff', 's-1', '{}' from generate_series(1, $2) n)
+               insert into dead_letters (projection, generation, partition, "offset", order_id, class, reason, failed_at)
+               select 'order_summary', 1, 1, n, $1, case n when 1 then 'sql' end, case n when 1 then 'no' end,
+                      case n when 1 then now() end
+                 from generate_series(1, $2) n"#,
+            letters,
+        ),
+        (
+            r#"insert into discarded_events (projection, version, partition, "offset", event_id, order_id, reason,
+                                             discarded_by, failure, discarded_at)
+               select 'order_summary', 1, 2, n, gen_random_uuid(), $1, 'reason ' || n, 'ada', 'no', now() + n * interval '1 s'
+                 from generate_series(1, $2) n"#,
+            discarded,
+        ),
+    ] {
+        let rows = sqlx::query(sql).bind(order.0).bind(count);
+        rows.execute(db.admin()).await.unwrap();
+    }
+}
+
+/// Of more than are shown, the last line says how many more there are; of what was discarded the newest are shown.
+#[tokio::test]
+async fn a_list_that_is_cut_says_so() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let order = order_in(&store, 1);
+    let id = order.to_string();
+    fill(&db, order, LETTERS_PAGE + 200, LETTERS_PAGE + 3).await;
+    let listed = told(&db, &["list"]).await;
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(lines[0].contains("1199 behind it"), "{}", lines[0]);
+    assert!(lines[1].ends_with(": reason 1003"), "{}", lines[1]);
+    assert_eq!((lines.len(), lines[1_001]), (1_002, "and 3 more"));
+    let shown = told(&db, &["show", "order_summary", &id]).await;
+    assert!(shown.ends_with("\nand 200 more\n"));
+    for (args, more) in [
+        (vec!["dead-letters", "list"], 3),
+        (vec!["dead-letters", "show", "order_summary", &id], 200),
+    ] {
+        let (_, lines) = said(&db, &args).await;
+        assert_eq!(lines.last(), Some(&json!({"more": more})));
+    }
+
+    let trim = r#"delete from dead_letters where "offset" > $1"#;
+    let trim = sqlx::query(trim).bind(LETTERS_PAGE).execute(db.admin());
+    trim.await.unwrap();
+    let shown = told(&db, &["show", "order_summary", &id]).await;
+    assert!(shown.ends_with(&format!(" 1:{LETTERS_PAGE}, order.teleported v1\n")));
+    assert_eq!(
+        letter_count(store.pool(), "order_summary", order).await.unwrap(),
+        LETTERS_PAGE
+    );
 }
 
 /// A row that cannot be read is the fault of the event that needs it, not of one that waits in front of it.

@@ -10,6 +10,7 @@ use crate::graphql::{
     cursor,
     error::{NOT_FOUND, Refused, sentence},
     paging::Window,
+    scalars::BigInt,
     services,
 };
 
@@ -36,7 +37,7 @@ impl DeadLetterQueries {
     }
 
     /// What waits of an order, in every generation of a read model: the event that could not be applied, and those behind it;
-    /// at most 1,000.
+    /// at most 1,000, and `deadLetterCount` tells how many there are.
     async fn dead_letter(
         &self,
         ctx: &Context<'_>,
@@ -48,7 +49,19 @@ impl DeadLetterQueries {
         Ok(Some(letters.into_iter().map(Into::into).collect()))
     }
 
-    /// Events that read models pass over for good, the first to be discarded first; at most 1,000.
+    /// How many events of an order wait, in every generation of a read model together: `deadLetter` shows at most 1,000.
+    async fn dead_letter_count(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The read model.")] name: String,
+        #[graphql(desc = "The order's id.")] order: Uuid,
+    ) -> Result<Option<BigInt>> {
+        let counted = dead_letter::letter_count(services(ctx)?.store.pool(), &name, OrderId(order)).await;
+        Ok(Some(BigInt(counted.map_err(refused)?)))
+    }
+
+    /// Events that read models pass over for good, the last to be discarded first; at most 1,000, and `discardedEventCount`
+    /// tells how many there are.
     async fn discarded_events(
         &self,
         ctx: &Context<'_>,
@@ -57,6 +70,16 @@ impl DeadLetterQueries {
         let discarded = dead_letter::discarded(services(ctx)?.store.pool(), name.as_deref()).await;
         let discarded = discarded.map_err(refused)?;
         Ok(Some(discarded.into_iter().map(Into::into).collect()))
+    }
+
+    /// How many events read models pass over for good: `discardedEvents` shows at most 1,000.
+    async fn discarded_event_count(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "By this read model; by all where nothing is said.")] name: Option<String>,
+    ) -> Result<Option<BigInt>> {
+        let counted = dead_letter::discarded_count(services(ctx)?.store.pool(), name.as_deref()).await;
+        Ok(Some(BigInt(counted.map_err(refused)?)))
     }
 }
 
