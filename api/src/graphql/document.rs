@@ -28,6 +28,11 @@ const TYPE_SYSTEM: &str = "__Type";
 /// The lists of the type system that can be nested without end.
 const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 
+/// The lists of the root whose arguments name no size, and which may be long: of letters, each with its payload.
+const LETTER_LISTS: [&str; 2] = ["deadLetter", "discardedEvents"];
+/// The counts of these lists.
+const LETTER_COUNTS: [&str; 2] = ["deadLetterCount", "discardedEventCount"];
+
 /// Who may ask for the schema. `__typename` is no part of it: clients ask for it everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Introspection {
@@ -284,7 +289,7 @@ impl<'a> Check<'a> {
         let (at, asked) = (asked.pos, &asked.node);
         let name = asked.name.node.as_str();
         let own = Measure {
-            cost: 1 + self.fold_cost(parent, asked) + count_cost(parent, name),
+            cost: 1 + self.fold_cost(parent, asked) + self.count_cost(parent, name),
             fields: 1,
             aliases: u64::from(asked.alias.is_some()),
             depth: 1,
@@ -326,6 +331,17 @@ impl<'a> Check<'a> {
         }
     }
 
+    /// What counting a list costs.
+    fn count_cost(&self, parent: &str, field: &str) -> u64 {
+        let of_page = parent.ends_with("Connection") && field == "totalCount";
+        let of_letters = parent == self.guards.query && LETTER_COUNTS.contains(&field);
+        if of_page || of_letters {
+            limits::COUNT_COST
+        } else {
+            0
+        }
+    }
+
     /// An argument's value, where it has one.
     fn argument(&self, asked: &AskedField, name: &str) -> Option<Value> {
         let value = asked.get_argument(name)?.node.clone();
@@ -352,6 +368,9 @@ impl<'a> Check<'a> {
             };
             return named as u64;
         }
+        if parent == self.guards.query && LETTER_LISTS.contains(&asked.name.node.as_str()) {
+            return limits::ESTIMATED_LETTERS;
+        }
         // The items of a page were counted where the page was asked for.
         let counted = parent.ends_with("Connection") || parent.ends_with("Page");
         if field.is_list && !counted {
@@ -377,15 +396,6 @@ impl<'a> Check<'a> {
                 .map(|value| value.node.clone())
         };
         self.variables.get(name).cloned().or_else(default).ok_or(Unset)
-    }
-}
-
-/// What counting a list costs.
-fn count_cost(parent: &str, field: &str) -> u64 {
-    if parent.ends_with("Connection") && field == "totalCount" {
-        limits::COUNT_COST
-    } else {
-        0
     }
 }
 

@@ -31,6 +31,9 @@ pub const REFUSED_COST: u64 = 10;
 pub const MAX_BUDGETS: usize = 65_536;
 /// How many items a list without a size in its arguments is taken to have when its cost is estimated.
 pub const ESTIMATED_ITEMS: u64 = 5;
+/// How many items a list of dead letters or discarded events is taken to have, which has no size in its arguments: as many as
+/// it may. Everything of so many costs about 14,000.
+pub const ESTIMATED_LETTERS: u64 = docket_projections::limits::LETTERS_PAGE as u64;
 
 /// Items of a page where the caller names no number.
 pub const DEFAULT_PAGE: u32 = 20;
@@ -69,7 +72,7 @@ pub const MAX_FOLD_WAIT: Duration = Duration::from_secs(5);
 /// What an order as it was costs beside its fields: it is read event by event, and a whole order costs about as much.
 pub const FOLD_COST: u64 = 2_000;
 
-/// What counting a list costs beside its page: up to 10,001 rows of an index are walked, which takes as long as some five
+/// What counting a list costs, beside its page where it has one: up to 10,001 rows of an index are walked, which takes as long as some five
 /// pages of summaries.
 pub const COUNT_COST: u64 = 500;
 

@@ -1,6 +1,9 @@
 //! What asks for too much is refused before it runs, with what is allowed.
 
-use crate::desk::{Desk, code, staff};
+use crate::{
+    desk::{Desk, code, staff},
+    projections::operator,
+};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,6 +73,17 @@ async fn an_operation_costs_what_it_asks_for() {
         (json!({"at": now}), 2_002),
     ] {
         let answer = desk.ask(&staff(), past, variables).await;
+        assert_eq!(answer["extensions"]["cost"]["requested"], cost, "{answer}");
+    }
+    for (lists, cost) in [
+        ("{ discardedEvents { reason by } }", 2_001),
+        (
+            "{ deadLetter(name: \"order_detail\", order: \"0190aaaa-0000-7000-8000-000000000000\") { payload position { offset } } }",
+            3_001,
+        ),
+        ("{ discardedEventCount }", 501),
+    ] {
+        let answer = desk.ask(&operator(), lists, json!({})).await;
         assert_eq!(answer["extensions"]["cost"]["requested"], cost, "{answer}");
     }
     let four = (0..4).map(|n| {
