@@ -152,9 +152,11 @@ async fn list(store: &Store, name: Option<&str>, json: bool) -> Result<(), Box<d
                 at,
                 ..
             } = one;
-            writeln!(
-                out,
-                "{projection}, event {position} of order {order}: discarded by {by} at {at}: {reason}"
+            put(
+                &mut out,
+                &format!(
+                    "{projection}, event {position} of order {order}: discarded by {by} at {at}: {reason}"
+                ),
             )?;
         }
     }
@@ -191,10 +193,24 @@ fn line(out: &mut impl Write, sequence: &Sequence) -> io::Result<()> {
     } else {
         ""
     };
-    writeln!(
+    put(
         out,
-        "{projection} g{generation}, order {order}: event {position} {event_type}{again}, {behind} behind it: {why}"
+        &format!(
+            "{projection} g{generation}, order {order}: event {position} {event_type}{again}, {behind} behind it: {why}"
+        ),
     )
+}
+
+/// Writes a line that holds what people or events say: control characters are shown, none reaches the terminal.
+fn put(out: &mut impl Write, line: &str) -> io::Result<()> {
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c.is_control() {
+            true => shown.extend(c.escape_debug()),
+            false => shown.push(c),
+        }
+    }
+    writeln!(out, "{shown}")
 }
 
 fn of_sequence(sequence: &Sequence) -> Value {
@@ -241,17 +257,19 @@ async fn show(store: &Store, name: &str, order: OrderId, json: bool) -> Result<(
         match failure {
             Some(failure) => {
                 let (attempts, at) = (failure.attempts, failure.failed_at);
-                writeln!(
-                    out,
-                    "g{generation} event {position}, {event_type} v{schema_version}, recorded {recorded_at}"
+                put(
+                    &mut out,
+                    &format!(
+                        "g{generation} event {position}, {event_type} v{schema_version}, recorded {recorded_at}"
+                    ),
                 )?;
-                writeln!(out, "  {failure}")?;
-                writeln!(out, "  tried {attempts} times, last at {at}")?;
-                writeln!(out, "  {payload}")?;
+                put(&mut out, &format!("  {failure}"))?;
+                put(&mut out, &format!("  tried {attempts} times, last at {at}"))?;
+                put(&mut out, &format!("  {payload}"))?;
             }
-            None => writeln!(
-                out,
-                "g{generation} behind it: {position}, {event_type} v{schema_version}"
+            None => put(
+                &mut out,
+                &format!("g{generation} behind it: {position}, {event_type} v{schema_version}"),
             )?,
         }
     }

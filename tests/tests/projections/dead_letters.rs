@@ -553,6 +553,40 @@ async fn a_list_that_is_cut_says_so() {
     );
 }
 
+/// What people and events say reaches a terminal with its control characters shown, each line on a line.
+#[tokio::test]
+async fn no_control_character_reaches_the_terminal() {
+    let db = empty_database().await;
+    let store = open(&db).await;
+    let order = order_in(&store, 1);
+    fill(&db, order, 1, 1).await;
+    let (raw, shown) = (
+        "red \u{1b}[31m\r\n\u{9b}2J\u{7f}ä",
+        r"red \u{1b}[31m\r\n\u{9b}2J\u{7f}ä",
+    );
+    for sql in [
+        "update dead_letters set reason = $1",
+        "update discarded_events set reason = $1, discarded_by = $1",
+    ] {
+        sqlx::query(sql).bind(raw).execute(db.admin()).await.unwrap();
+    }
+    let listed = told(&db, &["list"]).await;
+    let letters = told(&db, &["show", "order_summary", &order.to_string()]).await;
+    for said in [&listed, &letters] {
+        assert!(!said.contains(|c: char| c.is_control() && c != '\n'), "{said:?}");
+    }
+    assert_eq!(
+        (listed.lines().count(), listed.matches(shown).count()),
+        (2, 3),
+        "{listed}"
+    );
+    assert_eq!(
+        (letters.lines().count(), letters.matches(shown).count()),
+        (4, 1),
+        "{letters}"
+    );
+}
+
 /// A row that cannot be read is the fault of the event that needs it, not of one that waits in front of it.
 #[tokio::test]
 async fn the_event_at_fault_is_parked_and_no_other() {
