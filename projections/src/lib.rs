@@ -12,6 +12,7 @@ mod board;
 mod checkpoint;
 mod commit;
 pub mod dead_letter;
+mod excerpt;
 mod fold;
 pub mod generation;
 #[cfg(test)]

@@ -151,7 +151,7 @@ pub const COMPARE_LOOKED: usize = 200;
 pub const COMPARE_NAMED: usize = 10;
 /// Rows that are named of a table in which a build aside differs from what is served.
 pub const DIFFERENCES_NAMED: usize = 10;
-/// Characters of a value that are shown of such a row: from a little before the place where both differ.
+/// Characters of a value that are shown of a row that differs: from a little before the place where both differ.
 pub const DIFFERENCE_CHARS: usize = 80;
 /// Characters of a value that are shown in front of that place.
 pub const DIFFERENCE_BEFORE: usize = 20;

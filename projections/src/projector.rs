@@ -10,6 +10,7 @@
 //!
 //! Every SQL text names its generation's tables and is built once for each generation.
 
+use crate::excerpt::{self, CONCEALED};
 use docket_domain::{Event, OrderId, SealedValue, ShipmentId, StreamKind, Version};
 use docket_event_store::{Position, RecordedEvent};
 use sqlx::{
@@ -200,7 +201,8 @@ pub struct ProjectorSql {
 /// The number of the first argument that belongs to a projector in its inserts.
 pub const FIRST_ARGUMENT: usize = 9;
 
-/// The first column in which two entities differ, with what it is in each.
+/// The first column in which two entities differ, with what is shown of each: values are cut, and not shown where the fold
+/// reads personal ones.
 pub(crate) fn first_difference<P: Projector>(
     projector: &P,
     one: &P::Entity,
@@ -210,6 +212,13 @@ pub(crate) fn first_difference<P: Projector>(
     columns
         .map(|((column, one), (_, other))| (column, one, other))
         .find(|(_, one, other)| one != other)
+        .map(|(column, one, other)| {
+            let (one, other) = match P::READS_PERSONAL {
+                true => (CONCEALED.to_owned(), CONCEALED.to_owned()),
+                false => excerpt::of((Some(one), Some(other))),
+            };
+            (column, one, other)
+        })
 }
 
 /// Opens a sealed value; `None` where its key is gone.

@@ -22,7 +22,7 @@ pub struct Comparison {
     pub rows: u64,
     /// Rows that differ.
     pub differ: u64,
-    /// The first of them.
+    /// The first of them. Values are cut, and not shown where the fold reads personal ones.
     pub named: Vec<Difference>,
 }
 

@@ -4,8 +4,11 @@ use crate::shop::{ALL, add_line, draft, empty_database, fulfil, open, order_in, 
 use docket_domain::OrderId;
 use docket_event_store::Store;
 use docket_projections::{
-    Generation, Projections, Serving, WaitError,
-    rebuild::{Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Sizes, rebuild, rollback},
+    Generation, Projections, Serving, WaitError, limits,
+    rebuild::{
+        Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Sizes, Wish, operations, rebuild,
+        rollback, wish,
+    },
     verify,
 };
 use docket_tests::TestDatabase;
@@ -280,12 +283,78 @@ async fn a_verification_that_fails_does_not_swap_and_names_the_first_rows() {
         // It stands there; the same again compares again, and finds the same.
         let again = rebuilt(&store, name).await.unwrap_err();
         assert!(matches!(again, RebuildError::Differs(_)), "{again}");
-        docket_projections::rebuild::wish(&store, name, docket_projections::rebuild::Wish::Cancel)
-            .await
-            .unwrap();
+        wish(&store, name, Wish::Cancel).await.unwrap();
         assert_eq!(tables(&db, &format!("{name}%g2")).await, Vec::<String>::new());
     }
     projections.stop().await;
+}
+
+/// What a build aside does not show, a verification does not show either, whichever way it proves.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_verification_names_is_cut_and_not_shown_where_it_is_personal() {
+    let (db, store, projections) = shop().await;
+    projections.stop().await;
+    for (name, damage, column) in [
+        (
+            "order_search",
+            "update order_search_g1 set email = 'badcafe0-0000-0000-0000-000000000000'",
+            "email",
+        ),
+        (
+            "order_detail",
+            "update order_detail_g1 set document = replace(document::text, '\"tea\"', '\"tee\"')::json",
+            "document",
+        ),
+    ] {
+        sqlx::query(AssertSqlSafe(damage))
+            .execute(db.admin())
+            .await
+            .unwrap();
+        let error = rebuilt(&store, name).await.unwrap_err();
+        let RebuildError::Differs(comparison) = &error else {
+            panic!("{error:?}")
+        };
+        assert!(!comparison.named.is_empty());
+        for row in &comparison.named {
+            assert_eq!(row.column, column);
+            if name == "order_search" {
+                assert_eq!(
+                    (row.old.as_str(), row.new.as_str()),
+                    ("(not shown)", "(not shown)")
+                );
+            } else {
+                let most = limits::DIFFERENCE_CHARS + 6;
+                assert!(row.old.chars().count() <= most && row.new.chars().count() <= most);
+                assert!(row.old.contains("tee") && row.new.contains("tea"), "{row}");
+            }
+        }
+        let all = operations(store.pool()).await.unwrap();
+        let told = all.iter().find(|one| one.projection == name).unwrap();
+        let told = told.outcome.as_deref().unwrap();
+        assert!(
+            told.contains(column) && !told.contains("badcafe") && told.len() < 500,
+            "{told}"
+        );
+        let error = verify(&store, |_| {}).await.unwrap_err().to_string();
+        assert!(
+            error.contains(column) && !error.contains("badcafe") && error.len() < 500,
+            "{error}"
+        );
+        wish(&store, name, Wish::Cancel).await.unwrap();
+        rebuilt_by_the_log(&store, name).await;
+    }
+}
+
+/// Rows that are known to be wrong are replaced.
+async fn rebuilt_by_the_log(store: &Store, name: &str) {
+    let options = RebuildOptions {
+        against_log: true,
+        ..SWAP
+    };
+    let done = rebuild(store, name, options, &Progress::new(store.partitions().count()))
+        .await
+        .unwrap();
+    assert_eq!(done.outcome, Outcome::Swapped);
 }
 
 /// A log that holds events of two versions of their payload is folded to the same rows: the old ones are lifted as they are

@@ -4,11 +4,10 @@
 //! tables have, as text, by the database; here come only counts and the first rows. Unlike a verification nothing is
 //! tolerated: a row of a person who is being forgotten this moment may differ.
 
-mod excerpt;
 mod pair;
 
 use super::compare::{Difference, ranges};
-use crate::{generation::Generation, limits, read_models::ReadModel};
+use crate::{excerpt::CONCEALED, generation::Generation, limits, read_models::ReadModel};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use pair::{Counts, Pair};
 use serde::{Deserialize, Serialize};
@@ -85,11 +84,20 @@ pub(super) async fn find(
             (differences.only_served, differences.only_aside) = pair.rows(pool, snapshot).await?;
         }
         if model.reads_personal() {
-            differences.first.iter_mut().for_each(excerpt::conceal);
+            differences.first.iter_mut().for_each(conceal);
         }
         found.push(differences);
     }
     Ok(found)
+}
+
+/// Leaves the values away: they follow from personal ones.
+fn conceal(difference: &mut Difference) {
+    if difference.column != "*" {
+        for value in [&mut difference.old, &mut difference.new] {
+            CONCEALED.clone_into(value);
+        }
+    }
 }
 
 /// Counts, some ranges at a time; then names the first rows, of as many ranges as it takes.

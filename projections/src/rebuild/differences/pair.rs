@@ -1,7 +1,8 @@
 //! A table that is served and the same one aside: their columns, and the statements that compare them.
 
-use super::{Difference, excerpt};
+use super::Difference;
 use crate::{
+    excerpt,
     generation::Generation,
     projector::{RowsOf, Table},
     rebuild::{

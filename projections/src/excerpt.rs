@@ -1,13 +1,14 @@
-//! What is shown of two values that differ.
+//! What is shown of two values that differ, by whatever compares them.
 
-use super::Difference;
 use crate::limits;
 
 /// Stands for what is left out.
 const MORE: &str = "...";
+/// Stands for values that follow from personal ones.
+pub(crate) const CONCEALED: &str = "(not shown)";
 
 /// As much of two values as is shown, from a little before the place where they differ.
-pub(super) fn of((old, new): (Option<String>, Option<String>)) -> (String, String) {
+pub(crate) fn of((old, new): (Option<String>, Option<String>)) -> (String, String) {
     let shared = match (&old, &new) {
         (Some(old), Some(new)) => old
             .chars()
@@ -36,15 +37,6 @@ fn shown(value: Option<&str>, shared: usize) -> String {
         ""
     };
     format!("{before}{part}{after}")
-}
-
-/// Leaves the values away: they follow from personal ones.
-pub(super) fn conceal(difference: &mut Difference) {
-    if difference.column != "*" {
-        for value in [&mut difference.old, &mut difference.new] {
-            "(not shown)".clone_into(value);
-        }
-    }
 }
 
 #[cfg(test)]
