@@ -1,4 +1,4 @@
-//! What is shown of two values that differ, by whatever compares them.
+//! What is shown of values that may be of any length: of two that differ, and of a name that is none.
 
 use crate::limits;
 
@@ -39,9 +39,17 @@ fn shown(value: Option<&str>, shared: usize) -> String {
     format!("{before}{part}{after}")
 }
 
+/// As much of a name as is shown that somebody has asked for.
+pub fn name(name: &str) -> String {
+    match name.char_indices().nth(limits::NAME_SHOWN) {
+        Some((end, _)) => format!("{}{MORE}", name.get(..end).unwrap_or_default()),
+        None => name.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{name, of};
     use crate::limits;
 
     #[test]
@@ -63,5 +71,12 @@ mod tests {
         let (old, new) = of((Some("a".repeat(200)), Some(format!("{}b", "a".repeat(200)))));
         assert_eq!(old, format!("...{}", "a".repeat(limits::DIFFERENCE_BEFORE)));
         assert_eq!(new, format!("...{}b", "a".repeat(limits::DIFFERENCE_BEFORE)));
+    }
+
+    #[test]
+    fn a_name_is_shown_whole_or_its_beginning() {
+        let whole = "ä".repeat(limits::NAME_SHOWN);
+        assert_eq!(name(&whole), whole);
+        assert_eq!(name(&format!("{whole}ä")), format!("{whole}..."));
     }
 }

@@ -36,6 +36,7 @@ mod wait;
 mod worker;
 
 pub use checkpoint::{StopClass, Stopped};
+pub use excerpt::name as shown_name;
 pub use generation::{NotServed, Serving};
 pub use lag::{Owner, PartitionStatus};
 pub use observer::Observer;

@@ -155,6 +155,8 @@ pub const DIFFERENCES_NAMED: usize = 10;
 pub const DIFFERENCE_CHARS: usize = 80;
 /// Characters of a value that are shown in front of that place.
 pub const DIFFERENCE_BEFORE: usize = 20;
+/// Characters that are shown of a name that somebody has asked for and that is none.
+pub const NAME_SHOWN: usize = 80;
 /// How long whoever changes tables waits for a lock before it lets everybody pass and tries again.
 pub const SWAP_LOCK: Duration = Duration::from_millis(20);
 /// How long a swap holds the owners of the old generation while the new one comes to where they are.

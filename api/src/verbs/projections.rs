@@ -4,7 +4,10 @@
 use crate::{app::Database, config::Config};
 use clap::Args;
 use docket_event_store::Store;
-use docket_projections::overview::{Line, overview, summaries};
+use docket_projections::{
+    overview::{Line, overview, summaries},
+    shown_name,
+};
 use serde_json::json;
 use std::{
     error::Error,
@@ -46,7 +49,7 @@ async fn show(store: &Store, args: &ProjectionsArgs, json: bool) -> Result<(), B
         if let Some(name) = &args.of {
             lines.retain(|line| line.projection == *name);
             if lines.is_empty() {
-                return Err(format!("there is no read model {name:?}").into());
+                return Err(format!("there is no read model {:?}", shown_name(name)).into());
             }
         }
         let mut out = io::stdout().lock();

@@ -28,7 +28,7 @@ pub enum DeadLetterError {
     #[error("the database did not do what it was asked")]
     Database(#[from] sqlx::Error),
     /// There is none of this name.
-    #[error("there is no read model {name:?}; there are {}", .known.join(", "))]
+    #[error("there is no read model {:?}; there are {}", crate::shown_name(.name), .known.join(", "))]
     NoSuchReadModel {
         /// What was asked for.
         name: String,

@@ -414,6 +414,60 @@ async fn the_list_is_what_the_command_line_shows() {
     shop.close().await;
 }
 
+/// However long a name is that is none, what is told of it is short, and as long wherever it is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_long_name_that_is_none_the_beginning_is_told() {
+    let shop = Shop::open().await;
+    let (long, shown) = ("\u{e4}".repeat(100_000), format!("{}...", "\u{e4}".repeat(80)));
+    let variables = || json!({"name": long, "order": Uuid::nil()});
+    let errors = "userErrors { message ... on UnknownReadModel { name } }";
+    for (name, rest) in [
+        ("rebuildReadModel", ""),
+        ("rollbackReadModel", ""),
+        ("pauseRebuild", ""),
+        ("resumeRebuild", ""),
+        ("cancelRebuild", ""),
+        ("dropSideBuild", ""),
+        ("retryDeadLetters", "all: true"),
+        (
+            "discardEvent",
+            "position: {partition: 0, offset: \"1\"} reason: \"why not\"",
+        ),
+    ] {
+        let query =
+            format!("mutation($name: String!) {{ {name}(input: {{name: $name {rest}}}) {{ {errors} }} }}");
+        let answer = shop.client.run(&query, variables()).await.json();
+        let refused = &answer["data"][name]["userErrors"][0];
+        assert_eq!(refused["name"], shown, "{name}");
+        let message = refused["message"].as_str().unwrap();
+        assert!(
+            message.contains(&shown) && message.chars().count() < 500,
+            "{name}"
+        );
+    }
+    for field in [
+        "projections(name: $name) { name }",
+        "deadLetters(name: $name) { nodes { order } }",
+        "deadLetter(name: $name, order: $order) { eventId }",
+        "discardedEvents(name: $name) { order }",
+    ] {
+        let order = if field.contains("$order") {
+            ", $order: UUID!"
+        } else {
+            ""
+        };
+        let query = format!("query($name: String!{order}) {{ {field} }}");
+        let answer = shop.client.run(&query, variables()).await;
+        assert_eq!(answer.code(), "NOT_FOUND", "{field}");
+        let message = answer.json()["errors"][0]["message"].to_string();
+        assert!(
+            message.contains(&shown) && message.chars().count() < 500,
+            "{field}"
+        );
+    }
+    shop.close().await;
+}
+
 /// kill -9 of the server that does a rebuild: another one goes on with it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_outlives_its_server() {

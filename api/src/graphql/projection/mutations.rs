@@ -1,7 +1,10 @@
 //! What operators do with read models.
 
 use async_graphql::{Context, Object, Result};
-use docket_projections::rebuild::{self, Operation, RebuildError, Wish};
+use docket_projections::{
+    rebuild::{self, Operation, RebuildError, Wish},
+    shown_name,
+};
 
 use super::payloads::{
     CancelRebuildInput, CancelRebuildPayload, DropSideBuildInput, DropSideBuildPayload, PauseRebuildInput,
@@ -98,7 +101,7 @@ pub(in crate::graphql) fn noted<'a>(
     name: &str,
 ) -> Result<&'a Services, Refused> {
     let actor = actor(ctx)?;
-    tracing::info!(role = %actor.role, actor = %actor.id, what, read_model = format!("{name:.80}"), "an operator");
+    tracing::info!(role = %actor.role, actor = %actor.id, what, read_model = shown_name(name), "an operator");
     services(ctx)
 }
 

@@ -1,7 +1,7 @@
 //! How every read model and reactor fares.
 
 use async_graphql::{Context, Object, Result};
-use docket_projections::overview::Seen;
+use docket_projections::{overview::Seen, shown_name};
 
 use super::types::Projection;
 use crate::graphql::{error::Refused, services};
@@ -32,7 +32,10 @@ impl ProjectionQueries {
 /// That there is something of this name.
 pub(super) fn check(seen: &Seen, name: Option<&str>) -> Result<(), Refused> {
     match name {
-        Some(name) if !seen.has(Some(name)) => Err(Refused::not_found(format!("The read model {name:.80?}"))),
+        Some(name) if !seen.has(Some(name)) => {
+            let name = shown_name(name);
+            Err(Refused::not_found(format!("The read model {name:?}")))
+        }
         _ => Ok(()),
     }
 }

@@ -416,7 +416,7 @@ user_errors! {
     }
     /// There is no such read model.
     UnknownReadModel {
-        /// What was asked for.
+        /// What was asked for; of a long name its beginning.
         name: String,
         /// What there is.
         known: Vec<String>,

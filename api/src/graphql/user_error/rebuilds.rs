@@ -1,6 +1,6 @@
 //! What each way in which a rebuild is refused becomes.
 
-use docket_projections::rebuild::RebuildError;
+use docket_projections::{rebuild::RebuildError, shown_name};
 
 use super::{
     GenerationBehind, GenerationMoved, RebuildOfOtherVersion, RebuildRefused, RebuildUnderWay,
@@ -34,7 +34,7 @@ impl UserError {
                 message,
                 code: Code::UnknownReadModel,
                 field,
-                name,
+                name: shown_name(&name),
                 known: known.into_iter().map(str::to_owned).collect(),
             }),
             RebuildError::Running {
