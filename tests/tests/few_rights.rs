@@ -6,7 +6,7 @@
 use docket_domain::Role;
 use docket_tests::{
     TestDatabase, database,
-    server::{Server, life, on, token},
+    server::{Server, life, on, token, verb},
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
@@ -89,5 +89,85 @@ async fn that_role_can_change_nothing_in_the_log() {
         assert_eq!(code.as_deref(), Some("42501"), "{damage}: {refused}");
     }
     connection.close().await.unwrap();
+    gone(&db, &role).await;
+}
+
+/// Rebuilds are the owner's; whoever asks a server that may not do them is told so, and nothing is begun.
+#[tokio::test]
+async fn operators_of_that_role_are_told_that_rebuilds_are_not_its_own() {
+    let db = database().await;
+    let operator = token(&db, Role::Operator, "o-1").await;
+    let (role, url) = granted(&db).await;
+    // One that stands still, and one that lies aside.
+    for args in [
+        &["rebuild", "sales_by_minute"][..],
+        &["rebuild", "order_summary", "--what-if"],
+    ] {
+        let done = verb(on(&db), args).await;
+        assert!(done.status.success(), "{done:?}");
+    }
+    sqlx::query(
+        "update rebuilds set ended_at = null, outcome = 'stands' where projection = 'sales_by_minute'",
+    )
+    .execute(db.admin())
+    .await
+    .unwrap();
+    let left = async || -> serde_json::Value {
+        let rebuilds = "select jsonb_build_object(
+            'rebuilds', (select jsonb_agg(to_jsonb(r) order by projection) from rebuilds r),
+            'generations', (select jsonb_agg(to_jsonb(g) order by projection, generation) from generations g))";
+        sqlx::query_scalar(rebuilds).fetch_one(db.admin()).await.unwrap()
+    };
+    let before = left().await;
+    let mut command = on(&db);
+    command
+        .env("DATABASE_URL", url)
+        .env("DOCKET_PROJECTIONS__REBUILDS", "false");
+    let server = Server::launch(&mut command).await;
+    let client = server.client(operator);
+    for (mutation, name) in [
+        ("rebuildReadModel", "payment_ledger"),
+        ("rollbackReadModel", "order_summary"),
+        ("pauseRebuild", "sales_by_minute"),
+        ("resumeRebuild", "sales_by_minute"),
+        ("cancelRebuild", "sales_by_minute"),
+        ("dropSideBuild", "order_summary"),
+    ] {
+        let query = format!(
+            "mutation {{ {mutation}(input: {{name: \"{name}\"}}) {{
+                 userErrors {{ __typename code message ... on RebuildRefused {{ name }} }} }} }}"
+        );
+        let answer = client.run(&query, json!({})).await.json();
+        assert!(answer.get("errors").is_none(), "{mutation}: {answer}");
+        let refused = &answer["data"][mutation]["userErrors"][0];
+        assert_eq!(
+            (&refused["__typename"], &refused["code"], &refused["name"]),
+            (&json!("RebuildRefused"), &json!("NOT_THIS_SERVERS"), &json!(name)),
+            "{mutation}: {answer}"
+        );
+        assert!(
+            refused["message"]
+                .as_str()
+                .unwrap()
+                .contains("as the owner of the tables"),
+            "{refused}"
+        );
+    }
+    let unknown = "mutation { pauseRebuild(input: {name: \"orders\"}) { userErrors { code } } }";
+    let answer = client.run(unknown, json!({})).await.json();
+    assert_eq!(
+        answer["data"]["pauseRebuild"]["userErrors"][0]["code"],
+        "UNKNOWN_READ_MODEL"
+    );
+    // How they fare is shown.
+    let seen = client
+        .run(
+            "{ projections(name: \"order_summary\") { rebuild { outcome } } }",
+            json!({}),
+        )
+        .await;
+    assert_eq!(seen.data()[0]["rebuild"]["outcome"], "aside");
+    assert!(server.stop().await.success());
+    assert_eq!(left().await, before);
     gone(&db, &role).await;
 }

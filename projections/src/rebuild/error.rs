@@ -4,8 +4,11 @@ use super::{Comparison, LoadError, Step};
 use crate::{StartError, generation::Generation, shown_name, verify::VerifyError};
 use chrono::{DateTime, Utc};
 use docket_event_store::PersonalError;
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 use uuid::Uuid;
+
+/// What the database says to a role that may not do what it asks for.
+const NOT_GRANTED: &str = "42501";
 
 /// Why a rebuild did not come to its end. It stands where it is, and whoever rebuilds the read model next goes on there.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +179,21 @@ impl From<LoadError> for RebuildError {
 }
 
 impl RebuildError {
+    /// The database's role may not do what it takes.
+    pub fn is_not_granted(&self) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let shared = || error.downcast_ref::<Arc<sqlx::Error>>().map(Arc::as_ref);
+            let asked = error.downcast_ref().or_else(shared);
+            let refusal = asked.and_then(sqlx::Error::as_database_error);
+            if refusal.is_some_and(|refusal| refusal.code().as_deref() == Some(NOT_GRANTED)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
     /// The same may go well a moment later.
     pub(super) fn is_passing(&self) -> bool {
         let error = match self {

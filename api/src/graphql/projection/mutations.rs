@@ -29,7 +29,7 @@ impl ProjectionMutations {
         let services = noted(ctx, "rebuildReadModel", &input.name)?;
         let asked = rebuild::ask(&services.store, &input.name, input.options()?).await;
         wake(services);
-        Ok(Some(RebuildReadModelPayload::of(asked)?))
+        Ok(Some(RebuildReadModelPayload::of(&input.name, asked)?))
     }
 
     /// Serves the generation of a read model again that was served before. It takes 20 s at most.
@@ -39,7 +39,8 @@ impl ProjectionMutations {
         input: RollbackReadModelInput,
     ) -> Result<Option<RollbackReadModelPayload>> {
         let services = noted(ctx, "rollbackReadModel", &input.name)?;
-        let (served, user_errors) = answered(rebuild::rollback(&services.store, &input.name).await)?;
+        let (served, user_errors) =
+            answered(&input.name, rebuild::rollback(&services.store, &input.name).await)?;
         Ok(Some(RollbackReadModelPayload {
             generation: served.map(|generation| generation.0),
             user_errors,
@@ -54,7 +55,7 @@ impl ProjectionMutations {
     ) -> Result<Option<PauseRebuildPayload>> {
         let services = noted(ctx, "pauseRebuild", &input.name)?;
         let said = say(services, &input.name, Wish::Pause).await;
-        Ok(Some(PauseRebuildPayload::of(said)?))
+        Ok(Some(PauseRebuildPayload::of(&input.name, said)?))
     }
 
     /// Lets a rebuild go on that waits or stands still; a server does it where nobody does.
@@ -65,7 +66,7 @@ impl ProjectionMutations {
     ) -> Result<Option<ResumeRebuildPayload>> {
         let services = noted(ctx, "resumeRebuild", &input.name)?;
         let said = say(services, &input.name, Wish::Run).await;
-        Ok(Some(ResumeRebuildPayload::of(said)?))
+        Ok(Some(ResumeRebuildPayload::of(&input.name, said)?))
     }
 
     /// Calls a rebuild off; nothing of it is left. It takes 15 s at most.
@@ -76,7 +77,7 @@ impl ProjectionMutations {
     ) -> Result<Option<CancelRebuildPayload>> {
         let services = noted(ctx, "cancelRebuild", &input.name)?;
         let said = say(services, &input.name, Wish::Cancel).await;
-        Ok(Some(CancelRebuildPayload::of(said)?))
+        Ok(Some(CancelRebuildPayload::of(&input.name, said)?))
     }
 
     /// Drops what was built aside of a read model.
@@ -86,7 +87,10 @@ impl ProjectionMutations {
         input: DropSideBuildInput,
     ) -> Result<Option<DropSideBuildPayload>> {
         let services = noted(ctx, "dropSideBuild", &input.name)?;
-        let (dropped, user_errors) = answered(rebuild::drop_side(&services.store, &input.name).await)?;
+        let (dropped, user_errors) = answered(
+            &input.name,
+            rebuild::drop_side(&services.store, &input.name).await,
+        )?;
         Ok(Some(DropSideBuildPayload {
             dropped: dropped.is_some(),
             user_errors,

@@ -128,8 +128,11 @@ macro_rules! payloads {
         }
 
         impl $name {
-            pub(super) fn of(came_of_it: Result<Operation, RebuildError>) -> Result<Self, Refused> {
-                let (operation, user_errors) = answered(came_of_it)?;
+            pub(super) fn of(
+                name: &str,
+                came_of_it: Result<Operation, RebuildError>,
+            ) -> Result<Self, Refused> {
+                let (operation, user_errors) = answered(name, came_of_it)?;
                 let rebuild = operation.as_ref().map(Rebuild::from);
                 Ok(Self { rebuild, user_errors })
             }
@@ -156,9 +159,10 @@ payloads! {
     }
 }
 
-/// What came of it, or the rule that refused.
+/// What came of it for a read model, or the rule that refused.
 pub(super) fn answered<T>(
+    name: &str,
     came_of_it: Result<T, RebuildError>,
 ) -> Result<(Option<T>, Vec<UserError>), Refused> {
-    user_error::answered(came_of_it, UserError::of_rebuild)
+    user_error::answered(came_of_it, |error| UserError::of_rebuild(name, error))
 }

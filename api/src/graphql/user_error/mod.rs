@@ -138,6 +138,8 @@ pub enum UserErrorCode {
     NoRebuild,
     /// No earlier generation of the read model is kept.
     NoEarlierGeneration,
+    /// The server's role in the database may not do it: another server may, or the command line as the owner of the tables.
+    NotThisServers,
     /// Somebody else has moved the pointer meanwhile.
     GenerationMoved,
     /// The generation that is to be served did not come to where the served one is.

@@ -6,17 +6,24 @@ use super::{
     GenerationBehind, GenerationMoved, RebuildOfOtherVersion, RebuildRefused, RebuildUnderWay,
     UnknownReadModel, UserError, UserErrorCode as Code,
 };
-use crate::graphql::{
-    error::{Refused, sentence},
-    scalars::BigInt,
+use crate::{
+    cli::chain,
+    graphql::{
+        error::{Refused, sentence},
+        scalars::BigInt,
+    },
 };
 
+/// What it takes is the owner's of the tables; a server may run under a role with fewer rights.
+const NOT_THIS_SERVERS: &str = "This server's role in the database may not do that: ask a server that may, or run `docket` as \
+                                the owner of the tables.";
+
 impl UserError {
-    /// A rule that refused an operator.
+    /// A rule that refused an operator who asked for something about a read model.
     ///
     /// # Errors
     /// For whatever else stood in the way.
-    pub(in crate::graphql) fn of_rebuild(error: RebuildError) -> Result<UserError, Refused> {
+    pub(in crate::graphql) fn of_rebuild(name: &str, error: RebuildError) -> Result<UserError, Refused> {
         let (message, field) = (
             sentence(&error),
             Some(vec!["input".to_owned(), "name".to_owned()]),
@@ -29,6 +36,19 @@ impl UserError {
                 name,
             })
         };
+        if error.is_not_granted() {
+            tracing::warn!(
+                error = chain(&error),
+                read_model = name,
+                "the role in the database may not do it"
+            );
+            return Ok(UserError::RebuildRefused(RebuildRefused {
+                message: NOT_THIS_SERVERS.to_owned(),
+                code: Code::NotThisServers,
+                field: None,
+                name: shown_name(name),
+            }));
+        }
         Ok(match error {
             RebuildError::NoSuchReadModel { name, known } => UserError::UnknownReadModel(UnknownReadModel {
                 message,
