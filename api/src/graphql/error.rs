@@ -331,9 +331,13 @@ fn of_refusal(refusal: Refusal) -> Result<UserError, Refused> {
     })
 }
 
-/// An error's text as a sentence: a capital and a full stop.
+/// An error's text as a sentence: a capital and a full stop. A name at its beginning stays as it is: read models' names
+/// have underscores, and words have none.
 pub(super) fn sentence(error: &impl Display) -> String {
     let text = error.to_string();
+    if text.split(' ').next().is_some_and(|word| word.contains('_')) {
+        return format!("{text}.");
+    }
     let mut letters = text.chars();
     let first = letters.next().into_iter().flat_map(char::to_uppercase);
     format!("{}{}.", first.collect::<String>(), letters.as_str())
@@ -348,4 +352,20 @@ pub(super) fn check_key(key: &str) -> Result<(), Refused> {
         "An idempotency key has 1 to {MAX_KEY_BYTES} bytes, not {}.",
         key.len()
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_or_with_a_name_as_it_is() {
+        assert_eq!(sentence(&"it is too early"), "It is too early.");
+        assert_eq!(sentence(&"élan is short"), "Élan is short.");
+        assert_eq!(
+            sentence(&"order_summary is being rebuilt"),
+            "order_summary is being rebuilt."
+        );
+        assert_eq!(sentence(&""), ".");
+    }
 }

@@ -267,6 +267,11 @@ async fn each_verb_and_its_mutation_do_and_say_the_same() {
         "{refused}"
     );
     assert_eq!(other["code"], "REBUILD_UNDER_WAY");
+    let message = other["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("order_summary is being rebuilt since"),
+        "{message}"
+    );
 
     let said = verbs.verb(&["cancel", "order_summary"]).await.unwrap();
     let answer = mutations
@@ -285,9 +290,12 @@ async fn each_verb_and_its_mutation_do_and_say_the_same() {
     mutations.close().await;
 }
 
-/// The command line's text for a caller of the API: a sentence.
+/// The command line's text for a caller of the API: a sentence, whose first word is a read model's name or has a capital.
 pub(crate) fn sentence(stderr: &str) -> String {
     let text = stderr.trim().strip_prefix("docket: ").unwrap();
+    if text.split(' ').next().unwrap().contains('_') {
+        return format!("{text}.");
+    }
     format!("{}{}.", text[..1].to_uppercase(), &text[1..])
 }
 
