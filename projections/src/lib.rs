@@ -9,6 +9,7 @@
 //! folds and the queries, [`verify`] proves that rows are the fold of the log.
 
 mod board;
+mod calendar;
 mod checkpoint;
 mod commit;
 pub mod dead_letter;
@@ -35,6 +36,7 @@ pub mod verify;
 mod wait;
 mod worker;
 
+pub use calendar::{YearError, known_to_the_database};
 pub use checkpoint::{StopClass, Stopped};
 pub use excerpt::name as shown_name;
 pub use generation::{NotServed, Serving};

@@ -5,7 +5,10 @@
 use crate::{app::Database, config::Config};
 use chrono::{DateTime, Utc};
 use clap::Args;
-use docket_projections::rebuild::{self, Difference, Purpose, Rebuilt, TableDifferences};
+use docket_projections::{
+    known_to_the_database,
+    rebuild::{self, Difference, Purpose, Rebuilt, TableDifferences},
+};
 use serde_json::{Value, json};
 use std::{error::Error, fmt::Write as _, process::ExitCode};
 
@@ -40,7 +43,9 @@ fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     let parsed = DateTime::parse_from_rfc3339(text);
     let parsed =
         parsed.map_err(|error| format!("not an instant such as 2026-11-01T00:00:00Z (RFC 3339): {error}"))?;
-    Ok(parsed.to_utc())
+    let instant = parsed.to_utc();
+    known_to_the_database(instant).map_err(|error| error.to_string())?;
+    Ok(instant)
 }
 
 pub(super) async fn drop(config: &Config, name: &str, json: bool) -> Result<ExitCode, Box<dyn Error>> {

@@ -532,6 +532,10 @@ async fn the_verb_prints_what_differs_and_ends_well() {
 
     for (args, says) in [
         (["--as-of", "yesterday"], "RFC 3339"),
+        (
+            ["--as-of", "0000-01-01T00:00:00+23:59"],
+            "the year -1 is not between 1 and 9999",
+        ),
         (["--as-of", "2999-01-01T00:00:00Z"], "has not come yet"),
         (["--what-if", "--verify-only"], "cannot be used with"),
         (["--what-if", "--drop-side"], "cannot be used with"),

@@ -1,7 +1,7 @@
 //! Queries of orders.
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result};
-use chrono::{DateTime, Datelike as _, Utc};
+use chrono::{DateTime, Utc};
 use docket_domain::{Actor, CustomerId, OrderId, OrderNumber, Version};
 use docket_event_store::Position;
 use docket_projections::read_models::{
@@ -153,15 +153,10 @@ fn terms(services: &Services, text: &str) -> Result<Option<Terms>, Refused> {
         .map_err(|error| Refused::bad_input(sentence(&error)))
 }
 
-/// PostgreSQL's calendar begins in 4714 BC, ours long before; both are far from any order.
+/// What is too far from any order is no input.
 pub(in crate::graphql) fn known_to_the_database(instant: Option<DateTime<Utc>>) -> Result<(), Refused> {
-    match instant {
-        Some(instant) if !(1..=9_999).contains(&instant.year()) => Err(Refused::bad_input(format!(
-            "The year {} is not between 1 and 9999.",
-            instant.year()
-        ))),
-        _ => Ok(()),
-    }
+    let known = instant.map_or(Ok(()), docket_projections::known_to_the_database);
+    known.map_err(|error| Refused::bad_input(sentence(&error)))
 }
 
 impl From<PageError> for Refused {
