@@ -14,12 +14,18 @@ use crate::{
         rebuild::{ReadModelArgs, RebuildArgs},
         seed::SeedArgs,
         serve::ServeArgs,
+        terminal,
         token::TokenArgs,
     },
 };
 use clap::{Args, Parser, Subcommand};
 use docket_projections::rebuild::Wish;
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 /// The order desk of a shop, event-sourced.
 #[derive(Debug, Parser)]
@@ -109,7 +115,9 @@ pub async fn run(cli: Cli) -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("docket: {}", chain(error.as_ref()));
+            let why = terminal::plain_lines(&chain(error.as_ref()));
+            // There is nowhere left to say that this cannot be said.
+            let _ = writeln!(io::stderr(), "docket: {why}");
             ExitCode::FAILURE
         }
     }

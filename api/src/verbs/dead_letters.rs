@@ -1,6 +1,6 @@
 //! `docket dead-letters`: what could not be applied to a read model, and what is done about it.
 
-use crate::{app::Database, config::Config};
+use crate::{app::Database, config::Config, verbs::terminal::plain};
 use clap::{Args, Subcommand};
 use docket_domain::OrderId;
 use docket_event_store::{Position, Store};
@@ -203,14 +203,7 @@ fn line(out: &mut impl Write, sequence: &Sequence) -> io::Result<()> {
 
 /// Writes a line that holds what people or events say: control characters are shown, none reaches the terminal.
 fn put(out: &mut impl Write, line: &str) -> io::Result<()> {
-    let mut shown = String::with_capacity(line.len());
-    for c in line.chars() {
-        match c.is_control() {
-            true => shown.extend(c.escape_debug()),
-            false => shown.push(c),
-        }
-    }
-    writeln!(out, "{shown}")
+    writeln!(out, "{}", plain(line))
 }
 
 fn of_sequence(sequence: &Sequence) -> Value {

@@ -14,6 +14,7 @@ pub mod seed;
 pub mod serve;
 pub mod side;
 mod simulate;
+pub(crate) mod terminal;
 pub mod token;
 mod trusted;
 pub mod verify;

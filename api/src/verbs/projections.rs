@@ -1,6 +1,7 @@
 //! `docket projections`: how every read model, every other generation of it and every reactor fares, and why one does not
 //! move.
 
+use super::terminal::plain;
 use crate::{app::Database, config::Config};
 use clap::Args;
 use docket_event_store::Store;
@@ -105,7 +106,7 @@ fn summary(out: &mut impl io::Write, lines: &[Line]) -> io::Result<()> {
             of.lag_events(),
             of.lag_seconds(),
             of.per_second(),
-            of.detail()
+            plain(&of.detail())
         )?;
     }
     Ok(())
@@ -130,7 +131,7 @@ fn partitions(out: &mut impl io::Write, lines: &[Line]) -> io::Result<()> {
             line.lag_events,
             line.lag_seconds,
             line.per_second,
-            line.standing
+            plain(&line.standing.to_string())
         )?;
     }
     Ok(())
