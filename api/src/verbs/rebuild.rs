@@ -3,15 +3,18 @@
 //! A rebuild shows a bar for each partition on a terminal, and a line of JSON twice a second otherwise. It may be broken off:
 //! the same line goes on where it stood. One that a server does is followed as if it were done here.
 
-use super::side::{self, SideArgs};
+use super::{
+    side::{self, SideArgs},
+    terminal::plain,
+};
 use crate::{app::Database, config::Config};
 use clap::Args;
 use docket_event_store::Store;
 use docket_projections::{
     limits::REBUILD_PARALLEL,
     rebuild::{
-        self, Held, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Sizes, Step, Wish,
-        usual_parallel,
+        self, Comparison, Held, Outcome, Progress, Purpose, RebuildError, RebuildOptions, Rebuilt, Sizes,
+        Step, Wish, usual_parallel,
     },
 };
 use indicatif::{HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -75,31 +78,14 @@ pub(crate) async fn run(config: &Config, args: &RebuildArgs, json: bool) -> Resu
     database.close().await?;
     match rebuilt {
         Ok(rebuilt) => {
-            print(&args.name, &rebuilt, json);
+            print(&mut io::stdout().lock(), &args.name, &rebuilt, json)?;
             Ok(match rebuilt.outcome {
                 Outcome::Swapped | Outcome::Verified | Outcome::Proved | Outcome::Aside => ExitCode::SUCCESS,
                 Outcome::Cancelled => ExitCode::FAILURE,
             })
         }
         Err(RebuildError::Differs(comparison)) => {
-            let named: Vec<String> = comparison.named.iter().map(ToString::to_string).collect();
-            if json {
-                let (rows, differ) = (comparison.rows, comparison.differ);
-                println!(
-                    "{}",
-                    json!({"projection": args.name, "outcome": "differs", "rows": rows, "differ": differ, "first": named})
-                );
-            } else {
-                println!(
-                    "Not swapped: {} of {} rows of {} differ from those that are served. The first:",
-                    comparison.differ, comparison.rows, args.name
-                );
-                named.iter().for_each(|difference| println!("  {difference}"));
-                println!(
-                    "It stands where it is: `docket cancel {0}` drops it, `docket rebuild {0}` compares again.",
-                    args.name
-                );
-            }
+            refused(&mut io::stdout().lock(), &args.name, &comparison, json)?;
             Ok(ExitCode::FAILURE)
         }
         Err(error) => Err(error.into()),
@@ -267,7 +253,29 @@ impl Pace {
     }
 }
 
-fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
+/// Why it was not swapped.
+fn refused(out: &mut impl io::Write, name: &str, comparison: &Comparison, json: bool) -> io::Result<()> {
+    let Comparison { rows, differ, named } = comparison;
+    let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+    if json {
+        let line =
+            json!({"projection": name, "outcome": "differs", "rows": rows, "differ": differ, "first": named});
+        return writeln!(out, "{line}");
+    }
+    writeln!(
+        out,
+        "Not swapped: {differ} of {rows} rows of {name} differ from those that are served. The first:"
+    )?;
+    named
+        .iter()
+        .try_for_each(|difference| writeln!(out, "  {}", plain(difference)))?;
+    writeln!(
+        out,
+        "It stands where it is: `docket cancel {name}` drops it, `docket rebuild {name}` compares again."
+    )
+}
+
+fn print(out: &mut impl io::Write, name: &str, rebuilt: &Rebuilt, json: bool) -> io::Result<()> {
     let Rebuilt {
         from,
         generation,
@@ -290,11 +298,11 @@ fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
         if *outcome == Outcome::Aside {
             line["tables"] = side::tables(differences).into();
         }
-        println!("{line}");
-        return;
+        return writeln!(out, "{line}");
     }
     match outcome {
-        Outcome::Swapped => println!(
+        Outcome::Swapped => writeln!(
+            out,
             "{name}: generation {generation} is served; its {rows} rows are {}. Generation {from} is kept: \
              `docket rollback {name}` serves it again.",
             match is_compared {
@@ -303,15 +311,22 @@ fn print(name: &str, rebuilt: &Rebuilt, json: bool) {
             }
         ),
         Outcome::Verified => {
-            println!("{name}: {rows} rows were built anew, and none differs from what is served.")
+            writeln!(
+                out,
+                "{name}: {rows} rows were built anew, and none differs from what is served."
+            )
         }
-        Outcome::Proved => println!(
+        Outcome::Proved => writeln!(
+            out,
             "{name}: {rows} rows were built anew, and they are the fold of the log. What is served was not compared with \
              them: see `docket verify`."
         ),
-        Outcome::Aside => print!("{}", side::told(name, rebuilt)),
+        Outcome::Aside => out.write_all(side::told(name, rebuilt).as_bytes()),
         Outcome::Cancelled => {
-            println!("{name}: the rebuild was called off; generation {from} is served as before.")
+            writeln!(
+                out,
+                "{name}: the rebuild was called off; generation {from} is served as before."
+            )
         }
     }
 }
@@ -327,9 +342,10 @@ pub(crate) async fn rollback(
     store.close().await;
     database.close().await?;
     let generation = back?;
+    let (mut out, name) = (io::stdout().lock(), &args.name);
     match json {
-        true => println!("{}", json!({"projection": args.name, "generation": generation.0})),
-        false => println!("{}: generation {generation} is served again.", args.name),
+        true => writeln!(out, "{}", json!({"projection": name, "generation": generation.0}))?,
+        false => writeln!(out, "{name}: generation {generation} is served again.")?,
     }
     Ok(())
 }
@@ -346,29 +362,22 @@ pub(crate) async fn wish(
     store.close().await;
     database.close().await?;
     let operation = wished?;
-    let name = &args.name;
+    let (mut out, name, step) = (io::stdout().lock(), &args.name, operation.step);
     if json {
-        let owner = operation.owner;
-        println!(
-            "{}",
-            json!({"projection": name, "step": operation.step.as_str(), "owner": owner})
-        );
+        let line = json!({"projection": name, "step": step.as_str(), "owner": operation.owner});
+        writeln!(out, "{line}")?;
         return Ok(());
     }
     match (wish, operation.owner.is_some()) {
-        (Wish::Pause, true) => println!(
-            "{name}: the rebuild waits from now on, at step {}.",
-            operation.step
+        (Wish::Pause, true) => writeln!(out, "{name}: the rebuild waits from now on, at step {step}."),
+        (Wish::Pause, false) => writeln!(out, "{name}: nobody does the rebuild now; it waits as it is."),
+        (Wish::Run, true) => writeln!(out, "{name}: the rebuild goes on, at step {step}."),
+        (Wish::Run, false) => writeln!(
+            out,
+            "{name}: nobody does the rebuild now; a server goes on with it where one runs, and `docket rebuild {name}` does."
         ),
-        (Wish::Pause, false) => println!("{name}: nobody does the rebuild now; it waits as it is."),
-        (Wish::Run, true) => println!("{name}: the rebuild goes on, at step {}.", operation.step),
-        (Wish::Run, false) => {
-            println!(
-                "{name}: nobody does the rebuild now; a server goes on with it where one runs, and `docket rebuild {name}` does."
-            );
-        }
-        (Wish::Cancel, true) => println!("{name}: the rebuild is called off."),
-        (Wish::Cancel, false) => println!("{name}: what stood there of a rebuild is gone."),
-    }
+        (Wish::Cancel, true) => writeln!(out, "{name}: the rebuild is called off."),
+        (Wish::Cancel, false) => writeln!(out, "{name}: what stood there of a rebuild is gone."),
+    }?;
     Ok(())
 }

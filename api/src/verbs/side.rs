@@ -2,6 +2,7 @@
 //!
 //! They ask a question, so they end with status 0 whatever the answer is.
 
+use super::terminal::plain;
 use crate::{app::Database, config::Config};
 use chrono::{DateTime, Utc};
 use clap::Args;
@@ -10,7 +11,12 @@ use docket_projections::{
     rebuild::{self, Difference, Purpose, Rebuilt, TableDifferences},
 };
 use serde_json::{Value, json};
-use std::{error::Error, fmt::Write as _, process::ExitCode};
+use std::{
+    error::Error,
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 /// What is built aside.
 #[derive(Debug, Args)]
@@ -55,9 +61,10 @@ pub(super) async fn drop(config: &Config, name: &str, json: bool) -> Result<Exit
     store.close().await;
     database.close().await?;
     dropped?;
+    let mut out = io::stdout().lock();
     match json {
-        true => println!("{}", json!({"projection": name, "outcome": "dropped"})),
-        false => println!("{name}: what was built aside is gone."),
+        true => writeln!(out, "{}", json!({"projection": name, "outcome": "dropped"}))?,
+        false => writeln!(out, "{name}: what was built aside is gone.")?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -173,7 +180,8 @@ fn details(out: &mut String, found: &TableDifferences) -> std::fmt::Result {
         new,
     } in &found.first
     {
-        writeln!(out, "  row {key}, column {column}: {old} served, {new} aside")?;
+        let row = format!("row {key}, column {column}: {old} served, {new} aside");
+        writeln!(out, "  {}", plain(&row))?;
     }
     Ok(())
 }

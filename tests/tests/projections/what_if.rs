@@ -21,6 +21,7 @@ use docket_tests::{TestDatabase, eventually, server::on};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection};
 use std::{
+    process::Stdio,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -474,8 +475,8 @@ async fn what_cannot_be_built_is_told_and_nothing_is_served_of_it() {
     program.stop().await;
 }
 
-/// The verb, for a person unless told otherwise: whether it ended well, and what it printed.
-async fn docket(db: &TestDatabase, args: &[&str]) -> (bool, String, String) {
+/// The program, for a person unless told otherwise.
+fn for_a_person(db: &TestDatabase) -> Command {
     let for_a_program = on(db);
     let program = for_a_program.as_std();
     let mut command = Command::new(program.get_program());
@@ -485,6 +486,12 @@ async fn docket(db: &TestDatabase, args: &[&str]) -> (bool, String, String) {
             None => command.env_remove(name),
         };
     }
+    command
+}
+
+/// The verb: whether it ended well, and what it printed.
+async fn docket(db: &TestDatabase, args: &[&str]) -> (bool, String, String) {
+    let mut command = for_a_person(db);
     let output = command.arg("rebuild").args(args).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
@@ -549,4 +556,63 @@ async fn the_verb_prints_what_differs_and_ends_well() {
         Serving::read(&other).await.unwrap().of("order_detail").unwrap(),
         Generation(1)
     );
+}
+
+/// A full disk behind the output is told as an error, of what was done as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_cannot_be_written_is_an_error_and_no_panic() {
+    let (db, store, projections) = shop().await;
+    projections.stop().await;
+    // What goes back has to be fed.
+    let projections = start(&store).await;
+    for is_for_a_person in [true, false] {
+        for args in [
+            &["rebuild", "order_summary"][..],
+            &["rollback", "order_summary"],
+            &["rebuild", "order_detail", "--what-if"],
+            &["rebuild", "order_detail", "--drop-side"],
+        ] {
+            let mut command = match is_for_a_person {
+                true => for_a_person(&db),
+                false => on(&db),
+            };
+            let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+            let process = command.args(args).stdout(full).stderr(Stdio::piped()).spawn();
+            let output = process.unwrap().wait_with_output().await.unwrap();
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+            assert!(error.contains("docket: No space left"), "{args:?}: {error}");
+        }
+    }
+    projections.stop().await;
+}
+
+/// What the log or the database says may hold anything, and a terminal does not obey it.
+#[tokio::test(flavor = "multi_thread")]
+async fn control_characters_are_spelled_out_for_a_person() {
+    let (db, _store, projections) = shop().await;
+    projections.stop().await;
+    execute(
+        &db,
+        "update order_summary_g1 set channel = E'web\\x1b[2J\\r' where partition = 2",
+    )
+    .await;
+    let (_, out, error) = docket(&db, &["order_summary", "--what-if"]).await;
+    let mut told = vec![out + &error];
+    execute(
+        &db,
+        "update checkpoints set stopped_offset = 1, stopped_class = 'panic', stopped_reason = E'web\\x1b[2J\\r'
+          where projection = 'order_summary' and generation = 1 and partition = 2",
+    )
+    .await;
+    for args in [&["projections"][..], &["projections", "--of", "order_summary"]] {
+        let output = for_a_person(&db).args(args).output().await.unwrap();
+        told.push(String::from_utf8(output.stdout).unwrap());
+    }
+    for told in told {
+        assert!(
+            told.contains("web\\u{1b}[2J\\r") && !told.contains(['\u{1b}', '\r']),
+            "{told}"
+        );
+    }
 }
