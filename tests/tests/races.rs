@@ -43,11 +43,11 @@ async fn scalar(database: &TestDatabase, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql).fetch_one(database.admin()).await.unwrap()
 }
 
-/// The sessions of stores in this database, but for some.
-async fn store_sessions(database: &TestDatabase, but: &[i32]) -> Vec<i32> {
-    let sessions = "select pid from pg_stat_activity where application_name = 'docket' \
-                    and datname = current_database() and pid <> all ($1)";
-    let sessions = sqlx::query_scalar(sessions).bind(but).fetch_all(database.admin());
+/// The sessions of stores in this database.
+async fn store_sessions(database: &TestDatabase) -> Vec<i32> {
+    let sessions =
+        "select pid from pg_stat_activity where application_name = 'docket' and datname = current_database()";
+    let sessions = sqlx::query_scalar(sessions).fetch_all(database.admin());
     sessions.await.unwrap()
 }
 
@@ -142,16 +142,24 @@ async fn a_client_killed_while_its_append_waits_has_done_it_and_its_retry_meets_
 async fn a_client_killed_whose_append_comes_after_its_retry_has_done_nothing_more() {
     let db = database().await;
     let store = db.store().await;
-    let (drafted, ready) = (new_order_in(&store, 5), new_order_in(&store, 5));
+    let [drafted, ready, one, other] = [(); 4].map(|()| new_order_in(&store, 5));
     done(&store, create(drafted)).await;
     labelled(&store, ready).await;
+    store.close().await;
     // `addLine` goes the fast path; `dispatchShipment` reads the order, and so goes the checking path.
-    for (key, input) in [("fast", add_line(drafted, 3)), ("checked", dispatch(ready))] {
+    for (key, input, new) in [
+        ("fast", add_line(drafted, 3), one),
+        ("checked", dispatch(ready), other),
+    ] {
         let proxy = db.proxy();
-        let before = store_sessions(&db, &[]).await;
+        // Nobody else has sessions, which may come and go.
+        eventually(DEADLINE, async || {
+            store_sessions(&db).await.is_empty().then_some(())
+        })
+        .await;
         let mut client = Client::start(&proxy.url()).await;
         // Both statements are prepared on this lane's connection: the next append is one message.
-        for warm in [create(new_order_in(&store, 5)), create(drafted)] {
+        for warm in [create(new), create(drafted)] {
             client.send(&format!("{key}-{warm}"), &warm).await;
             assert_eq!(client.answer().await["repeated"], false);
         }
@@ -161,18 +169,20 @@ async fn a_client_killed_whose_append_comes_after_its_retry_has_done_nothing_mor
         client.kill_9().await;
         // Of the dead client's sessions only the one is left whose statement is under way.
         let left = eventually(DEADLINE, async || {
-            let left = store_sessions(&db, &before).await;
+            let left = store_sessions(&db).await;
             (left.len() == 1).then_some(left)
         })
         .await;
+        let store = db.store().await;
         let executed = store.execute(request(key, input)).await.unwrap();
         proxy.pass();
         // It has run the statement when it is gone too.
         eventually(DEADLINE, async || {
-            let now = store_sessions(&db, &before).await;
+            let now = store_sessions(&db).await;
             (!now.contains(&left[0])).then_some(())
         })
         .await;
+        store.close().await;
         assert!(!executed.repeated);
         let log = sound_log(&db).await;
         assert_eq!(log.events.iter().filter(|e| e.command == id_of(key)).count(), 1);
