@@ -66,6 +66,18 @@ pub(crate) struct Move {
     pub(crate) lease: Duration,
 }
 
+impl Move {
+    /// A statement that finds the checkpoint by its first five arguments, where it is to be moved from.
+    pub(crate) fn query<'q>(&self, statement: impl SqlSafeStr, projection: &'q str) -> PgQuery<'q> {
+        sqlx::query(statement)
+            .bind(projection)
+            .bind(self.generation.0)
+            .bind(self.partition as i16)
+            .bind(self.from)
+            .bind(self.fence)
+    }
+}
+
 /// Writes a batch, or, by [`Statements::write_part`], some of its rows; `false` where the checkpoint is not where the batch
 /// starts, or somebody else's, or something was done about dead letters.
 pub(crate) async fn write<P: Projector>(
@@ -75,12 +87,8 @@ pub(crate) async fn write<P: Projector>(
     step: &Move,
     entities: &[(P::Key, Arc<P::Entity>)],
 ) -> Result<bool, sqlx::Error> {
-    let query: PgQuery<'_> = sqlx::query(statement.clone())
-        .bind(projector.name())
-        .bind(step.generation.0)
-        .bind(step.partition as i16)
-        .bind(step.from)
-        .bind(step.fence)
+    let query = step
+        .query(statement.clone(), projector.name())
         .bind(step.to)
         .bind(step.event_id)
         .bind(step.lease.as_secs_f64());

@@ -5,10 +5,14 @@ use crate::limits;
 /// Stands for what is left out.
 const MORE: &str = "...";
 /// Stands for values that follow from personal ones.
-pub(crate) const CONCEALED: &str = "(not shown)";
+const CONCEALED: &str = "(not shown)";
 
-/// As much of two values as is shown, from a little before the place where they differ.
-pub(crate) fn of((old, new): (Option<String>, Option<String>)) -> (String, String) {
+/// As much of two values as is shown, from a little before the place where they differ; nothing of those that follow from
+/// personal ones.
+pub(crate) fn of((old, new): (Option<String>, Option<String>), are_personal: bool) -> (String, String) {
+    if are_personal {
+        return (CONCEALED.to_owned(), CONCEALED.to_owned());
+    }
     let shared = match (&old, &new) {
         (Some(old), Some(new)) => old
             .chars()
@@ -49,8 +53,12 @@ pub fn name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{name, of};
+    use super::name;
     use crate::limits;
+
+    fn of(values: (Option<String>, Option<String>)) -> (String, String) {
+        super::of(values, false)
+    }
 
     #[test]
     fn short_values_are_shown_whole() {

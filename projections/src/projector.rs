@@ -10,7 +10,7 @@
 //!
 //! Every SQL text names its generation's tables and is built once for each generation.
 
-use crate::excerpt::{self, CONCEALED};
+use crate::excerpt;
 use docket_domain::{Event, OrderId, SealedValue, ShipmentId, StreamKind, Version};
 use docket_event_store::{Position, RecordedEvent};
 use sqlx::{
@@ -213,10 +213,7 @@ pub(crate) fn first_difference<P: Projector>(
         .map(|((column, one), (_, other))| (column, one, other))
         .find(|(_, one, other)| one != other)
         .map(|(column, one, other)| {
-            let (one, other) = match P::READS_PERSONAL {
-                true => (CONCEALED.to_owned(), CONCEALED.to_owned()),
-                false => excerpt::of((Some(one), Some(other))),
-            };
+            let (one, other) = excerpt::of((Some(one), Some(other)), P::READS_PERSONAL);
             (column, one, other)
         })
 }

@@ -1,7 +1,7 @@
 //! Why a rebuild does not come to its end.
 
 use super::{Comparison, LoadError, Step};
-use crate::{StartError, generation::Generation, shown_name, verify::VerifyError};
+use crate::{StartError, generation::Generation, verify::VerifyError};
 use chrono::{DateTime, Utc};
 use docket_event_store::PersonalError;
 use std::{error::Error, sync::Arc};
@@ -20,9 +20,9 @@ pub enum RebuildError {
     #[error("the keys of personal data cannot be read")]
     Keys(#[source] Arc<sqlx::Error>),
     /// There is none of this name.
-    #[error("there is no read model {:?}; there are {}", shown_name(.name), .known.join(", "))]
+    #[error("there is no read model {name:?}; there are {}", .known.join(", "))]
     NoSuchReadModel {
-        /// What was asked for.
+        /// What was asked for; of a long name its beginning.
         name: String,
         /// What there is.
         known: Vec<&'static str>,

@@ -48,13 +48,14 @@ async fn follow(
         let is_same = now.version == model.version()
             && (now.purpose, now.against_log) == (options.purpose.kept(), options.against_log)
             && *followed.get_or_insert(now.generation) == now.generation;
-        if is_same {
-            progress.show(&now);
+        if !is_same {
+            return Err(running(now));
         }
-        if is_same && now.ended_at.is_some() {
+        progress.show(&now);
+        if now.ended_at.is_some() {
             return rebuilt(&now).map(Some);
         }
-        if !is_same || progress.stopped().is_cancelled() {
+        if progress.stopped().is_cancelled() {
             return Err(running(now));
         }
         if now.owner.is_none() && now.wish != Wish::Pause {

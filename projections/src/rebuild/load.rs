@@ -220,12 +220,8 @@ impl<P: Projector> PartitionLoader<P> {
             reason: error.to_string(),
         })?;
         let mut transaction = connection.begin().await?;
-        let marked = sqlx::query(MARK)
-            .bind(self.projector.name())
-            .bind(step.generation.0)
-            .bind(step.partition as i16)
-            .bind(step.from)
-            .bind(step.fence)
+        let marked = step
+            .query(MARK, self.projector.name())
             .bind(begun.done)
             .bind(mark.until)
             .bind(mark.done)

@@ -46,6 +46,7 @@ use crate::{
     limits,
     projector::Projector,
     read_models::{self, ReadModel},
+    shown_name,
 };
 use docket_event_store::Store;
 use sqlx::Connection;
@@ -163,7 +164,7 @@ fn find(store: &Store, name: &str) -> Result<Arc<dyn ReadModel>, RebuildError> {
     let known = models.iter().map(|model| model.name()).collect();
     let found = models.into_iter().find(|model| model.name() == name);
     found.ok_or_else(|| RebuildError::NoSuchReadModel {
-        name: name.to_owned(),
+        name: shown_name(name),
         known,
     })
 }

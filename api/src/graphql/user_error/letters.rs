@@ -1,6 +1,6 @@
 //! What each way in which something about dead letters is refused becomes.
 
-use docket_projections::{dead_letter::DeadLetterError, shown_name};
+use docket_projections::dead_letter::DeadLetterError;
 
 use super::{
     AlreadyDiscarded, EventApplied, NoDeadLetters, NotFirstLetter, RebuildRefused, UnknownReadModel,
@@ -22,7 +22,7 @@ impl UserError {
                     message,
                     code: Code::UnknownReadModel,
                     field: field("name"),
-                    name: shown_name(&name),
+                    name,
                     known,
                 })
             }

@@ -54,7 +54,7 @@ impl UserError {
                 message,
                 code: Code::UnknownReadModel,
                 field,
-                name: shown_name(&name),
+                name,
                 known: known.into_iter().map(str::to_owned).collect(),
             }),
             RebuildError::Running {

@@ -7,7 +7,7 @@
 mod pair;
 
 use super::compare::{Difference, ranges};
-use crate::{excerpt::CONCEALED, generation::Generation, limits, read_models::ReadModel};
+use crate::{generation::Generation, limits, read_models::ReadModel};
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use pair::{Counts, Pair};
 use serde::{Deserialize, Serialize};
@@ -70,7 +70,7 @@ pub(super) async fn find(
 ) -> Result<Vec<TableDifferences>, sqlx::Error> {
     let mut found = Vec::new();
     for table in model.tables() {
-        let pair = Pair::read(pool, snapshot, table, generations).await?;
+        let pair = Pair::read(pool, snapshot, model, table, generations).await?;
         let mut differences = TableDifferences {
             table: table.name.to_owned(),
             has_same_key: pair.has_same_key(),
@@ -83,21 +83,9 @@ pub(super) async fn find(
         } else {
             (differences.only_served, differences.only_aside) = pair.rows(pool, snapshot).await?;
         }
-        if model.reads_personal() {
-            differences.first.iter_mut().for_each(conceal);
-        }
         found.push(differences);
     }
     Ok(found)
-}
-
-/// Leaves the values away: they follow from personal ones.
-fn conceal(difference: &mut Difference) {
-    if difference.column != "*" {
-        for value in [&mut difference.old, &mut difference.new] {
-            CONCEALED.clone_into(value);
-        }
-    }
 }
 
 /// Counts, some ranges at a time; then names the first rows, of as many ranges as it takes.

@@ -5,6 +5,7 @@ use crate::{
     excerpt,
     generation::Generation,
     projector::{RowsOf, Table},
+    read_models::ReadModel,
     rebuild::{
         compare::{Range, in_snapshot},
         tables::Schema,
@@ -71,6 +72,8 @@ pub(super) struct Pair {
     pub(super) columns: Vec<String>,
     pub(super) only_served: Vec<String>,
     pub(super) only_aside: Vec<String>,
+    /// Values follow from personal ones.
+    is_personal: bool,
 }
 
 /// What one range of keys comes to.
@@ -93,6 +96,7 @@ impl Pair {
     pub(super) async fn read(
         pool: &PgPool,
         snapshot: &str,
+        model: &dyn ReadModel,
         table: &Table,
         (served, aside): (Generation, Generation),
     ) -> Result<Self, sqlx::Error> {
@@ -118,6 +122,7 @@ impl Pair {
             key,
             only_served,
             only_aside,
+            is_personal: model.reads_personal(),
         })
     }
 
@@ -265,7 +270,7 @@ impl Pair {
         let named = columns
             .filter(|((_, differs), _)| *differs)
             .map(|((column, _), values)| {
-                let (old, new) = excerpt::of(values);
+                let (old, new) = excerpt::of(values, self.is_personal);
                 Difference {
                     key: key.clone(),
                     column: column.clone(),
