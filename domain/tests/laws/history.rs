@@ -47,10 +47,15 @@ impl History {
     }
 }
 
-/// Whether a command asks for a state; others add to what is there each time.
-pub fn repeatable(command: &Command) -> bool {
+/// Whether a step's command asks for a state; others add to what is there each time.
+pub fn repeatable(step: &Step) -> bool {
+    // Giving back what a live shipment left over is not the end of it: the rest can be given back when it is called off.
+    if let Command::ReleaseFulfillment(release) = &step.command {
+        let allocation = step.after.order.allocations.get(&release.shipment.number);
+        return allocation.is_some_and(|allocation| allocation.released);
+    }
     !matches!(
-        command,
+        step.command,
         Command::AddLine(_)
             | Command::CancelLines(_)
             | Command::AllocateFulfillment(_)

@@ -250,8 +250,9 @@ impl Ledger {
             OrderEvent::FulfillmentAllocated(e) => self.each(&e.lines, |line, n| {
                 line.allocated.insert(e.shipment, n);
             }),
-            OrderEvent::FulfillmentReleased(e) => self.each(&e.lines, |line, _| {
-                line.allocated.remove(&e.shipment);
+            OrderEvent::FulfillmentReleased(e) => self.each(&e.lines, |line, n| {
+                let allocated = line.allocated.entry(e.shipment).or_default();
+                *allocated -= n;
             }),
             OrderEvent::ReturnRequested(e) => {
                 for pieces in &e.lines {

@@ -324,7 +324,7 @@ proptest! {
     /// P2: a command that asks for a state, asked again, finds it there.
     #[test]
     fn p2_the_same_again_is_nothing_to_do(history in history()) {
-        for step in history.steps.iter().filter(|step| repeatable(&step.command)) {
+        for step in history.steps.iter().filter(|step| repeatable(step)) {
             let again = decide(&step.after, &step.command, &step.context);
             prop_assert_eq!(again, Ok(Decision::NothingToDo), "{:?}", step.command);
         }
