@@ -10,7 +10,7 @@
 //! | [`case`](Case) | an order with its payments and shipments, the unit of a decision |
 //! | [`command`](Command), [`event`](Event) | the three aggregates' commands and events as one type each |
 //! | [`access`] | who may do what |
-//! | [`ids`], [`money`], [`quantity`], [`text`], [`address`], [`personal`] | the values, which validate themselves |
+//! | [`ids`], [`money`], [`quantity`], [`text`], [`address`], [`personal`], [`instant`] | the values, which validate themselves |
 //! | [`testing`] | given, when, then |
 
 pub mod access;
@@ -22,6 +22,7 @@ mod context;
 mod decide;
 pub mod event;
 pub mod ids;
+pub mod instant;
 pub mod limits;
 pub mod money;
 pub mod order;

@@ -26,7 +26,7 @@ pub enum Personal<T> {
     Forgotten,
 }
 
-/// The bytes of a sealed value; in JSON base64url without padding.
+/// The bytes of a sealed value; in JSON, and whatever else people read, base64url without padding.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedValue(Arc<[u8]>);
 
@@ -130,7 +130,10 @@ impl<T> Serialize for Personal<T> {
             Personal::Open(_) => Err(ser::Error::custom(
                 "personal data must be sealed before it is stored",
             )),
-            Personal::Sealed(sealed) => serializer.serialize_str(&URL_SAFE_NO_PAD.encode(sealed.as_bytes())),
+            Personal::Sealed(sealed) if serializer.is_human_readable() => {
+                serializer.serialize_str(&URL_SAFE_NO_PAD.encode(sealed.as_bytes()))
+            }
+            Personal::Sealed(sealed) => serializer.serialize_bytes(sealed.as_bytes()),
             Personal::Forgotten => serializer.serialize_unit(),
         }
     }
@@ -143,11 +146,15 @@ impl<'de, T> Deserialize<'de> for Personal<T> {
             type Value = Option<SealedValue>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a sealed value in base64url, or null")
+                f.write_str("a sealed value, as bytes or in base64url, or null")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 let bytes = URL_SAFE_NO_PAD.decode(text).map_err(E::custom)?;
+                Ok(Some(SealedValue::new(bytes)))
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
                 Ok(Some(SealedValue::new(bytes)))
             }
 

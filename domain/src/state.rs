@@ -60,3 +60,55 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::layout;
+    use crate::{address, order, payment, quantity, shipment};
+
+    /// Documents of orders hold states packed: by the places of fields and variants. What changes one of these lines makes
+    /// rows unreadable, or worse: raise the version of `order_detail`'s fold, and add the template of its tables in a migration.
+    #[test]
+    fn states_are_laid_out_as_packed_documents_know_them() {
+        let now = [
+            layout::<order::Order>(),
+            layout::<order::OrderStatus>(),
+            layout::<order::OrderLine>(),
+            layout::<order::Line>(),
+            layout::<order::Totals>(),
+            layout::<order::ShippingMethod>(),
+            layout::<order::HoldReason>(),
+            layout::<order::Allocation>(),
+            layout::<order::Return>(),
+            layout::<order::ReturnLine>(),
+            layout::<order::ReturnReason>(),
+            layout::<order::ReceivedLine>(),
+            layout::<order::ReturnCondition>(),
+            layout::<order::Flagged>(),
+            layout::<order::Signal>(),
+            layout::<address::Address>(),
+            layout::<quantity::LineQuantity>(),
+            layout::<payment::Payment>(),
+            layout::<payment::state::Phase>(),
+            layout::<payment::CaptureMethod>(),
+            layout::<payment::PaymentMethod>(),
+            layout::<payment::ActionRequired>(),
+            layout::<payment::Operation>(),
+            layout::<payment::OperationStatus>(),
+            layout::<payment::Dispute>(),
+            layout::<payment::DisputeOutcome>(),
+            layout::<payment::Failure>(),
+            layout::<shipment::Shipment>(),
+            layout::<shipment::ShipmentStatus>(),
+            layout::<shipment::ParcelState>(),
+            layout::<shipment::Parcel>(),
+            layout::<shipment::Tracking>(),
+            layout::<shipment::CarrierStatus>(),
+            layout::<shipment::Cost>(),
+        ];
+        assert_eq!(
+            now.join("\n"),
+            include_str!("../tests/layout/states.txt").trim_end()
+        );
+    }
+}

@@ -5,6 +5,8 @@
 //! deterministic, not secret: [`seal`].
 
 use chrono::{DateTime, Utc};
+use serde::de::{self, Deserialize, Visitor};
+use serde::{Deserializer, forward_to_deserialize_any};
 
 use crate::actor::{Actor, Role};
 use crate::case::Case;
@@ -179,5 +181,53 @@ impl Then {
             }
             other => panic!("expected events, not {other:?}"),
         }
+    }
+}
+
+/// A type as a packed form knows it, which writes places instead of names: `Name: first, second` for a struct's fields or an
+/// enum's variants. Whoever keeps such a form asserts that it stays as it is, or is known to have changed.
+///
+/// # Panics
+/// Where the type is read as neither.
+pub fn layout<'de, T: Deserialize<'de>>() -> String {
+    struct Layout<'a>(&'a mut Option<String>);
+
+    impl<'de> Deserializer<'de> for Layout<'_> {
+        type Error = de::value::Error;
+
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            name: &'static str,
+            fields: &'static [&'static str],
+            _: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = Some(format!("{name}: {}", fields.join(", ")));
+            Err(de::Error::custom("only its layout is wanted"))
+        }
+
+        fn deserialize_enum<V: Visitor<'de>>(
+            self,
+            name: &'static str,
+            variants: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            self.deserialize_struct(name, variants, visitor)
+        }
+
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(de::Error::custom("neither a struct nor an enum"))
+        }
+
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit unit_struct
+            newtype_struct seq tuple tuple_struct map identifier ignored_any
+        }
+    }
+
+    let mut layout = None;
+    let read = T::deserialize(Layout(&mut layout)).err();
+    match layout {
+        Some(layout) => layout,
+        None => panic!("no layout: {read:?}"),
     }
 }

@@ -316,6 +316,11 @@ pub trait Projector: Send + Sync + 'static {
         false
     }
 
+    /// A column's value for people to read, from the database's text of it: another one where that is bytes.
+    fn readable(&self, _column: &str, text: String) -> String {
+        text
+    }
+
     /// Every column with its value as text, for comparing two entities.
     fn columns(&self, entity: &Self::Entity) -> Vec<(&'static str, String)>;
 }

@@ -14,7 +14,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use sqlx::{ConnectOptions as _, PgPool, postgres::PgPoolOptions};
-use std::{net::SocketAddr, process::Stdio, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, process::Stdio, time::Duration};
 use tokio::{
     fs,
     io::{AsyncBufReadExt as _, BufReader},
@@ -172,11 +172,11 @@ impl ServerProcess {
     }
 }
 
-/// One connection and whose it is.
+/// One connection and who takes turns on it.
 pub(super) struct Client {
     sender: SendRequest<Full<Bytes>>,
     host: String,
-    authorization: String,
+    authorizations: VecDeque<String>,
 }
 
 impl Client {
@@ -195,14 +195,21 @@ impl Client {
         Ok(Self {
             sender,
             host: address.to_string(),
-            authorization: format!("Bearer {token}"),
+            authorizations: VecDeque::from([format!("Bearer {token}")]),
         })
     }
 
+    /// Somebody more takes turns on this connection.
+    pub(super) fn share(&mut self, token: &str) {
+        self.authorizations.push_back(format!("Bearer {token}"));
+    }
+
     async fn send(&mut self, body: String, accept: &str) -> Result<Response<Incoming>, BenchError> {
+        self.authorizations.rotate_left(1);
+        let authorization = self.authorizations.front().map_or("", String::as_str);
         let request = Request::post("/graphql")
             .header(HOST, &self.host)
-            .header(AUTHORIZATION, &self.authorization)
+            .header(AUTHORIZATION, authorization)
             .header(CONTENT_TYPE, "application/json")
             .header(ACCEPT, accept)
             .body(Full::from(body))

@@ -8,7 +8,10 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use docket_domain::{CountryCode, Currency, Money};
 use serde::{Serialize, Serializer};
 
-use super::{error::Refused, plain::Plain};
+use super::{
+    error::Refused,
+    plain::{Plain, leaf, shown},
+};
 
 /// A whole number of 64 bits, written as a string of digits; a number is read too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,13 +154,27 @@ pub struct Amount {
     pub currency: CurrencyScalar,
 }
 
+leaf!(BigInt, CurrencyScalar);
+
+shown!(Amount, |amount| {
+    amountMinor: &amount.amount_minor,
+    currency: &amount.currency,
+    amount: amount.in_major_units().0,
+});
+
+impl Amount {
+    fn in_major_units(&self) -> Decimal {
+        let shown = Money::new(self.amount_minor.0, self.currency.0).to_string();
+        // The text is the amount, a space and the currency.
+        Decimal(shown.split(' ').next().unwrap_or_default().to_owned())
+    }
+}
+
 #[ComplexObject]
 impl Amount {
     /// In major units, with the places of its currency: `19.99`.
     async fn amount(&self) -> Decimal {
-        let shown = Money::new(self.amount_minor.0, self.currency.0).to_string();
-        // The text is the amount, a space and the currency.
-        Decimal(shown.split(' ').next().unwrap_or_default().to_owned())
+        self.in_major_units()
     }
 }
 

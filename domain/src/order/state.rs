@@ -122,12 +122,17 @@ pub struct Return {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Idle {
     /// When somebody worked on it last.
+    #[serde(with = "crate::instant")]
     pub since: DateTime<Utc>,
     /// How often its customer was reminded.
     #[serde(default)]
     pub reminders: u8,
     /// When they were reminded last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::instant::option"
+    )]
     pub reminded_at: Option<DateTime<Utc>>,
 }
 
@@ -171,6 +176,7 @@ pub struct Order {
     /// What the customer need not pay of it, because it was cancelled.
     pub cancelled_value: i64,
     /// When it expires unless it is paid, once placed.
+    #[serde(default, with = "crate::instant::option")]
     pub payment_due_at: Option<DateTime<Utc>>,
     /// Why it is stopped; empty where it is not.
     pub holds: BTreeSet<HoldReason>,

@@ -14,7 +14,7 @@ pub(crate) mod decide;
 mod error;
 mod event;
 mod evolve;
-mod state;
+pub(crate) mod state;
 mod upcast;
 
 pub use command::*;

@@ -103,6 +103,7 @@ pub struct Operation {
     /// What became of it.
     pub status: OperationStatus,
     /// The gateway's time of its result.
+    #[serde(default, with = "crate::instant::option")]
     pub result_at: Option<DateTime<Utc>>,
     /// Of a refund: for this return of the order.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "return")]
@@ -118,15 +119,24 @@ pub struct Dispute {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Code>,
     /// Until when the shop may answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::instant::option"
+    )]
     pub respond_by: Option<DateTime<Utc>>,
     /// The gateway's time of its beginning.
+    #[serde(with = "crate::instant")]
     pub opened_at: DateTime<Utc>,
     /// Who keeps the money, once it is decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<DisputeOutcome>,
     /// The gateway's time of that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::instant::option"
+    )]
     pub closed_at: Option<DateTime<Utc>>,
 }
 
@@ -151,8 +161,10 @@ pub struct Payment {
     /// The gateway's name for it.
     pub reference: Option<Reference>,
     /// The gateway's time of its last word on the authorization.
+    #[serde(default, with = "crate::instant::option")]
     pub authorization_at: Option<DateTime<Utc>>,
     /// How long it holds it.
+    #[serde(default, with = "crate::instant::option")]
     pub capture_before: Option<DateTime<Utc>>,
     /// What was let go of the authorized amount, by a void or after a final capture.
     pub voided: i64,

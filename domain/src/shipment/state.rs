@@ -66,6 +66,7 @@ pub struct ParcelState {
     /// The farthest that it came, failure and return aside.
     pub farthest: CarrierStatus,
     /// The carrier's time of the scan that moved it last.
+    #[serde(default, with = "crate::instant::option")]
     pub moved_at: Option<DateTime<Utc>>,
     /// How often it could not be handed over.
     pub failed_attempts: u32,
@@ -89,6 +90,7 @@ pub struct Shipment {
     /// A person entered the labels.
     pub labelled_by_hand: bool,
     /// Since when the carrier has it; stays when it arrives, comes back or is given up.
+    #[serde(default, with = "crate::instant::option")]
     pub dispatched_at: Option<DateTime<Utc>>,
     /// The scans that were recorded.
     pub scans: BTreeSet<(ParcelNumber, Reference)>,

@@ -46,6 +46,7 @@ pub(crate) trait ReadModel: Send + Sync {
     fn cache_share(&self) -> u32;
     fn tables(&self) -> &'static [Table];
     fn reads_personal(&self) -> bool;
+    fn readable(&self, column: &str, text: String) -> String;
 
     /// What feeds a generation of it.
     fn fed(self: Arc<Self>, generation: Generation) -> Arc<dyn Fed>;
@@ -95,6 +96,10 @@ impl<P: Projector> ReadModel for P {
 
     fn reads_personal(&self) -> bool {
         P::READS_PERSONAL
+    }
+
+    fn readable(&self, column: &str, text: String) -> String {
+        Projector::readable(self, column, text)
     }
 
     fn fed(self: Arc<Self>, generation: Generation) -> Arc<dyn Fed> {

@@ -6,7 +6,7 @@ use docket::json::{self, TakesJson};
 use serde_json::{Value, json};
 
 /// The text of an answer's data, as it goes to the caller: the same whether it was made by way of values or not.
-async fn text(desk: &Desk, query: &str, variables: Value) -> String {
+pub(crate) async fn text(desk: &Desk, query: &str, variables: Value) -> String {
     let request = || {
         Request::new(query)
             .variables(Variables::from_json(variables.clone()))

@@ -6,8 +6,11 @@
 use crate::{
     delivery::ago,
     desk::{Desk, eur, staff},
+    sequence::text,
+    walk::Schema,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const MONEY: &str = "authorized { amountMinor } capturable { amountMinor } captured { amountMinor }
     refunded { amountMinor } refundPending { amountMinor } voided { amountMinor } expired { amountMinor }
@@ -231,4 +234,42 @@ async fn an_order_goes_through_everything_and_every_cent_is_accounted_for() {
     let row = json!({"paid": {"amount": "177.47"}, "status": "COMPLETED", "paymentStatus": "PARTIALLY_REFUNDED",
                      "fulfillmentStatus": "PARTIALLY_RETURNED"});
     assert_eq!(list["orders"]["edges"], json!([{"node": row}]));
+    every_field_is_written_as_the_engine_writes_it(&desk, &order).await;
+}
+
+/// What is shown of an object is text at once, and the engine's values otherwise: all of it, each field of a list alone, and
+/// what only fragments and other names ask for.
+async fn every_field_is_written_as_the_engine_writes_it(desk: &Desk, order: &str) {
+    let schema = Schema::of(desk).await;
+    let ask = |fields: String| async move {
+        for place in [
+            "order(id: $id)",
+            "orders(first: 2) { nodes",
+            "orders(first: 2) { edges { node",
+        ] {
+            let ends = " }".repeat(place.matches('{').count());
+            let query = format!("query($id: ID!) {{ node(id: $id) {{ id }} {place} {{ {fields} }}{ends} }}");
+            let told = text(desk, &query, json!({"id": order})).await;
+            assert!(told.contains(r#""__typename":"Order""#), "{told} {query}");
+        }
+    };
+    for field in schema
+        .fields("Order")
+        .into_iter()
+        .filter(|field| *field != "timeline")
+    {
+        ask(format!(
+            "{field}{} __typename",
+            schema.selected("Order", field, 3, &mut BTreeSet::new())
+        ))
+        .await;
+    }
+    let aside = "shipments { parcels { tracking { url carrier } here: status status } id __typename }
+        payments { ... on Payment { captured { amount ...M } } captures { n: number status amount { currency } } id }
+        number lines { b: total { amountMinor } a: total { amount } sku ...L } status
+        fragment L on OrderLine { unitPrice { ...M } quantity } fragment M on Money { amountMinor __typename }";
+    let (fields, fragments) = aside.split_once("fragment").unwrap();
+    let query = format!("{{ orders {{ nodes {{ {fields} }} }} }} fragment {fragments}");
+    let told = text(desk, &query, json!({})).await;
+    assert!(told.contains(r#""__typename":"Money""#), "{told}");
 }

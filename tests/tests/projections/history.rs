@@ -64,8 +64,8 @@ async fn rows_of_another_version_are_left_alone() {
     let db = empty_database().await;
     let store = open(&db).await;
     sqlx::raw_sql(
-        "update projections set version = 2 where name = 'order_detail';
-         update generations set version = 2 where projection = 'order_detail'",
+        "update projections set version = 3 where name = 'order_detail';
+         update generations set version = 3 where projection = 'order_detail'",
     )
     .execute(db.admin())
     .await

@@ -13,6 +13,7 @@ mod rebuild_attended;
 mod rebuild_faults;
 mod rebuild_stretches;
 mod shop;
+mod upgrade;
 mod verify;
 mod watch;
 mod what_if;

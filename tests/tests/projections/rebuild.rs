@@ -1,6 +1,8 @@
 //! Rebuilding on the running system: what comes out is what was there, whatever happens meanwhile.
 
-use crate::shop::{ALL, add_line, draft, empty_database, fulfil, open, order_in, place, start};
+use crate::shop::{
+    ALL, DAMAGE_DOCUMENTS, add_line, draft, empty_database, fulfil, open, order_in, place, start,
+};
 use docket_domain::OrderId;
 use docket_event_store::Store;
 use docket_projections::{
@@ -300,11 +302,7 @@ async fn what_a_verification_names_is_cut_and_not_shown_where_it_is_personal() {
             "update order_search_g1 set email = 'badcafe0-0000-0000-0000-000000000000'",
             "email",
         ),
-        (
-            "order_detail",
-            "update order_detail_g1 set document = replace(document::text, '\"tea\"', '\"tee\"')::json",
-            "document",
-        ),
+        ("order_detail", DAMAGE_DOCUMENTS, "document"),
     ] {
         sqlx::query(AssertSqlSafe(damage))
             .execute(db.admin())

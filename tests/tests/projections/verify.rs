@@ -1,6 +1,6 @@
 //! The verification must find what it is there for.
 
-use crate::shop::{ALL, draft, empty_database, fulfil, open, order_in, place, start};
+use crate::shop::{ALL, DAMAGE_DOCUMENTS, draft, empty_database, fulfil, open, order_in, place, start};
 use docket_event_store::Store;
 use docket_projections::{VerifyError, verify};
 use docket_tests::TestDatabase;
@@ -75,8 +75,7 @@ async fn a_changed_row_is_named() {
 
 #[tokio::test]
 async fn a_changed_document_is_named() {
-    let damage = "update order_detail_g1 set document = replace(document::text, '\"tea\"', '\"tee\"')::json";
-    let error = after(damage).await;
+    let error = after(DAMAGE_DOCUMENTS).await;
     assert!(
         matches!(
             &error,

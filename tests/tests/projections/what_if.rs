@@ -4,7 +4,7 @@ use crate::{
     counter::{self, COUNTER, Counter},
     rebuild::{SWAP, rebuilt, sell, shop, tables},
     rebuild_faults::{BLOCKS, block, folded, waiting_for},
-    shop::{ALL, DEADLINE, TABLES, draft, fulfil, open, order_in, place, quick, start},
+    shop::{ALL, DAMAGE_DOCUMENTS, DEADLINE, TABLES, draft, fulfil, open, order_in, place, quick, start},
 };
 use chrono::{DateTime, Utc};
 use docket_event_store::Store;
@@ -536,6 +536,14 @@ async fn the_verb_prints_what_differs_and_ends_well() {
     assert!(is_well && out.contains("none of 7 rows differs"), "{out}");
     let (is_well, out, error) = docket(&db, &["order_detail", "--drop-side"]).await;
     assert!(is_well && out.contains("is gone"), "{out} {error}");
+    // What is stored packed is shown as people read it.
+    sqlx::query(DAMAGE_DOCUMENTS).execute(db.admin()).await.unwrap();
+    let (_, out, error) = docket(&db, &["order_detail", "--what-if"]).await;
+    assert!(
+        out.contains("\"tee\"") && out.contains("\"tea\""),
+        "{out} {error}"
+    );
+    docket(&db, &["order_detail", "--drop-side"]).await;
 
     for (args, says) in [
         (["--as-of", "yesterday"], "RFC 3339"),

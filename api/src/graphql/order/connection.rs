@@ -4,7 +4,13 @@ use async_graphql::{ComplexObject, Context, Result, SimpleObject, connection::Pa
 use docket_projections::read_models::order_summary::{self, Filter};
 
 use super::source::Order;
-use crate::graphql::{count::Count, error::Refused, paging, plain::Plain, services};
+use crate::graphql::{
+    count::Count,
+    error::Refused,
+    paging,
+    plain::{Plain, PlainList},
+    services,
+};
 
 /// An order on a page.
 #[derive(SimpleObject)]
@@ -31,8 +37,8 @@ pub struct OrderConnection {
 #[ComplexObject]
 impl OrderConnection {
     /// The orders without their places.
-    async fn nodes(&self) -> Vec<Plain<Order>> {
-        self.edges.iter().map(|edge| edge.node.clone()).collect()
+    async fn nodes(&self) -> PlainList<Order> {
+        self.edges.iter().map(|edge| edge.node.0.clone()).collect()
     }
 
     /// How many orders the whole list has, whatever the page: exact up to 10,000. Counted only where it is asked for.

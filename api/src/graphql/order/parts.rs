@@ -7,7 +7,10 @@ use docket_projections::read_models::axes::LineProgress;
 use serde::Serialize;
 
 use super::view::OrderView;
-use crate::graphql::scalars::{CountryScalar, MoneyValue};
+use crate::graphql::{
+    plain::shown,
+    scalars::{CountryScalar, MoneyValue},
+};
 
 /// How far the sale has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -334,3 +337,41 @@ pub struct Allocation {
     /// Given back.
     pub released: bool,
 }
+
+shown!(OrderTotals, |totals| {
+    subtotal: &totals.subtotal,
+    discount: &totals.discount,
+    shipping: &totals.shipping,
+    tax: &totals.tax,
+    grand: &totals.grand,
+});
+
+shown!(OrderLine, |line| {
+    line: &line.line,
+    sku: &line.sku,
+    name: &line.name,
+    quantity: &line.quantity,
+    unitPrice: &line.unit_price,
+    discount: &line.discount,
+    tax: &line.tax,
+    taxRateBp: &line.tax_rate_bp,
+    total: &line.total,
+    requiresShipping: &line.requires_shipping,
+    weightG: &line.weight_g,
+    cancelled: &line.cancelled,
+    allocated: &line.allocated,
+    shipped: &line.shipped,
+    delivered: &line.delivered,
+    returned: &line.returned,
+    returnPending: &line.return_pending,
+});
+
+shown!(LineQuantity, |pieces| {
+    line: &pieces.line,
+    quantity: &pieces.quantity,
+});
+
+shown!(Allocation, |allocation| {
+    shipmentId: &allocation.shipment_id,
+    released: &allocation.released,
+});

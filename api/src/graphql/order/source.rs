@@ -80,6 +80,14 @@ impl Order {
         Order(Source::Summary(Arc::new(summary)))
     }
 
+    /// Its document, where that was read already.
+    pub(super) fn document(&self) -> Option<&Arc<OrderView>> {
+        match &self.0 {
+            Source::Document(view) => Some(view),
+            Source::States(_) | Source::Summary(_) => None,
+        }
+    }
+
     pub(super) fn known(&self) -> Known<'_> {
         match &self.0 {
             Source::Document(view) => Known::Detail(&view.detail),
@@ -103,10 +111,7 @@ impl Order {
     }
 
     pub(super) fn money_of(&self) -> Option<Currency> {
-        match self.known() {
-            Known::Detail(detail) => detail.currency(),
-            Known::Summary(row) => Some(row.currency),
-        }
+        self.known().currency()
     }
 
     /// The document; after a command, as the command left it. A list reads all of its documents at once where it sees that

@@ -1,8 +1,10 @@
 //! An order as it is shown.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Object, Result};
 use chrono::{DateTime, Utc};
-use docket_domain::{ShipmentId, order as domain};
+use docket_domain::{Currency, ShipmentId, order as domain};
 use docket_event_store::Origin;
 
 use super::{
@@ -13,12 +15,12 @@ use super::{
     returns::OrderReturn,
     source::{Known, Order, Source},
     timeline::{TimelineConnection, Wanted, timeline},
-    view::only_customer,
+    view::{OrderView, only_customer},
 };
 use crate::graphql::{
     actor,
     payment::types::Payment,
-    plain::{Plain, PlainList},
+    plain::{Plain, PlainList, leaf_enum, shown},
     position::Position,
     scalars::{BigInt, CurrencyScalar, MoneyValue},
     services,
@@ -35,10 +37,7 @@ impl Order {
 
     /// The version of its own stream, for `expectedVersion`.
     async fn version(&self) -> i32 {
-        match self.known() {
-            Known::Detail(detail) => detail.version.0,
-            Known::Summary(row) => row.version.0,
-        }
+        self.known().version()
     }
 
     /// The newest event in what is shown, of the order, its payments and its shipments.
@@ -48,60 +47,37 @@ impl Order {
 
     /// What people call it by, once placed.
     async fn number(&self) -> Option<BigInt> {
-        let number = match self.known() {
-            Known::Detail(detail) => detail.order().number,
-            Known::Summary(row) => row.number,
-        };
-        number.map(|number| BigInt(number.0))
+        self.known().number()
     }
 
     /// How far the sale has come.
     async fn status(&self) -> Option<OrderStatus> {
-        OrderStatus::of(match self.known() {
-            Known::Detail(detail) => detail.order().status,
-            Known::Summary(row) => row.status,
-        })
+        self.known().status()
     }
 
     /// How far its payments have come together.
     async fn payment_status(&self) -> OrderPaymentStatus {
-        match self.known() {
-            Known::Detail(detail) => detail.payment_status().into(),
-            Known::Summary(row) => row.payment_status.into(),
-        }
+        self.known().payment_status()
     }
 
     /// How far its shipments have come together.
     async fn fulfillment_status(&self) -> FulfillmentStatus {
-        match self.known() {
-            Known::Detail(detail) => detail.fulfillment_status().into(),
-            Known::Summary(row) => row.fulfillment_status.into(),
-        }
+        self.known().fulfillment_status()
     }
 
     /// It is stopped.
     async fn on_hold(&self) -> bool {
-        match self.known() {
-            Known::Detail(detail) => !detail.order().holds.is_empty(),
-            Known::Summary(row) => row.on_hold,
-        }
+        self.known().on_hold()
     }
 
     /// Who buys, where they are known: the customer's id in the shop's own accounts.
     async fn customer(&self) -> Option<String> {
-        let customer = match self.known() {
-            Known::Detail(detail) => detail.order().customer.as_ref(),
-            Known::Summary(row) => row.customer.as_ref(),
-        };
-        customer.map(ToString::to_string)
+        self.known().customer()
     }
 
     /// Where it comes from: web, phone, marketplace.
     async fn channel(&self) -> Option<String> {
-        match self.known() {
-            Known::Detail(detail) => detail.order().channel.as_ref().map(ToString::to_string),
-            Known::Summary(row) => Some(row.channel.to_string()),
-        }
+        self.known().channel()
     }
 
     /// Of every amount.
@@ -111,31 +87,18 @@ impl Order {
 
     /// What it adds up to: as placed, or, in a draft, now.
     async fn totals(&self) -> Option<Plain<OrderTotals>> {
-        let totals = match self.known() {
-            Known::Detail(detail) => detail.totals(),
-            Known::Summary(row) => row.totals,
-        };
-        self.money_of()
-            .map(|currency| Plain(OrderTotals::of(&totals, currency)))
+        self.known().totals()
     }
 
     /// What the customer need not pay of it, because it was cancelled.
     async fn cancelled_value(&self) -> Option<MoneyValue> {
-        let value = match self.known() {
-            Known::Detail(detail) => detail.order().cancelled_value,
-            Known::Summary(row) => row.cancelled_value,
-        };
-        self.money_of().map(|currency| MoneyValue::new(value, currency))
+        self.known().cancelled_value()
     }
 
     /// What its payments took. What was given back, or lost in a dispute, was paid all the same: see `lost` and each
     /// payment's `refunded`.
     async fn paid(&self) -> Option<MoneyValue> {
-        let paid = match self.known() {
-            Known::Detail(detail) => detail.sums().captured,
-            Known::Summary(row) => row.sums.captured,
-        };
-        self.money_of().map(|currency| MoneyValue::new(paid, currency))
+        self.known().paid()
     }
 
     /// What payers dispute and nobody has decided.
@@ -232,18 +195,12 @@ impl Order {
 
     /// What the customer is called; none where they are forgotten.
     async fn name(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        self.state(ctx, |view, order| {
-            view.open(order.name.as_ref()).map(|name| name.to_string())
-        })
-        .await
+        self.state(ctx, |view, _| view.name()).await
     }
 
     /// Where mail reaches the customer; none where they are forgotten.
     async fn email(&self, ctx: &Context<'_>) -> Result<Option<String>> {
-        self.state(ctx, |view, order| {
-            view.open(order.email.as_ref()).map(|email| email.to_string())
-        })
-        .await
+        self.state(ctx, |view, _| view.email()).await
     }
 
     /// Where a call reaches the customer; none where they are forgotten.
@@ -315,16 +272,7 @@ impl Order {
 
     /// Its lines, by number.
     async fn lines(&self, ctx: &Context<'_>) -> Result<Option<PlainList<OrderLine>>> {
-        self.state(ctx, |view, order| {
-            let progress = view.detail.line_progress();
-            let (lines, currency) = (order.lines.iter().zip(&progress), order.currency?);
-            Some(
-                lines
-                    .map(|(line, (_, progress))| OrderLine::of(order, line, progress, currency))
-                    .collect(),
-            )
-        })
-        .await
+        self.state(ctx, |view, _| view.lines()).await
     }
 
     /// What is set aside for shipments, by number.
@@ -369,22 +317,12 @@ impl Order {
 
     /// Its payments, by number.
     async fn payments(&self, ctx: &Context<'_>) -> Result<Option<PlainList<Payment>>> {
-        let view = self.view(ctx).await?;
-        let numbers = view.detail.document.payments.keys();
-        Ok(Some(
-            numbers.filter_map(|number| Payment::of(&view, *number)).collect(),
-        ))
+        Ok(Some(self.view(ctx).await?.payments()))
     }
 
     /// Its shipments that were started, by number.
     async fn shipments(&self, ctx: &Context<'_>) -> Result<Option<PlainList<Shipment>>> {
-        let view = self.view(ctx).await?;
-        let numbers = view.detail.document.shipments.keys();
-        Ok(Some(
-            numbers
-                .filter_map(|number| Shipment::of(&view, *number))
-                .collect(),
-        ))
+        Ok(Some(self.view(ctx).await?.shipments()))
     }
 
     /// What happened to it, its payments and its shipments, as it happened. Customers see what is meant for them.
@@ -405,3 +343,165 @@ impl Order {
         Ok(Some(page))
     }
 }
+
+/// What a document and a summary both say, each by itself.
+impl Known<'_> {
+    fn version(&self) -> i32 {
+        match self {
+            Known::Detail(detail) => detail.version.0,
+            Known::Summary(row) => row.version.0,
+        }
+    }
+
+    fn number(&self) -> Option<BigInt> {
+        let number = match self {
+            Known::Detail(detail) => detail.order().number,
+            Known::Summary(row) => row.number,
+        };
+        number.map(|number| BigInt(number.0))
+    }
+
+    fn status(&self) -> Option<OrderStatus> {
+        OrderStatus::of(match self {
+            Known::Detail(detail) => detail.order().status,
+            Known::Summary(row) => row.status,
+        })
+    }
+
+    fn payment_status(&self) -> OrderPaymentStatus {
+        match self {
+            Known::Detail(detail) => detail.payment_status().into(),
+            Known::Summary(row) => row.payment_status.into(),
+        }
+    }
+
+    fn fulfillment_status(&self) -> FulfillmentStatus {
+        match self {
+            Known::Detail(detail) => detail.fulfillment_status().into(),
+            Known::Summary(row) => row.fulfillment_status.into(),
+        }
+    }
+
+    fn on_hold(&self) -> bool {
+        match self {
+            Known::Detail(detail) => !detail.order().holds.is_empty(),
+            Known::Summary(row) => row.on_hold,
+        }
+    }
+
+    fn customer(&self) -> Option<String> {
+        let customer = match self {
+            Known::Detail(detail) => detail.order().customer.as_ref(),
+            Known::Summary(row) => row.customer.as_ref(),
+        };
+        customer.map(ToString::to_string)
+    }
+
+    fn channel(&self) -> Option<String> {
+        match self {
+            Known::Detail(detail) => detail.order().channel.as_ref().map(ToString::to_string),
+            Known::Summary(row) => Some(row.channel.to_string()),
+        }
+    }
+
+    fn totals(&self) -> Option<Plain<OrderTotals>> {
+        let totals = match self {
+            Known::Detail(detail) => detail.totals(),
+            Known::Summary(row) => row.totals,
+        };
+        self.currency()
+            .map(|currency| Plain(OrderTotals::of(&totals, currency)))
+    }
+
+    fn cancelled_value(&self) -> Option<MoneyValue> {
+        let value = match self {
+            Known::Detail(detail) => detail.order().cancelled_value,
+            Known::Summary(row) => row.cancelled_value,
+        };
+        self.currency().map(|currency| MoneyValue::new(value, currency))
+    }
+
+    fn paid(&self) -> Option<MoneyValue> {
+        let paid = match self {
+            Known::Detail(detail) => detail.sums().captured,
+            Known::Summary(row) => row.sums.captured,
+        };
+        self.currency().map(|currency| MoneyValue::new(paid, currency))
+    }
+
+    pub(super) fn currency(&self) -> Option<Currency> {
+        match self {
+            Known::Detail(detail) => detail.currency(),
+            Known::Summary(row) => Some(row.currency),
+        }
+    }
+}
+
+/// What both resolvers and lists of documents show.
+impl OrderView {
+    fn name(&self) -> Option<String> {
+        self.open(self.detail.order().name.as_ref())
+            .map(|name| name.to_string())
+    }
+
+    fn email(&self) -> Option<String> {
+        self.open(self.detail.order().email.as_ref())
+            .map(|email| email.to_string())
+    }
+
+    fn lines(&self) -> Option<PlainList<OrderLine>> {
+        let (order, progress) = (self.detail.order(), self.detail.line_progress());
+        let (lines, currency) = (order.lines.iter().zip(&progress), order.currency?);
+        Some(
+            lines
+                .map(|(line, (_, progress))| OrderLine::of(order, line, progress, currency))
+                .collect(),
+        )
+    }
+
+    fn payments(self: &Arc<Self>) -> PlainList<Payment> {
+        let numbers = self.detail.document.payments.keys();
+        numbers.filter_map(|number| Payment::of(self, *number)).collect()
+    }
+
+    fn shipments(self: &Arc<Self>) -> PlainList<Shipment> {
+        let numbers = self.detail.document.shipments.keys();
+        numbers.filter_map(|number| Shipment::of(self, *number)).collect()
+    }
+}
+
+shown!(
+    Order,
+    |order| {
+        id: ID(order.order_id().to_string()),
+        version: order.known().version(),
+        number: order.known().number(),
+        status: order.known().status(),
+        paymentStatus: order.known().payment_status(),
+        fulfillmentStatus: order.known().fulfillment_status(),
+        onHold: order.known().on_hold(),
+        customer: order.known().customer(),
+        channel: order.known().channel(),
+        currency: order.money_of().map(CurrencyScalar),
+        totals: order.known().totals(),
+        cancelledValue: order.known().cancelled_value(),
+        paid: order.known().paid(),
+        createdAt: order.document().map(|view| view.detail.document.times.created_at),
+        updatedAt: order.document().map(|view| view.detail.document.times.updated_at),
+        placedAt: order.document().map(|view| view.detail.document.times.placed_at),
+        confirmedAt: order.document().map(|view| view.detail.document.times.confirmed_at),
+        completedAt: order.document().map(|view| view.detail.document.times.completed_at),
+        cancelledAt: order.document().map(|view| view.detail.document.times.cancelled_at),
+        name: order.document().map(|view| view.name()),
+        email: order.document().map(|view| view.email()),
+        lines: order.document().map(|view| view.lines()),
+        payments: order.document().map(|view| view.payments()),
+        shipments: order.document().map(|view| view.shipments()),
+    },
+    const MAY_WAIT: bool = true;
+    fn is_whole(&self) -> bool {
+        self.document().is_some()
+    }
+);
+
+leaf_enum!(OrderStatus, OrderPaymentStatus, FulfillmentStatus);

@@ -5,7 +5,11 @@ use chrono::{DateTime, Utc};
 use docket_domain::{CaptureId, Currency, PaymentId, RefundId, payment as domain};
 use docket_projections::read_models::order_detail::document::{CaptureDetail, RefundDetail};
 
-use crate::graphql::{order::parts::LineQuantity, scalars::MoneyValue};
+use crate::graphql::{
+    order::parts::LineQuantity,
+    plain::{leaf_enum, shown},
+    scalars::MoneyValue,
+};
 
 /// How far a payment has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -234,3 +238,27 @@ impl Refund {
         }
     }
 }
+
+leaf_enum!(OperationStatus);
+
+shown!(Capture, |capture| {
+    number: &capture.number,
+    ourReference: &capture.our_reference,
+    amount: &capture.amount,
+    status: &capture.status,
+    requestedAt: &capture.requested_at,
+    resultAt: &capture.result_at,
+    shipment: &capture.shipment,
+    reference: &capture.reference,
+});
+
+shown!(Refund, |refund| {
+    number: &refund.number,
+    ourReference: &refund.our_reference,
+    amount: &refund.amount,
+    status: &refund.status,
+    reason: &refund.reason,
+    requestedAt: &refund.requested_at,
+    resultAt: &refund.result_at,
+    reference: &refund.reference,
+});

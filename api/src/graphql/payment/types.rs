@@ -14,7 +14,7 @@ use super::{
 };
 use crate::graphql::{
     order::view::OrderView,
-    plain::PlainList,
+    plain::{PlainList, leaf_enum, shown},
     scalars::{CurrencyScalar, MoneyValue},
 };
 
@@ -53,6 +53,38 @@ impl Payment {
         self.state()
             .map(|state| MoneyValue::new(amount(state), self.currency))
     }
+
+    fn shown_status(&self) -> Option<PaymentStatus> {
+        self.state().and_then(|state| PaymentStatus::of(state.status()))
+    }
+
+    fn shown_gateway(&self) -> Option<String> {
+        self.state()?.gateway.as_ref().map(ToString::to_string)
+    }
+
+    fn shown_captures(&self) -> PlainList<Capture> {
+        let Some(detail) = self.detail() else {
+            return PlainList::default();
+        };
+        let captures = detail.state.captures.iter();
+        let id = self.payment_id();
+        captures
+            .map(|(number, state)| {
+                Capture::of(id, *number, state, detail.captures.get(number), self.currency)
+            })
+            .collect()
+    }
+
+    fn shown_refunds(&self) -> PlainList<Refund> {
+        let Some(detail) = self.detail() else {
+            return PlainList::default();
+        };
+        let refunds = detail.state.refunds.iter();
+        let id = self.payment_id();
+        refunds
+            .map(|(number, state)| Refund::of(id, *number, state, detail.refunds.get(number), self.currency))
+            .collect()
+    }
 }
 
 /// A payment of an order.
@@ -80,7 +112,7 @@ impl Payment {
 
     /// How far it has come.
     async fn status(&self) -> Option<PaymentStatus> {
-        self.state().and_then(|state| PaymentStatus::of(state.status()))
+        self.shown_status()
     }
 
     /// What is to be paid.
@@ -110,7 +142,7 @@ impl Payment {
 
     /// Through whom; `manual` is the shop's own hands.
     async fn gateway(&self) -> Option<String> {
-        self.state()?.gateway.as_ref().map(ToString::to_string)
+        self.shown_gateway()
     }
 
     /// What the payer has to do.
@@ -204,28 +236,12 @@ impl Payment {
 
     /// Its captures, by number.
     async fn captures(&self) -> PlainList<Capture> {
-        let Some(detail) = self.detail() else {
-            return PlainList::default();
-        };
-        let captures = detail.state.captures.iter();
-        let id = self.payment_id();
-        captures
-            .map(|(number, state)| {
-                Capture::of(id, *number, state, detail.captures.get(number), self.currency)
-            })
-            .collect()
+        self.shown_captures()
     }
 
     /// Its refunds, by number.
     async fn refunds(&self) -> PlainList<Refund> {
-        let Some(detail) = self.detail() else {
-            return PlainList::default();
-        };
-        let refunds = detail.state.refunds.iter();
-        let id = self.payment_id();
-        refunds
-            .map(|(number, state)| Refund::of(id, *number, state, detail.refunds.get(number), self.currency))
-            .collect()
+        self.shown_refunds()
     }
 
     /// Its disputes, by the gateway's names for them.
@@ -246,3 +262,22 @@ impl Payment {
         self.detail().map(|detail| detail.updated_at)
     }
 }
+
+leaf_enum!(PaymentStatus);
+
+shown!(Payment, |payment| {
+    id: ID(payment.payment_id().to_string()),
+    number: i32::from(payment.number),
+    status: payment.shown_status(),
+    amount: payment.money(|state| state.amount),
+    currency: CurrencyScalar(payment.currency),
+    gateway: payment.shown_gateway(),
+    authorized: payment.money(|state| state.authorized),
+    capturable: payment.money(domain::Payment::capturable),
+    captured: payment.money(domain::Payment::captured),
+    refunded: payment.money(domain::Payment::refunded),
+    captures: payment.shown_captures(),
+    refunds: payment.shown_refunds(),
+    createdAt: payment.detail().map(|detail| detail.created_at),
+    updatedAt: payment.detail().map(|detail| detail.updated_at),
+});

@@ -9,7 +9,10 @@ use docket_projections::{
 use uuid::Uuid;
 
 use super::differences::TableDifference;
-use crate::graphql::{plain::PlainList, scalars::BigInt};
+use crate::graphql::{
+    plain::{PlainList, Shown},
+    scalars::BigInt,
+};
 
 /// What a generation is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -327,3 +330,7 @@ impl Projection {
         by_name.filter_map(of).collect()
     }
 }
+
+impl Shown for ProjectionPartition {}
+
+impl Shown for RebuildPartition {}

@@ -13,7 +13,7 @@ use crate::graphql::{
         parts::{Address, LineQuantity, count},
         view::OrderView,
     },
-    plain::{Plain, PlainList},
+    plain::{Plain, PlainList, leaf_enum, shown},
     scalars::MoneyValue,
 };
 
@@ -155,6 +155,33 @@ impl Shipment {
     fn state(&self) -> Option<&domain::Shipment> {
         self.detail().map(|detail| &detail.state)
     }
+
+    fn shown_id(&self) -> ID {
+        ID(ShipmentId::new(self.view.detail.id, self.number).to_string())
+    }
+
+    fn shown_status(&self) -> Option<ShipmentStatus> {
+        ShipmentStatus::of(self.state()?.status)
+    }
+
+    fn shown_location(&self) -> Option<String> {
+        self.state()?.location.as_ref().map(ToString::to_string)
+    }
+
+    fn shown_lines(&self) -> PlainList<LineQuantity> {
+        let lines = self.state().into_iter().flat_map(|state| &state.lines);
+        lines.map(LineQuantity::from).collect()
+    }
+
+    fn shown_parcels(&self) -> PlainList<Parcel> {
+        let Some(detail) = self.detail() else {
+            return PlainList::default();
+        };
+        let parcels = detail.state.parcels.iter();
+        parcels
+            .map(|parcel| Parcel::of(&self.view, detail, parcel))
+            .collect()
+    }
 }
 
 /// A shipment of an order.
@@ -162,7 +189,7 @@ impl Shipment {
 impl Shipment {
     /// Its id: `<order>-s1`.
     pub async fn id(&self) -> ID {
-        ID(ShipmentId::new(self.view.detail.id, self.number).to_string())
+        self.shown_id()
     }
 
     /// Which of the order's, from 1.
@@ -182,12 +209,12 @@ impl Shipment {
 
     /// How far it has come.
     async fn status(&self) -> Option<ShipmentStatus> {
-        ShipmentStatus::of(self.state()?.status)
+        self.shown_status()
     }
 
     /// Where the goods lie.
     async fn location(&self) -> Option<String> {
-        self.state()?.location.as_ref().map(ToString::to_string)
+        self.shown_location()
     }
 
     /// Where they go.
@@ -200,19 +227,12 @@ impl Shipment {
 
     /// What goes.
     async fn lines(&self) -> PlainList<LineQuantity> {
-        let lines = self.state().into_iter().flat_map(|state| &state.lines);
-        lines.map(LineQuantity::from).collect()
+        self.shown_lines()
     }
 
     /// Its parcels, by number.
     async fn parcels(&self) -> PlainList<Parcel> {
-        let Some(detail) = self.detail() else {
-            return PlainList::default();
-        };
-        let parcels = detail.state.parcels.iter();
-        parcels
-            .map(|parcel| Parcel::of(&self.view, detail, parcel))
-            .collect()
+        self.shown_parcels()
     }
 
     /// What the labels cost.
@@ -264,3 +284,37 @@ impl Shipment {
         self.detail().map(|detail| detail.updated_at)
     }
 }
+
+leaf_enum!(CarrierStatus, ShipmentStatus);
+
+shown!(Tracking, |tracking| {
+    carrier: &tracking.carrier,
+    service: &tracking.service,
+    trackingNumber: &tracking.tracking_number,
+    url: &tracking.url,
+});
+
+shown!(Parcel, |parcel| {
+    number: &parcel.number,
+    weightG: &parcel.weight_g,
+    lengthMm: &parcel.length_mm,
+    widthMm: &parcel.width_mm,
+    heightMm: &parcel.height_mm,
+    tracking: &parcel.tracking,
+    status: &parcel.status,
+    failedAttempts: &parcel.failed_attempts,
+});
+
+shown!(Shipment, |shipment| {
+    id: shipment.shown_id(),
+    number: i32::from(shipment.number),
+    status: shipment.shown_status(),
+    location: shipment.shown_location(),
+    lines: shipment.shown_lines(),
+    parcels: shipment.shown_parcels(),
+    dispatchedAt: shipment.state().and_then(|state| state.dispatched_at),
+    deliveredAt: shipment.detail().and_then(|detail| detail.delivered_at),
+    returnedAt: shipment.detail().and_then(|detail| detail.returned_at),
+    createdAt: shipment.detail().map(|detail| detail.created_at),
+    updatedAt: shipment.detail().map(|detail| detail.updated_at),
+});

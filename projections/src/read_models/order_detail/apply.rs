@@ -9,7 +9,10 @@ use crate::{
     projector::{
         ApplyError, Generation, PgQuery, Projector, ProjectorSql, RowsOf, Table, Touch, fact, one_table,
     },
-    read_models::{axes::Sums, stored::to_json},
+    read_models::{
+        axes::Sums,
+        stored::{from_hex, from_packed, to_json, to_packed},
+    },
 };
 use chrono::{DateTime, SubsecRound, Utc};
 use docket_domain::{
@@ -19,8 +22,9 @@ use docket_domain::{
     shipment::{self, ShipmentEvent},
 };
 use docket_event_store::RecordedEvent;
+use litemap::LiteMap;
 use sqlx::postgres::PgRow;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 const OVERFLOW: &str = "its order's amounts do not fit 64 bits together";
 const NOT_DRAFTED: &str = "it is its order's first event and not order.drafted";
@@ -41,8 +45,9 @@ impl Projector for OrderDetailProjector {
         NAME
     }
 
+    // 1: documents were JSON.
     fn version(&self) -> i32 {
-        1
+        2
     }
 
     fn tables(&self) -> &'static [Table] {
@@ -84,9 +89,9 @@ impl Projector for OrderDetailProjector {
         fn all<T>(entities: &[(OrderId, Arc<OrderDetail>)], value: impl Fn(&OrderDetail) -> T) -> Vec<T> {
             entities.iter().map(|(_, detail)| value(detail)).collect()
         }
-        let documents: Vec<String> = entities
+        let documents: Vec<Vec<u8>> = entities
             .iter()
-            .map(|(_, detail)| to_json(&detail.document))
+            .map(|(_, detail)| to_packed(&detail.document))
             .collect::<Result<_, _>>()?;
         Ok(query
             .bind(all(entities, |detail| detail.id.0))
@@ -107,6 +112,16 @@ impl Projector for OrderDetailProjector {
             + document.order.approximate_bytes()
             + document.payments.values().map(payment).sum::<usize>()
             + document.shipments.values().map(shipment).sum::<usize>()
+    }
+
+    fn readable(&self, column: &str, text: String) -> String {
+        let bytes = text
+            .strip_prefix("\\x")
+            .filter(|_| column == "document")
+            .and_then(from_hex);
+        let document = bytes.and_then(|bytes| from_packed::<Document>(&bytes).ok());
+        let json = document.and_then(|document| to_json(&document).ok());
+        json.unwrap_or(text)
     }
 
     fn columns(&self, detail: &OrderDetail) -> Vec<(&'static str, String)> {
@@ -190,10 +205,10 @@ fn begin(event: &RecordedEvent, at: DateTime<Utc>) -> OrderDetail {
             },
             cancel_reason: None,
             order: Order::default(),
-            returns: BTreeMap::new(),
+            returns: LiteMap::new(),
             flagged_at: Vec::new(),
-            payments: BTreeMap::new(),
-            shipments: BTreeMap::new(),
+            payments: LiteMap::new(),
+            shipments: LiteMap::new(),
         },
     }
 }

@@ -15,30 +15,53 @@ use docket_domain::{
     text::{Name, Reason, Reference},
 };
 use docket_event_store::{Origin, Position};
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// When an order reached a status: the business times of the events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
     /// When it was begun.
+    #[serde(with = "docket_domain::instant")]
     pub created_at: DateTime<Utc>,
     /// When something happened to it, its payments or its shipments last.
+    #[serde(with = "docket_domain::instant")]
     pub updated_at: DateTime<Utc>,
     /// When it was placed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "docket_domain::instant::option"
+    )]
     pub placed_at: Option<DateTime<Utc>>,
     /// When it was confirmed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "docket_domain::instant::option"
+    )]
     pub confirmed_at: Option<DateTime<Utc>>,
     /// When it was completed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "docket_domain::instant::option"
+    )]
     pub completed_at: Option<DateTime<Utc>>,
     /// When it was called off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "docket_domain::instant::option"
+    )]
     pub cancelled_at: Option<DateTime<Utc>>,
     /// When it expired.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "docket_domain::instant::option"
+    )]
     pub expired_at: Option<DateTime<Utc>>,
 }
 
@@ -55,7 +78,9 @@ pub struct OrderDetail {
     pub document: Document,
 }
 
-/// What is stored as JSON.
+/// What is stored in one piece, as [`crate::read_models::stored::to_packed`] writes it: fields and variants are known by
+/// their places there, in this type and in the domain's, so what changes them raises the fold's version. Maps are sorted
+/// vectors: most have one entry, for which a tree would take room for eleven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     /// Where the order's first event came from.
@@ -70,26 +95,31 @@ pub struct Document {
     /// [`Times::updated_at`] is what people read.
     pub order: Order,
     /// When its returns were asked for and received.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub returns: BTreeMap<ReturnId, ReturnTimes>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub returns: LiteMap<ReturnId, ReturnTimes>,
     /// When its flags were raised, one for each of [`Order::flags`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flagged_at: Vec<DateTime<Utc>>,
     /// By number.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub payments: BTreeMap<u16, PaymentDetail>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub payments: LiteMap<u16, PaymentDetail>,
     /// By number.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub shipments: BTreeMap<u16, ShipmentDetail>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub shipments: LiteMap<u16, ShipmentDetail>,
 }
 
 /// What a return has beside its state in [`Order::returns`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReturnTimes {
     /// When it was asked for.
+    #[serde(with = "docket_domain::instant")]
     pub requested_at: DateTime<Utc>,
     /// When it was received.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "docket_domain::instant::option"
+    )]
     pub received_at: Option<DateTime<Utc>>,
 }
 
@@ -101,11 +131,17 @@ pub struct PaymentDetail {
     /// Of its stream.
     pub version: Version,
     /// When it was started.
+    #[serde(with = "docket_domain::instant")]
     pub created_at: DateTime<Utc>,
     /// When something happened to it last.
+    #[serde(with = "docket_domain::instant")]
     pub updated_at: DateTime<Utc>,
     /// When the gateway said yes to it first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "docket_domain::instant::option"
+    )]
     pub authorized_at: Option<DateTime<Utc>>,
     /// Why the gateway refused it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,17 +150,18 @@ pub struct PaymentDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub void_reason: Option<Reason>,
     /// What its captures have beside their state.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub captures: BTreeMap<CaptureId, CaptureDetail>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub captures: LiteMap<CaptureId, CaptureDetail>,
     /// What its refunds have beside their state.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub refunds: BTreeMap<RefundId, RefundDetail>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub refunds: LiteMap<RefundId, RefundDetail>,
 }
 
 /// What a capture has beside its state in [`Payment::captures`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptureDetail {
     /// When it was asked for.
+    #[serde(with = "docket_domain::instant")]
     pub requested_at: DateTime<Utc>,
     /// For this shipment of the order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -141,6 +178,7 @@ pub struct CaptureDetail {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefundDetail {
     /// When it was asked for.
+    #[serde(with = "docket_domain::instant")]
     pub requested_at: DateTime<Utc>,
     /// Why it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,14 +202,24 @@ pub struct ShipmentDetail {
     /// Of its stream.
     pub version: Version,
     /// When it was started.
+    #[serde(with = "docket_domain::instant")]
     pub created_at: DateTime<Utc>,
     /// When something happened to it last.
+    #[serde(with = "docket_domain::instant")]
     pub updated_at: DateTime<Utc>,
     /// The carrier's time of its arrival.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "docket_domain::instant::option"
+    )]
     pub delivered_at: Option<DateTime<Utc>>,
     /// The carrier's time of its return.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "docket_domain::instant::option"
+    )]
     pub returned_at: Option<DateTime<Utc>>,
     /// Who took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -180,8 +228,8 @@ pub struct ShipmentDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// Each parcel's newest scan.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub scans: BTreeMap<ParcelNumber, Scan>,
+    #[serde(default, skip_serializing_if = "LiteMap::is_empty")]
+    pub scans: LiteMap<ParcelNumber, Scan>,
 }
 
 /// Where a carrier saw a parcel.
@@ -190,6 +238,7 @@ pub struct Scan {
     /// What it said.
     pub status: CarrierStatus,
     /// Its time.
+    #[serde(with = "docket_domain::instant")]
     pub at: DateTime<Utc>,
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -234,7 +283,7 @@ impl OrderDetail {
                     idle: None,
                     ..Order::clone(&case.order)
                 },
-                returns: BTreeMap::new(),
+                returns: LiteMap::new(),
                 flagged_at: Vec::new(),
                 payments: payments
                     .filter(|(_, state)| state.exists())
@@ -327,5 +376,57 @@ mod origin {
         all.into_iter()
             .find(|origin| origin.as_str() == word)
             .ok_or_else(|| D::Error::custom("an unknown origin"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read_models::stored::{from_packed, to_packed};
+    use docket_domain::testing::layout;
+
+    /// See `states_are_laid_out_as_packed_documents_know_them` of the domain.
+    #[test]
+    fn documents_are_laid_out_as_their_rows_know_them() {
+        let now = [
+            layout::<Document>(),
+            layout::<Times>(),
+            layout::<ReturnTimes>(),
+            layout::<PaymentDetail>(),
+            layout::<CaptureDetail>(),
+            layout::<RefundDetail>(),
+            layout::<ShipmentDetail>(),
+            layout::<Scan>(),
+        ];
+        assert_eq!(
+            now.join("\n"),
+            include_str!("../../../tests/rows/document.layout.txt").trim_end()
+        );
+    }
+
+    #[test]
+    fn what_is_packed_is_read_as_it_was_written() {
+        for json in [
+            include_str!("../../../tests/rows/full.document.json"),
+            include_str!("../../../tests/rows/draft.document.json"),
+        ] {
+            let mut document: Document = serde_json::from_str(json).unwrap();
+            let packed = to_packed(&document).unwrap();
+            assert!(
+                packed.len() * 2 < json.len(),
+                "{} of {}",
+                packed.len(),
+                json.len()
+            );
+            assert_eq!(from_packed::<Document>(&packed).unwrap(), document);
+            // A gateway's clock may be finer than the log's.
+            document.times.placed_at = "2026-01-01T00:00:00.123456789Z".parse().ok();
+            document.times.expired_at = "1969-12-31T23:59:59.999999Z".parse().ok();
+            let packed = to_packed(&document).unwrap();
+            assert_eq!(from_packed::<Document>(&packed).unwrap(), document);
+            for length in 0..packed.len() {
+                assert!(from_packed::<Document>(&packed[..length]).is_err(), "{length}");
+            }
+        }
     }
 }

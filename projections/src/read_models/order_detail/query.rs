@@ -5,7 +5,7 @@ use crate::{
     generation::{Generation, Serving, Texts},
     limits,
     projector::Column,
-    read_models::stored::json_column,
+    read_models::stored::packed_column,
 };
 use docket_domain::{OrderId, Version};
 use docket_event_store::Position;
@@ -20,7 +20,7 @@ pub(super) const COLUMNS: &[Column] = &[
     ("offset", "bigint"),
     ("version", "integer"),
     ("partition", "smallint"),
-    ("document", "json"),
+    ("document", "bytea"),
 ];
 
 fn find_in(generation: Generation) -> SqlStr {
@@ -97,6 +97,6 @@ pub(crate) fn read(row: &PgRow) -> Result<OrderDetail, sqlx::Error> {
             offset: row.try_get("offset")?,
         },
         version: Version(row.try_get("version")?),
-        document: json_column(row, "document")?,
+        document: packed_column(row, "document")?,
     })
 }

@@ -79,7 +79,7 @@ pub(super) async fn find(
             ..TableDifferences::default()
         };
         if pair.has_same_key() {
-            compare(pool, snapshot, &pair, parallel, &mut differences).await?;
+            compare(pool, snapshot, model, &pair, parallel, &mut differences).await?;
         } else {
             (differences.only_served, differences.only_aside) = pair.rows(pool, snapshot).await?;
         }
@@ -92,6 +92,7 @@ pub(super) async fn find(
 async fn compare(
     pool: &PgPool,
     snapshot: &str,
+    model: &dyn ReadModel,
     pair: &Pair,
     parallel: u16,
     differences: &mut TableDifferences,
@@ -107,7 +108,7 @@ async fn compare(
     let mut left = limits::DIFFERENCES_NAMED;
     for (range, counts) in ranges.into_iter().zip(&counts) {
         if counts.differing() > 0 && left > 0 {
-            let named = pair.first(pool, snapshot, range, left).await?;
+            let named = pair.first(pool, snapshot, model, range, left).await?;
             left -= named.len().min(left);
             differences.first.extend(named.into_iter().flatten());
         }

@@ -51,9 +51,11 @@ fn key(columns: &[Column]) -> Vec<(&str, &str)> {
     key.into_iter().map(|(_, name, kind)| (name, kind)).collect()
 }
 
-/// The names of columns that other ones lack.
+/// The names of columns that other ones lack. One that is bytes here and text there is another column.
 fn without(columns: &[Column], others: &[Column]) -> Vec<String> {
-    let is_lacking = |column: &&Column| others.iter().all(|other| other.name != column.name);
+    let is_bytes = |column: &Column| column.kind == "bytea";
+    let is_same = |one: &Column, other: &Column| one.name == other.name && is_bytes(one) == is_bytes(other);
+    let is_lacking = |column: &&Column| !others.iter().any(|other| is_same(column, other));
     columns
         .iter()
         .filter(is_lacking)
@@ -219,6 +221,7 @@ impl Pair {
         &self,
         pool: &PgPool,
         snapshot: &str,
+        model: &dyn ReadModel,
         range: Range,
         most: usize,
     ) -> Result<Vec<Vec<Difference>>, sqlx::Error> {
@@ -249,10 +252,10 @@ impl Pair {
         );
         let query = range.bind(self.rows, sqlx::query(AssertSqlSafe(text)));
         let rows = query.fetch_all(&mut *connection).await?;
-        rows.iter().map(|row| self.named(row)).collect()
+        rows.iter().map(|row| self.named(model, row)).collect()
     }
 
-    fn named(&self, row: &PgRow) -> Result<Vec<Difference>, sqlx::Error> {
+    fn named(&self, model: &dyn ReadModel, row: &PgRow) -> Result<Vec<Difference>, sqlx::Error> {
         let key: String = row.try_get(0)?;
         let (only_aside, only_served): (bool, bool) = (row.try_get(1)?, row.try_get(2)?);
         if only_aside || only_served {
@@ -269,8 +272,9 @@ impl Pair {
         let columns = self.columns.iter().zip(differs).zip(old.into_iter().zip(new));
         let named = columns
             .filter(|((_, differs), _)| *differs)
-            .map(|((column, _), values)| {
-                let (old, new) = excerpt::of(values, self.is_personal);
+            .map(|((column, _), (old, new))| {
+                let readable = |value: Option<String>| value.map(|value| model.readable(column, value));
+                let (old, new) = excerpt::of((readable(old), readable(new)), self.is_personal);
                 Difference {
                     key: key.clone(),
                     column: column.clone(),

@@ -2,7 +2,10 @@
 //!
 //! The engine boxes a future for each field of each object and polls all of an object's at once, which is what fields need
 //! that wait for the database. Most of an answer is not like that: a page of orders has thousands of fields that only
-//! have to be copied. Here they are resolved one after the other where they stand, and in the order of the query.
+//! have to be copied. Here they are resolved one after the other where they stand, and in the order of the query; those that
+//! an object [shows](Shown) become JSON without the engine.
+
+mod shown;
 
 use std::borrow::Cow;
 
@@ -11,10 +14,13 @@ use async_graphql::{
     indexmap::IndexMap,
     parser::types::{Field, Selection, SelectionSet},
     registry::Registry,
-    resolver_utils::resolve_container,
+    resolver_utils::{resolve_container, resolve_list},
 };
 
 use crate::json;
+
+pub(in crate::graphql) use shown::{Below, Written, leaf, leaf_enum, shown, within, write_enum, write_leaf};
+pub use shown::{Shape, Shown};
 
 /// An object whose fields are resolved one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +28,7 @@ pub struct Plain<T>(pub T);
 
 /// A list of such objects, itself resolved from the first to the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlainList<T>(Vec<T>);
+pub struct PlainList<T>(Vec<Plain<T>>);
 
 impl<T> Default for PlainList<T> {
     fn default() -> Self {
@@ -32,11 +38,11 @@ impl<T> Default for PlainList<T> {
 
 impl<T> FromIterator<T> for PlainList<T> {
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        Self(items.into_iter().collect())
+        Self(items.into_iter().map(Plain).collect())
     }
 }
 
-impl<T: ContainerType> OutputType for Plain<T> {
+impl<T: Shown> OutputType for Plain<T> {
     fn type_name() -> Cow<'static, str> {
         T::type_name()
     }
@@ -62,7 +68,7 @@ impl<T: ContainerType> OutputType for Plain<T> {
     }
 }
 
-impl<T: ContainerType> OutputType for PlainList<T> {
+impl<T: Shown> OutputType for PlainList<T> {
     fn type_name() -> Cow<'static, str> {
         Vec::<T>::type_name()
     }
@@ -75,12 +81,24 @@ impl<T: ContainerType> OutputType for PlainList<T> {
         Vec::<T>::create_type_info(registry)
     }
 
-    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         let selected = Selected::of::<T>(ctx);
+        if let Some(selected) = selected
+            .as_ref()
+            .filter(|_| self.is_whole())
+            .filter(|all| all.is_shown())
+        {
+            let mut text = Vec::with_capacity(USUAL_OBJECT * self.0.len() + 2);
+            self.write(Some(selected), &mut text);
+            return Ok(Value::Binary(text.into()));
+        }
+        if T::MAY_WAIT {
+            return resolve_list(ctx, field, self.0.iter(), Some(self.0.len())).await;
+        }
         if let Some(selected) = selected.as_ref().filter(|selected| selected.as_json) {
             let mut text = Vec::with_capacity(USUAL_OBJECT * self.0.len() + 2);
             text.push(b'[');
-            for (index, item) in self.0.iter().enumerate() {
+            for (index, Plain(item)) in self.0.iter().enumerate() {
                 if index > 0 {
                     text.push(b',');
                 }
@@ -90,7 +108,7 @@ impl<T: ContainerType> OutputType for PlainList<T> {
             return Ok(Value::Binary(text.into()));
         }
         let mut list = Vec::with_capacity(self.0.len());
-        for (index, item) in self.0.iter().enumerate() {
+        for (index, Plain(item)) in self.0.iter().enumerate() {
             let ctx = ctx.with_index(index);
             list.push(match &selected {
                 Some(selected) => selected.resolve(&ctx, item).await?,
@@ -98,6 +116,13 @@ impl<T: ContainerType> OutputType for PlainList<T> {
             });
         }
         Ok(Value::List(list))
+    }
+}
+
+impl<T: Shown> PlainList<T> {
+    /// What its objects show is there in all of them.
+    fn is_whole(&self) -> bool {
+        self.0.iter().all(|Plain(item)| item.is_whole())
     }
 }
 
@@ -111,16 +136,23 @@ pub(super) struct Unmerged;
 const USUAL_OBJECT: usize = 128;
 
 /// What is asked for of an object.
-struct Selected<'a> {
+pub(in crate::graphql) struct Selected<'a> {
     /// One for each key of the answer.
-    fields: Vec<&'a Positioned<Field>>,
+    fields: Vec<Asked<'a>>,
     as_json: bool,
+}
+
+/// A field that is asked for.
+struct Asked<'a> {
+    field: &'a Positioned<Field>,
+    /// How it is written, where the object shows it.
+    shape: Option<Shape<'a>>,
 }
 
 impl<'a> Selected<'a> {
     /// `None` where a key is there twice and has fields of its own: they have to be merged, which the engine knows how
     /// to.
-    fn of<T: ContainerType>(ctx: &ContextSelectionSet<'a>) -> Option<Selected<'a>> {
+    fn of<T: Shown>(ctx: &ContextSelectionSet<'a>) -> Option<Selected<'a>> {
         let set = &ctx.item.node;
         let mut selected = Selected {
             fields: Vec::with_capacity(set.items.len()),
@@ -129,18 +161,20 @@ impl<'a> Selected<'a> {
         selected.add::<T>(ctx, set).then_some(selected)
     }
 
-    fn add<T: ContainerType>(&mut self, ctx: &ContextSelectionSet<'a>, set: &'a SelectionSet) -> bool {
+    fn add<T: Shown>(&mut self, ctx: &ContextSelectionSet<'a>, set: &'a SelectionSet) -> bool {
         set.items.iter().all(|item| match &item.node {
             Selection::Field(field) => {
                 let key = field.node.response_key();
                 let known = self
                     .fields
                     .iter()
-                    .find(|known| known.node.response_key().node == key.node);
+                    .find(|known| known.field.node.response_key().node == key.node);
                 match known {
-                    Some(known) => is_same_leaf(&known.node, &field.node),
+                    Some(known) => is_same_leaf(&known.field.node, &field.node),
                     None => {
-                        self.fields.push(field);
+                        let shape = || Shape::of::<T>(&field.node.name.node, &|| below(ctx, field));
+                        let shape = if self.as_json { shape() } else { None };
+                        self.fields.push(Asked { field, shape });
                         true
                     }
                 }
@@ -166,26 +200,51 @@ impl<'a> Selected<'a> {
         object: &T,
     ) -> ServerResult<Value> {
         let mut fields = IndexMap::with_capacity(self.fields.len());
-        for field in &self.fields {
+        for Asked { field, .. } in &self.fields {
             let key = field.node.response_key().node.clone();
             fields.insert(key, value(ctx, object, field).await?);
         }
         Ok(Value::Object(fields))
     }
 
+    /// Everything that is asked for is shown.
+    fn is_shown(&self) -> bool {
+        self.fields.iter().all(|asked| asked.shape.is_some())
+    }
+
+    /// Adds the text of an object that shows everything that is asked for.
+    fn show<T: Shown>(&self, object: &T, text: &mut Vec<u8>) {
+        text.push(b'{');
+        for (place, Asked { field, shape }) in self.fields.iter().enumerate() {
+            if place > 0 {
+                text.push(b',');
+            }
+            json::write_key(&field.node.response_key().node, text);
+            if let Some(shape) = shape {
+                shape.write(object, text);
+            }
+        }
+        text.push(b'}');
+    }
+
     /// Adds the object's text.
-    async fn write<T: ContainerType>(
+    async fn write<T: Shown>(
         &self,
         ctx: &ContextSelectionSet<'a>,
         object: &T,
         text: &mut Vec<u8>,
     ) -> ServerResult<()> {
+        let is_whole = object.is_whole();
         text.push(b'{');
-        for (place, field) in self.fields.iter().enumerate() {
+        for (place, Asked { field, shape }) in self.fields.iter().enumerate() {
             if place > 0 {
                 text.push(b',');
             }
             json::write_key(&field.node.response_key().node, text);
+            if let Some(shape) = shape.as_ref().filter(|_| is_whole) {
+                shape.write(object, text);
+                continue;
+            }
             let value = value(ctx, object, field).await?;
             let written = json::write(&value, text);
             written.map_err(|error| ServerError::new(error.to_string(), Some(field.pos)))?;
@@ -193,6 +252,11 @@ impl<'a> Selected<'a> {
         text.push(b'}');
         Ok(())
     }
+}
+
+/// The selection within a field.
+fn below<'a>(ctx: &ContextSelectionSet<'a>, field: &'a Positioned<Field>) -> ContextSelectionSet<'a> {
+    ctx.with_selection_set(&field.node.selection_set)
 }
 
 /// A field's value. Where one fails that cannot be null, the object fails with it.
