@@ -88,6 +88,11 @@ impl Database {
         })
     }
 
+    /// Whether it is this program's own.
+    pub fn is_private(&self) -> bool {
+        self.embedded.is_some()
+    }
+
     /// How to connect to it.
     pub fn options(&self) -> &PgConnectOptions {
         &self.options

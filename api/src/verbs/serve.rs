@@ -20,7 +20,10 @@ use crate::{
 use clap::Args;
 use docket_domain::Role;
 use docket_event_store::Store;
-use docket_projections::{Observer, Projections, ProjectionsConfig, rebuild::Attendant};
+use docket_projections::{
+    Observer, Projections, ProjectionsConfig,
+    rebuild::{self, Attendant},
+};
 use serde_json::json;
 use std::{
     error::Error,
@@ -120,6 +123,9 @@ pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Resu
     // A server that does not answer may keep this waiting for long.
     let served = match stop.run_until_cancelled(database.store(&config)).await {
         Some(Ok(store)) => {
+            if database.is_private() {
+                bring_up(&store).await;
+            }
             let gauges = Gauges::of(store.clone());
             let served = serve(&config, &store, door, args, json, &stop, async move {
                 axum::serve(metrics_listener, server::metrics_app(metrics, gauges)).await
@@ -228,6 +234,19 @@ async fn serve(
         task::spawn_blocking(|| traces.stop()).await?;
     }
     greeted
+}
+
+/// A private database is upgraded with the program, its read models too: nobody else is there to do it.
+async fn bring_up(store: &Store) {
+    match rebuild::ask_for_missing(store).await {
+        Ok(names) => names.into_iter().for_each(|name| {
+            tracing::info!(
+                read_model = name,
+                "its rows are of another version and are built anew"
+            );
+        }),
+        Err(error) => tracing::warn!(%error, "read models of another version are not rebuilt"),
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, io::Error> {

@@ -42,7 +42,7 @@ pub use progress::{Held, PartitionProgress, Progress};
 pub use purpose::Purpose;
 
 use crate::{
-    generation::{self, Generation, Known},
+    generation::{self, Generation, Known, Serving},
     limits,
     projector::Projector,
     read_models::{self, ReadModel},
@@ -205,6 +205,29 @@ pub async fn ask(store: &Store, name: &str, options: RebuildOptions) -> Result<O
     let model = find(store, name)?;
     let name = begun::check(store.pool(), &*model, &options).await?;
     held::ask(store.pool(), name, &options).await
+}
+
+/// Has every read model rebuilt of which no generation is of this program's version, by whichever server looks next; which
+/// they are. For who knows that no other program uses the database: one of the old version would go on feeding what it
+/// serves, and needs room for both.
+///
+/// # Errors
+/// When the database does not answer, or a rebuild of one of them is under way that differs.
+pub async fn ask_for_missing(store: &Store) -> Result<Vec<&'static str>, RebuildError> {
+    let options = RebuildOptions {
+        parallel: usual_parallel(),
+        purpose: Purpose::Swap,
+        against_log: false,
+        sizes: Sizes::USUAL,
+    };
+    let serving = Serving::read(store).await?;
+    let models = read_models::all(store);
+    let names = models.iter().map(|model| model.name());
+    let missing: Vec<_> = names.filter(|name| serving.of(name).is_err()).collect();
+    for name in &missing {
+        ask(store, name, options).await?;
+    }
+    Ok(missing)
 }
 
 /// Serves the generation again that was served before, which has been fed meanwhile; which it is.

@@ -4,8 +4,14 @@ use crate::{
     rebuild::{rebuilt, shop},
     shop::{DEADLINE, draft, dump, empty_database, open, order_in, start},
 };
-use docket_projections::{Generation, Serving, WaitError, read_models::order_detail, rebuild::Outcome};
-use tokio::time::timeout;
+use docket_event_store::Position;
+use docket_projections::{
+    Generation, Projections, Serving, WaitError,
+    read_models::order_detail,
+    rebuild::{Attendant, Outcome, ask_for_missing},
+};
+use docket_tests::eventually;
+use tokio_util::sync::CancellationToken;
 
 const MIGRATION: &str = include_str!("../../../migrations/0028_documents_packed.sql");
 
@@ -14,6 +20,14 @@ const BEFORE: &str = "drop table templates.order_detail_v2;
     alter table order_detail_g1 alter column document type json using '{}';
     update projections set version = 1 where name = 'order_detail';
     update generations set version = 1 where projection = 'order_detail'";
+
+/// Documents are served again, with what is at a position.
+async fn is_there(projections: &Projections, at: Position) {
+    eventually(DEADLINE, async || {
+        projections.wait_for(&["order_detail"], &[at]).await.ok()
+    })
+    .await;
+}
 
 /// Rows of JSON stay for the programs that know them; a rebuild makes those that this one reads.
 #[tokio::test]
@@ -34,12 +48,7 @@ async fn packed_documents_come_with_a_rebuild() {
     assert!(matches!(refused, WaitError::NotServed(_)), "{refused:?}");
     let done = rebuilt(&store, "order_detail").await.unwrap();
     assert!(matches!(done.outcome, Outcome::Swapped), "{done:?}");
-    let served = timeout(DEADLINE, async {
-        while projections.wait_for(&["order_detail"], &[at]).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-    });
-    served.await.unwrap();
+    is_there(&projections, at).await;
     let serving = Serving::read(&store).await.unwrap();
     assert_eq!(serving.of("order_detail").unwrap(), Generation(2));
     for (order, packed) in &expected {
@@ -66,5 +75,24 @@ async fn an_empty_shop_begins_with_packed_documents() {
     let projections = start(&store).await;
     let at = draft(&store, order_in(&store, 8)).await;
     projections.wait_for(&["order_detail"], &[at]).await.unwrap();
+    projections.stop().await;
+}
+
+/// A server whose database nobody else uses has what is of an older version built anew.
+#[tokio::test]
+async fn a_private_database_is_brought_up_by_its_server() {
+    let (_db, store, projections) = shop().await;
+    let none: Vec<&str> = Vec::new();
+    assert_eq!(ask_for_missing(&store).await.unwrap(), none);
+    projections.stop().await;
+    sqlx::raw_sql(BEFORE).execute(store.pool()).await.unwrap();
+    sqlx::raw_sql(MIGRATION).execute(store.pool()).await.unwrap();
+    assert_eq!(ask_for_missing(&store).await.unwrap(), ["order_detail"]);
+    let projections = start(&store).await;
+    let attendant = Attendant::start(&store, &CancellationToken::new());
+    let at = draft(&store, order_in(&store, 8)).await;
+    is_there(&projections, at).await;
+    assert_eq!(ask_for_missing(&store).await.unwrap(), none);
+    attendant.stop().await;
     projections.stop().await;
 }
