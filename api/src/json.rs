@@ -44,6 +44,16 @@ pub fn write(value: &Value, text: &mut Vec<u8>) -> serde_json::Result<()> {
     Ok(())
 }
 
+/// How many bytes of a value are JSON already: about what its text takes.
+pub(crate) fn written_bytes(value: &Value) -> usize {
+    match value {
+        Value::Binary(json) => json.len(),
+        Value::List(items) => items.iter().map(written_bytes).sum(),
+        Value::Object(fields) => fields.values().map(written_bytes).sum(),
+        Value::Null | Value::Boolean(_) | Value::Number(_) | Value::String(_) | Value::Enum(_) => 0,
+    }
+}
+
 /// Adds a name and its colon. Names have nothing in them that a text would escape.
 pub(crate) fn write_key(key: &str, text: &mut Vec<u8>) {
     text.push(b'"');

@@ -10,7 +10,7 @@ use serde::{
     de::{self, Visitor},
 };
 
-pub(crate) struct Instant(DateTime<Utc>);
+struct Instant(DateTime<Utc>);
 
 impl Serialize for Instant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -94,5 +94,29 @@ pub mod option {
     ) -> Result<Option<DateTime<Utc>>, D::Error> {
         let read = Option::<Instant>::deserialize(deserializer)?;
         Ok(read.map(|Instant(at)| at))
+    }
+}
+
+/// The same for a list.
+pub mod list {
+    use super::Instant;
+    use chrono::{DateTime, Utc};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes instants.
+    ///
+    /// # Errors
+    /// The serializer's.
+    pub fn serialize<S: Serializer>(all: &[DateTime<Utc>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(all.iter().copied().map(Instant))
+    }
+
+    /// Reads instants.
+    ///
+    /// # Errors
+    /// When one is none, or none that chrono knows.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DateTime<Utc>>, D::Error> {
+        let read = Vec::<Instant>::deserialize(deserializer)?;
+        Ok(read.into_iter().map(|Instant(at)| at).collect())
     }
 }

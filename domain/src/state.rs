@@ -66,8 +66,9 @@ mod tests {
     use crate::testing::layout;
     use crate::{address, order, payment, quantity, shipment};
 
-    /// Documents of orders hold states packed: by the places of fields and variants. What changes one of these lines makes
-    /// rows unreadable, or worse: raise the version of `order_detail`'s fold, and add the template of its tables in a migration.
+    /// Documents of orders hold states packed: by the places of fields and variants. A field with a default, and a variant,
+    /// may be added behind the others. What changes places makes rows unreadable, or worse: raise the version of
+    /// `order_detail`'s fold, and add the template of its tables in a migration.
     #[test]
     fn states_are_laid_out_as_packed_documents_know_them() {
         let now = [

@@ -97,7 +97,8 @@ impl Answer {
     }
 
     fn write(&self) -> Result<String, Box<dyn std::error::Error>> {
-        let mut text = Vec::with_capacity(USUAL_ANSWER);
+        let written = self.data.as_ref().map_or(0, json::written_bytes);
+        let mut text = Vec::with_capacity(USUAL_ANSWER + written);
         let begin = |text: &mut Vec<u8>, name: &str| {
             text.push(if text.is_empty() { b'{' } else { b',' });
             json::write_key(name, text);

@@ -123,7 +123,7 @@ pub(crate) async fn run(mut config: Config, args: ServeArgs, json: bool) -> Resu
     // A server that does not answer may keep this waiting for long.
     let served = match stop.run_until_cancelled(database.store(&config)).await {
         Some(Ok(store)) => {
-            if database.is_private() {
+            if database.is_private() && config.settings.projections.rebuilds {
                 bring_up(&store).await;
             }
             let gauges = Gauges::of(store.clone());

@@ -98,9 +98,14 @@ pub struct ActionRequired {
     /// What, in the gateway's words.
     pub kind: Code,
     /// Until when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "crate::instant::option"
+    )]
     pub expires_at: Option<DateTime<Utc>>,
     /// The gateway's time.
+    #[serde(with = "crate::instant")]
     pub at: DateTime<Utc>,
 }
 

@@ -209,10 +209,10 @@ pub async fn ask(store: &Store, name: &str, options: RebuildOptions) -> Result<O
 
 /// Has every read model rebuilt of which no generation is of this program's version, by whichever server looks next; which
 /// they are. For who knows that no other program uses the database: one of the old version would go on feeding what it
-/// serves, and needs room for both.
+/// serves, and needs room for both. A rebuild that somebody does already goes on.
 ///
 /// # Errors
-/// When the database does not answer, or a rebuild of one of them is under way that differs.
+/// When the database does not answer, or a rebuild of one of them differs that stands still.
 pub async fn ask_for_missing(store: &Store) -> Result<Vec<&'static str>, RebuildError> {
     let options = RebuildOptions {
         parallel: usual_parallel(),
@@ -225,7 +225,10 @@ pub async fn ask_for_missing(store: &Store) -> Result<Vec<&'static str>, Rebuild
     let names = models.iter().map(|model| model.name());
     let missing: Vec<_> = names.filter(|name| serving.of(name).is_err()).collect();
     for name in &missing {
-        ask(store, name, options).await?;
+        match ask(store, name, options).await {
+            Ok(_) | Err(RebuildError::Running { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(missing)
 }

@@ -59,6 +59,18 @@ async fn fields_that_wait_for_the_database_keep_their_place() {
             r#"{{"order":{{"id":"{id}","totals":{{"grand":{{"currency":"EUR","amountMinor":"2000"}},"shipping":{{"amountMinor":"0"}}}},"other":"{id}","lines":[{{"sku":"tea","line":1}}]}}}}"#
         )
     );
+    // A selection of which everything is skipped is an empty object, and is merged as any other.
+    let query = "query($id: ID!) { order(id: $id) { lines { sku @skip(if: true) } lines { name } totals { tax @include(if: false) { currency } } } }";
+    assert_eq!(
+        text(&desk, query, json!({"id": id})).await,
+        r#"{"order":{"lines":[{"name":"Tea"}],"totals":{}}}"#
+    );
+    let query = "query($id: ID!) { order(id: $id) { lines { ...l ... @skip(if: true) { sku } } } }
+        fragment l on OrderLine { quantity line @include(if: false) unitPrice { amountMinor @skip(if: true) currency } }";
+    assert_eq!(
+        text(&desk, query, json!({"id": id})).await,
+        r#"{"order":{"lines":[{"quantity":2,"unitPrice":{"currency":"EUR"}}]}}"#
+    );
     // In the answer of a mutation, too: the order is read after the rest is known.
     let query = "mutation($input: SetLineQuantityInput!) { setLineQuantity(input: $input) {
         order { version id } version userErrors { code } } }";

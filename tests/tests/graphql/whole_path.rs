@@ -9,6 +9,8 @@ use crate::{
     sequence::text,
     walk::Schema,
 };
+use async_graphql::{Executor as _, Request};
+use docket::json::TakesJson;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -272,4 +274,17 @@ async fn every_field_is_written_as_the_engine_writes_it(desk: &Desk, order: &str
     let query = format!("{{ orders {{ nodes {{ {fields} }} }} }} fragment {fragments}");
     let told = text(desk, &query, json!({})).await;
     assert!(told.contains(r#""__typename":"Money""#), "{told}");
+    // All of that is shown, so a page of it never was values.
+    let request = Request::new(query).data(staff()).data(TakesJson);
+    let json = desk.api.execute(request).await.data;
+    let async_graphql::Value::Object(data) = &json else {
+        panic!("{json:?}")
+    };
+    let async_graphql::Value::Object(orders) = &data["orders"] else {
+        panic!("{json:?}")
+    };
+    assert!(
+        matches!(&orders["nodes"], async_graphql::Value::Binary(_)),
+        "{json:?}"
+    );
 }

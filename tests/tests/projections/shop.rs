@@ -37,11 +37,11 @@ pub(crate) const TABLES: [(&str, &str); 10] = [
     ("fraud_signals_g1", "order_id, number"),
 ];
 
-/// A migrated database of its own.
 /// Makes another word of one in each document.
 pub(crate) const DAMAGE_DOCUMENTS: &str = "update order_detail_g1
     set document = decode(replace(encode(document, 'hex'), encode('tea', 'hex'), encode('tee', 'hex')), 'hex')";
 
+/// A migrated database of its own.
 pub(crate) async fn empty_database() -> TestDatabase {
     let db = database().await;
     migrate(&db.connect_options(), None).await.unwrap();

@@ -2,13 +2,14 @@
 
 use crate::{
     rebuild::{rebuilt, shop},
-    shop::{DEADLINE, draft, dump, empty_database, open, order_in, start},
+    shop::{ALL, DEADLINE, draft, dump, empty_database, open, order_in, start},
 };
 use docket_event_store::Position;
 use docket_projections::{
     Generation, Projections, Serving, WaitError,
     read_models::order_detail,
     rebuild::{Attendant, Outcome, ask_for_missing},
+    verify::verify,
 };
 use docket_tests::eventually;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +63,16 @@ async fn packed_documents_come_with_a_rebuild() {
     }
     let found = order_detail::find(store.pool(), &serving, &[docket_domain::OrderId(expected[0].0)]).await;
     assert_eq!(found.unwrap().len(), 1);
+    // What the manual says drops the rows that nobody knows any more.
+    let manual = include_str!("../../../docs/operations.md");
+    let (_, drop) = manual
+        .split_once("when no process of\nthe old version runs any more:\n\n```sql\n")
+        .unwrap();
+    let (drop, _) = drop.split_once("```").unwrap();
+    sqlx::raw_sql(drop).execute(store.pool()).await.unwrap();
+    let at = draft(&store, order_in(&store, 10)).await;
+    is_there(&projections, at).await;
+    assert_eq!(verify(&store, |_| {}).await.unwrap().rows.len(), ALL.len());
     projections.stop().await;
 }
 

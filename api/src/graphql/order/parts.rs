@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::view::OrderView;
 use crate::graphql::{
-    plain::shown,
+    plain::{PlainList, shown},
     scalars::{CountryScalar, MoneyValue},
 };
 
@@ -333,7 +333,7 @@ pub struct Allocation {
     /// The shipment's id, which `createShipment` takes.
     pub shipment_id: ID,
     /// Which pieces.
-    pub lines: Vec<LineQuantity>,
+    pub lines: PlainList<LineQuantity>,
     /// Given back.
     pub released: bool,
 }
@@ -373,5 +373,6 @@ shown!(LineQuantity, |pieces| {
 
 shown!(Allocation, |allocation| {
     shipmentId: &allocation.shipment_id,
+    lines: &allocation.lines,
     released: &allocation.released,
 });

@@ -344,7 +344,7 @@ impl Order {
     }
 }
 
-/// What a document and a summary both say, each by itself.
+/// What is told of an order whether its document was read or its summary.
 impl Known<'_> {
     fn version(&self) -> i32 {
         match self {
@@ -437,7 +437,7 @@ impl Known<'_> {
     }
 }
 
-/// What both resolvers and lists of documents show.
+/// What resolvers tell of a document, and lists show.
 impl OrderView {
     fn name(&self) -> Option<String> {
         self.open(self.detail.order().name.as_ref())
@@ -492,6 +492,8 @@ shown!(
         confirmedAt: order.document().map(|view| view.detail.document.times.confirmed_at),
         completedAt: order.document().map(|view| view.detail.document.times.completed_at),
         cancelledAt: order.document().map(|view| view.detail.document.times.cancelled_at),
+        expiredAt: order.document().map(|view| view.detail.document.times.expired_at),
+        paymentDueAt: order.document().map(|view| view.detail.order().payment_due_at),
         name: order.document().map(|view| view.name()),
         email: order.document().map(|view| view.email()),
         lines: order.document().map(|view| view.lines()),
@@ -499,6 +501,7 @@ shown!(
         shipments: order.document().map(|view| view.shipments()),
     },
     const MAY_WAIT: bool = true;
+    const USUAL_BYTES: usize = 2_048;
     fn is_whole(&self) -> bool {
         self.document().is_some()
     }

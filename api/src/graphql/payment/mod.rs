@@ -4,5 +4,5 @@ pub(super) mod disputes;
 pub(super) mod inputs;
 pub(super) mod ledger;
 pub(super) mod mutations;
-mod parts;
+pub(in crate::graphql) mod parts;
 pub(super) mod types;

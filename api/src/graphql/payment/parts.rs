@@ -7,7 +7,7 @@ use docket_projections::read_models::order_detail::document::{CaptureDetail, Ref
 
 use crate::graphql::{
     order::parts::LineQuantity,
-    plain::{leaf_enum, shown},
+    plain::{PlainList, leaf_enum, shown},
     scalars::MoneyValue,
 };
 
@@ -196,7 +196,7 @@ pub struct Refund {
     #[graphql(name = "return")]
     pub return_number: Option<i32>,
     /// For these pieces.
-    pub lines: Vec<LineQuantity>,
+    pub lines: PlainList<LineQuantity>,
     /// When it was asked for.
     pub requested_at: Option<DateTime<Utc>>,
     /// The gateway's time of its result.
@@ -245,6 +245,7 @@ shown!(Capture, |capture| {
     number: &capture.number,
     ourReference: &capture.our_reference,
     amount: &capture.amount,
+    final: &capture.is_final,
     status: &capture.status,
     requestedAt: &capture.requested_at,
     resultAt: &capture.result_at,
@@ -258,6 +259,8 @@ shown!(Refund, |refund| {
     amount: &refund.amount,
     status: &refund.status,
     reason: &refund.reason,
+    return: &refund.return_number,
+    lines: &refund.lines,
     requestedAt: &refund.requested_at,
     resultAt: &refund.result_at,
     reference: &refund.reference,

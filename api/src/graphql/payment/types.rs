@@ -268,6 +268,8 @@ leaf_enum!(PaymentStatus);
 shown!(Payment, |payment| {
     id: ID(payment.payment_id().to_string()),
     number: i32::from(payment.number),
+    orderId: ID(payment.view.detail.id.to_string()),
+    version: payment.detail().map(|detail| detail.version.0),
     status: payment.shown_status(),
     amount: payment.money(|state| state.amount),
     currency: CurrencyScalar(payment.currency),

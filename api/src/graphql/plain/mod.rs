@@ -20,7 +20,7 @@ use async_graphql::{
 use crate::json;
 
 pub(in crate::graphql) use shown::{Below, Written, leaf, leaf_enum, shown, within, write_enum, write_leaf};
-pub use shown::{Shape, Shown};
+pub use shown::{Form, Shown};
 
 /// An object whose fields are resolved one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +56,9 @@ impl<T: Shown> OutputType for Plain<T> {
     }
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
-        match Selected::of::<T>(ctx) {
+        match Selected::of::<T>(ctx, self.0.is_whole()) {
             Some(selected) if selected.as_json => {
-                let mut text = Vec::with_capacity(USUAL_OBJECT);
+                let mut text = Vec::with_capacity(T::USUAL_BYTES);
                 selected.write(ctx, &self.0, &mut text).await?;
                 Ok(Value::Binary(text.into()))
             }
@@ -82,13 +82,11 @@ impl<T: Shown> OutputType for PlainList<T> {
     }
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
-        let selected = Selected::of::<T>(ctx);
-        if let Some(selected) = selected
-            .as_ref()
-            .filter(|_| self.is_whole())
-            .filter(|all| all.is_shown())
-        {
-            let mut text = Vec::with_capacity(USUAL_OBJECT * self.0.len() + 2);
+        let is_whole = self.0.iter().all(|Plain(item)| item.is_whole());
+        let selected = Selected::of::<T>(ctx, is_whole);
+        let usual = T::USUAL_BYTES * self.0.len() + 2;
+        if let Some(selected) = selected.as_ref().filter(|selected| selected.is_shown()) {
+            let mut text = Vec::with_capacity(usual);
             self.write(Some(selected), &mut text);
             return Ok(Value::Binary(text.into()));
         }
@@ -96,7 +94,7 @@ impl<T: Shown> OutputType for PlainList<T> {
             return resolve_list(ctx, field, self.0.iter(), Some(self.0.len())).await;
         }
         if let Some(selected) = selected.as_ref().filter(|selected| selected.as_json) {
-            let mut text = Vec::with_capacity(USUAL_OBJECT * self.0.len() + 2);
+            let mut text = Vec::with_capacity(usual);
             text.push(b'[');
             for (index, Plain(item)) in self.0.iter().enumerate() {
                 if index > 0 {
@@ -119,44 +117,37 @@ impl<T: Shown> OutputType for PlainList<T> {
     }
 }
 
-impl<T: Shown> PlainList<T> {
-    /// What its objects show is there in all of them.
-    fn is_whole(&self) -> bool {
-        self.0.iter().all(|Plain(item)| item.is_whole())
-    }
-}
-
 /// In a request's data: no key is there twice with fields of its own, so that nothing that is resolved has to be merged
 /// with anything. Objects whose fields are there may then be answered as JSON, without a tree of values that is built,
 /// walked and torn down for the same text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unmerged;
 
-/// Bytes of an object with a few fields.
-const USUAL_OBJECT: usize = 128;
-
 /// What is asked for of an object.
 pub(in crate::graphql) struct Selected<'a> {
     /// One for each key of the answer.
     fields: Vec<Asked<'a>>,
     as_json: bool,
+    /// What is shown is there.
+    is_whole: bool,
 }
 
 /// A field that is asked for.
 struct Asked<'a> {
     field: &'a Positioned<Field>,
     /// How it is written, where the object shows it.
-    shape: Option<Shape<'a>>,
+    form: Option<Form<'a>>,
 }
 
 impl<'a> Selected<'a> {
     /// `None` where a key is there twice and has fields of its own: they have to be merged, which the engine knows how
     /// to.
-    fn of<T: Shown>(ctx: &ContextSelectionSet<'a>) -> Option<Selected<'a>> {
+    fn of<T: Shown>(ctx: &ContextSelectionSet<'a>, is_whole: bool) -> Option<Selected<'a>> {
         let set = &ctx.item.node;
         let mut selected = Selected {
             fields: Vec::with_capacity(set.items.len()),
             as_json: ctx.data_opt::<Unmerged>().is_some(),
+            is_whole,
         };
         selected.add::<T>(ctx, set).then_some(selected)
     }
@@ -172,9 +163,13 @@ impl<'a> Selected<'a> {
                 match known {
                     Some(known) => is_same_leaf(&known.field.node, &field.node),
                     None => {
-                        let shape = || Shape::of::<T>(&field.node.name.node, &|| below(ctx, field));
-                        let shape = if self.as_json { shape() } else { None };
-                        self.fields.push(Asked { field, shape });
+                        let form = || Form::of::<T>(&field.node.name.node, &|| below(ctx, field));
+                        let form = if self.as_json && self.is_whole {
+                            form()
+                        } else {
+                            None
+                        };
+                        self.fields.push(Asked { field, form });
                         true
                     }
                 }
@@ -207,21 +202,21 @@ impl<'a> Selected<'a> {
         Ok(Value::Object(fields))
     }
 
-    /// Everything that is asked for is shown.
+    /// Everything that is asked for is shown, and may be written.
     fn is_shown(&self) -> bool {
-        self.fields.iter().all(|asked| asked.shape.is_some())
+        self.as_json && self.fields.iter().all(|asked| asked.form.is_some())
     }
 
     /// Adds the text of an object that shows everything that is asked for.
     fn show<T: Shown>(&self, object: &T, text: &mut Vec<u8>) {
         text.push(b'{');
-        for (place, Asked { field, shape }) in self.fields.iter().enumerate() {
+        for (place, Asked { field, form }) in self.fields.iter().enumerate() {
             if place > 0 {
                 text.push(b',');
             }
             json::write_key(&field.node.response_key().node, text);
-            if let Some(shape) = shape {
-                shape.write(object, text);
+            if let Some(form) = form {
+                form.write(object, text);
             }
         }
         text.push(b'}');
@@ -234,15 +229,14 @@ impl<'a> Selected<'a> {
         object: &T,
         text: &mut Vec<u8>,
     ) -> ServerResult<()> {
-        let is_whole = object.is_whole();
         text.push(b'{');
-        for (place, Asked { field, shape }) in self.fields.iter().enumerate() {
+        for (place, Asked { field, form }) in self.fields.iter().enumerate() {
             if place > 0 {
                 text.push(b',');
             }
             json::write_key(&field.node.response_key().node, text);
-            if let Some(shape) = shape.as_ref().filter(|_| is_whole) {
-                shape.write(object, text);
+            if let Some(form) = form {
+                form.write(object, text);
                 continue;
             }
             let value = value(ctx, object, field).await?;

@@ -24,19 +24,23 @@ pub trait Shown: ContainerType {
         true
     }
 
+    /// The fields that it shows.
+    const SHOWN: &'static [&'static str] = &[];
+
+    /// About how many bytes one is in an answer.
+    const USUAL_BYTES: usize = 128;
+
     /// How a field is written; `None` where the engine does it.
-    #[doc(hidden)]
-    fn shape<'a>(_name: &str, _below: Below<'_, 'a>) -> Option<Shape<'a>> {
+    fn form<'a>(_name: &str, _below: Below<'_, 'a>) -> Option<Form<'a>> {
         None
     }
 
     /// Adds a field's text.
-    #[doc(hidden)]
-    fn show(&self, _shape: &Shape<'_>, _text: &mut Vec<u8>) {}
+    fn show(&self, _form: &Form<'_>, _text: &mut Vec<u8>) {}
 }
 
 /// How a field is written.
-pub struct Shape<'a> {
+pub struct Form<'a> {
     /// Which, among those that its object shows.
     pub(in crate::graphql) place: usize,
     /// What is asked for of the objects in it, where it has any.
@@ -46,16 +50,16 @@ pub struct Shape<'a> {
 /// The place of `__typename`, which every object shows.
 const TYPENAME: usize = usize::MAX;
 
-impl<'a> Shape<'a> {
+impl<'a> Form<'a> {
     /// How a field of `T` is written; `None` where the engine does it.
-    pub(super) fn of<T: Shown>(name: &str, below: Below<'_, 'a>) -> Option<Shape<'a>> {
-        let is_typename = name == "__typename";
-        let (place, within) = (TYPENAME, None);
-        if is_typename {
-            Some(Shape { place, within })
-        } else {
-            T::shape(name, below)
+    pub(super) fn of<T: Shown>(name: &str, below: Below<'_, 'a>) -> Option<Form<'a>> {
+        if name == "__typename" {
+            return Some(Form {
+                place: TYPENAME,
+                within: None,
+            });
         }
+        T::form(name, below)
     }
 
     /// Adds the field's text.
@@ -79,7 +83,7 @@ pub(in crate::graphql) trait Written {
     fn write(&self, within: Option<&Selected<'_>>, text: &mut Vec<u8>);
 }
 
-/// What a field of `T` is asked for; which type it has is told by how it is reached.
+/// What a field of `T` is asked for. The function that gives its value is never called: it says which type that is.
 pub(in crate::graphql) fn within<'t, 'a, T: 't, W: Written>(
     _: impl Fn(&'t T) -> W,
     below: Below<'_, 'a>,
@@ -92,25 +96,28 @@ pub(in crate::graphql) fn within<'t, 'a, T: 't, W: Written>(
 macro_rules! shown {
     ($type:ty, |$object:ident| { $($name:ident: $value:expr),+ $(,)? } $(, $($more:item)+)?) => {
         impl $crate::graphql::plain::Shown for $type {
+            const SHOWN: &'static [&'static str] = &[$(stringify!($name)),+];
+
             $($($more)+)?
 
-            fn shape<'a>(
+            fn form<'a>(
                 name: &str,
                 below: $crate::graphql::plain::Below<'_, 'a>,
-            ) -> Option<$crate::graphql::plain::Shape<'a>> {
-                let place = [$(stringify!($name)),+].iter().position(|shown| *shown == name)?;
+            ) -> Option<$crate::graphql::plain::Form<'a>> {
+                let place = Self::SHOWN.iter().position(|shown| *shown == name)?;
+                // One after the other, as they are numbered: constants, of which the compiler makes a table.
                 let mut next = 0..;
                 $(if next.next() == Some(place) {
                     let within = $crate::graphql::plain::within(|$object: &$type| $value, below)?;
-                    return Some($crate::graphql::plain::Shape { place, within });
+                    return Some($crate::graphql::plain::Form { place, within });
                 })+
                 None
             }
 
-            fn show(&self, shape: &$crate::graphql::plain::Shape<'_>, text: &mut Vec<u8>) {
+            fn show(&self, form: &$crate::graphql::plain::Form<'_>, text: &mut Vec<u8>) {
                 let ($object, mut next) = (self, 0..);
-                $(if next.next() == Some(shape.place) {
-                    return $crate::graphql::plain::Written::write(&$value, shape.within.as_ref(), text);
+                $(if next.next() == Some(form.place) {
+                    return $crate::graphql::plain::Written::write(&$value, form.within.as_ref(), text);
                 })+
             }
         }
@@ -170,7 +177,7 @@ impl<T: Shown> Written for PlainList<T> {
 
 impl<T: Shown> Written for Plain<T> {
     fn within<'a>(below: Below<'_, 'a>) -> Option<Option<Selected<'a>>> {
-        let selected = Selected::of::<T>(&below()).filter(Selected::is_shown);
+        let selected = Selected::of::<T>(&below(), true).filter(Selected::is_shown);
         selected.map(Some)
     }
 
@@ -228,4 +235,52 @@ pub(in crate::graphql) fn write_enum<T: EnumType>(value: T, text: &mut Vec<u8>) 
     text.push(b'"');
     text.extend_from_slice(item.map_or("", |item| item.name).as_bytes());
     text.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shown;
+    use crate::graphql::{
+        order::{
+            parts::{Allocation, LineQuantity, OrderLine, OrderTotals},
+            source::Order,
+        },
+        payment::{
+            parts::{Capture, Refund},
+            types::Payment,
+        },
+        scalars::Amount,
+        shipment::types::{Parcel, Shipment, Tracking},
+    };
+    use async_graphql::registry::Registry;
+
+    /// One that is none would be the engine's, without a word.
+    #[test]
+    fn what_is_shown_is_in_the_schema() {
+        fn check<T: Shown>(registry: &mut Registry) {
+            T::create_type_info(registry);
+            let object = &registry.types[&*T::type_name()];
+            assert!(!T::SHOWN.is_empty());
+            for field in T::SHOWN {
+                assert!(
+                    object.field_by_name(field).is_some(),
+                    "{}.{field}",
+                    T::type_name()
+                );
+            }
+        }
+        let registry = &mut Registry::default();
+        check::<Order>(registry);
+        check::<OrderTotals>(registry);
+        check::<OrderLine>(registry);
+        check::<LineQuantity>(registry);
+        check::<Allocation>(registry);
+        check::<Amount>(registry);
+        check::<Payment>(registry);
+        check::<Capture>(registry);
+        check::<Refund>(registry);
+        check::<Shipment>(registry);
+        check::<Parcel>(registry);
+        check::<Tracking>(registry);
+    }
 }

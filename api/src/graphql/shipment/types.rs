@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Enum, ID, Object, SimpleObject};
+use async_graphql::{ComplexObject, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
-use docket_domain::{ShipmentId, shipment as domain};
+use docket_domain::{ParcelNumber, ShipmentId, shipment as domain};
 use docket_projections::read_models::order_detail::ShipmentDetail;
 
 use super::inputs::CarrierStatus;
@@ -88,7 +88,8 @@ pub struct Scan {
 }
 
 /// A parcel with what the carrier said of it.
-#[derive(Clone, Debug, SimpleObject)]
+#[derive(Clone, SimpleObject)]
+#[graphql(complex)]
 pub struct Parcel {
     /// Which of the shipment's, from 1.
     pub number: i32,
@@ -106,18 +107,28 @@ pub struct Parcel {
     pub status: CarrierStatus,
     /// How often it could not be handed over.
     pub failed_attempts: i32,
+    #[graphql(skip)]
+    of: Shipment,
+}
+
+#[ComplexObject]
+impl Parcel {
     /// The newest scan.
-    pub last_scan: Option<Scan>,
+    async fn last_scan(&self) -> Option<Scan> {
+        let number = ParcelNumber(self.number.try_into().ok()?);
+        let scan = self.of.detail()?.scans.get(&number)?;
+        let place = self.of.view.open(scan.place.as_ref());
+        Some(Scan {
+            status: scan.status.into(),
+            at: scan.at,
+            place: place.map(|place| place.to_string()),
+        })
+    }
 }
 
 impl Parcel {
-    fn of(view: &OrderView, shipment: &ShipmentDetail, state: &domain::ParcelState) -> Self {
+    fn of(shipment: &Shipment, state: &domain::ParcelState) -> Self {
         let parcel = &state.parcel;
-        let scan = shipment.scans.get(&parcel.number).map(|scan| Scan {
-            status: scan.status.into(),
-            at: scan.at,
-            place: view.open(scan.place.as_ref()).map(|place| place.to_string()),
-        });
         Self {
             number: i32::from(parcel.number.0),
             weight_g: parcel.weight_g.map(count),
@@ -127,12 +138,13 @@ impl Parcel {
             tracking: Plain((&parcel.tracking).into()),
             status: state.status.into(),
             failed_attempts: count(state.failed_attempts),
-            last_scan: scan,
+            of: shipment.clone(),
         }
     }
 }
 
 /// A shipment.
+#[derive(Clone)]
 pub struct Shipment {
     view: Arc<OrderView>,
     number: u16,
@@ -178,9 +190,7 @@ impl Shipment {
             return PlainList::default();
         };
         let parcels = detail.state.parcels.iter();
-        parcels
-            .map(|parcel| Parcel::of(&self.view, detail, parcel))
-            .collect()
+        parcels.map(|parcel| Parcel::of(self, parcel)).collect()
     }
 }
 
@@ -308,6 +318,8 @@ shown!(Parcel, |parcel| {
 shown!(Shipment, |shipment| {
     id: shipment.shown_id(),
     number: i32::from(shipment.number),
+    orderId: ID(shipment.view.detail.id.to_string()),
+    version: shipment.detail().map(|detail| detail.version.0),
     status: shipment.shown_status(),
     location: shipment.shown_location(),
     lines: shipment.shown_lines(),
