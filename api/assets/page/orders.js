@@ -28,6 +28,8 @@ export class Orders {
   #more = false;
   #selected = null;
   #frame = 0;
+  /** Whose list it is; what comes late for who has left is not shown. */
+  #following = null;
   #onPick;
   #onArrival;
 
@@ -39,8 +41,10 @@ export class Orders {
 
   /** Follows all orders; `onEvent` is told every message. `onLoaded` is told the newest order once the list is there. */
   start({ live, token, patiently, onEvent, onLoaded }) {
+    const mine = (this.#following = {});
     const load = async () => {
       const { orders } = await query(token, NEWEST, { first: MAX_ROWS });
+      if (this.#following !== mine) return;
       this.#more = orders.pageInfo.hasNextPage;
       for (const order of orders.nodes) this.#put(order, false);
       this.#state = "there";
@@ -71,9 +75,11 @@ export class Orders {
   }
 
   clear() {
+    this.#following = null;
     this.#rows.clear();
     [this.#state, this.#error, this.#more] = ["loading", null, false];
-    this.#draw();
+    cancelAnimationFrame(this.#frame);
+    this.#paint();
   }
 
   #put(order, live) {
@@ -98,13 +104,15 @@ export class Orders {
   /** At most once a frame, however fast messages come. */
   #draw() {
     cancelAnimationFrame(this.#frame);
-    this.#frame = requestAnimationFrame(() => {
-      const orders = this.#sorted();
-      const row = (order) => this.#row(order, Date.now() - this.#rows.get(order.id).changed < FRESH_MS);
-      keyed(byId("order-list"), orders, (order) => order.id, row);
-      byId("orders-note").textContent = orders.length === 0 ? "" : this.#more ? `newest ${orders.length}` : String(orders.length);
-      byId("orders-empty").replaceChildren(...this.#emptiness(orders.length));
-    });
+    this.#frame = requestAnimationFrame(() => this.#paint());
+  }
+
+  #paint() {
+    const orders = this.#sorted();
+    const row = (order) => this.#row(order, Date.now() - this.#rows.get(order.id).changed < FRESH_MS);
+    keyed(byId("order-list"), orders, (order) => order.id, row);
+    byId("orders-note").textContent = orders.length === 0 ? "" : this.#more ? `newest ${orders.length}` : String(orders.length);
+    byId("orders-empty").replaceChildren(...this.#emptiness(orders.length));
   }
 
   #emptiness(count) {
