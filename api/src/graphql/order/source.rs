@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Result};
-use docket_domain::{Currency, OrderId, order as domain};
+use docket_domain::{OrderId, order as domain};
 use docket_event_store::Position;
 use docket_projections::read_models::{order_detail::OrderDetail, order_summary::OrderSummary};
 use tokio::sync::OnceCell;
@@ -108,10 +108,6 @@ impl Order {
             Known::Detail(detail) => detail.position,
             Known::Summary(row) => row.position,
         }
-    }
-
-    pub(super) fn money_of(&self) -> Option<Currency> {
-        self.known().currency()
     }
 
     /// The document; after a command, as the command left it. A list reads all of its documents at once where it sees that

@@ -82,7 +82,7 @@ impl Order {
 
     /// Of every amount.
     async fn currency(&self) -> Option<CurrencyScalar> {
-        self.money_of().map(CurrencyScalar)
+        self.known().currency().map(CurrencyScalar)
     }
 
     /// What it adds up to: as placed, or, in a draft, now.
@@ -429,7 +429,7 @@ impl Known<'_> {
         self.currency().map(|currency| MoneyValue::new(paid, currency))
     }
 
-    pub(super) fn currency(&self) -> Option<Currency> {
+    fn currency(&self) -> Option<Currency> {
         match self {
             Known::Detail(detail) => detail.currency(),
             Known::Summary(row) => Some(row.currency),
@@ -482,7 +482,7 @@ shown!(
         onHold: order.known().on_hold(),
         customer: order.known().customer(),
         channel: order.known().channel(),
-        currency: order.money_of().map(CurrencyScalar),
+        currency: order.known().currency().map(CurrencyScalar),
         totals: order.known().totals(),
         cancelledValue: order.known().cancelled_value(),
         paid: order.known().paid(),

@@ -211,10 +211,7 @@ impl<'a> Selected<'a> {
     fn show<T: Shown>(&self, object: &T, text: &mut Vec<u8>) {
         text.push(b'{');
         for (place, Asked { field, form }) in self.fields.iter().enumerate() {
-            if place > 0 {
-                text.push(b',');
-            }
-            json::write_key(&field.node.response_key().node, text);
+            begin(place, field, text);
             if let Some(form) = form {
                 form.write(object, text);
             }
@@ -231,10 +228,7 @@ impl<'a> Selected<'a> {
     ) -> ServerResult<()> {
         text.push(b'{');
         for (place, Asked { field, form }) in self.fields.iter().enumerate() {
-            if place > 0 {
-                text.push(b',');
-            }
-            json::write_key(&field.node.response_key().node, text);
+            begin(place, field, text);
             if let Some(form) = form {
                 form.write(object, text);
                 continue;
@@ -246,6 +240,14 @@ impl<'a> Selected<'a> {
         text.push(b'}');
         Ok(())
     }
+}
+
+/// Adds what stands in front of a field's value.
+fn begin(place: usize, field: &Positioned<Field>, text: &mut Vec<u8>) {
+    if place > 0 {
+        text.push(b',');
+    }
+    json::write_key(&field.node.response_key().node, text);
 }
 
 /// The selection within a field.

@@ -70,7 +70,7 @@ pub(super) async fn find(
 ) -> Result<Vec<TableDifferences>, sqlx::Error> {
     let mut found = Vec::new();
     for table in model.tables() {
-        let pair = Pair::read(pool, snapshot, model, table, generations).await?;
+        let pair = Pair::read(pool, snapshot, table, generations).await?;
         let mut differences = TableDifferences {
             table: table.name.to_owned(),
             has_same_key: pair.has_same_key(),

@@ -74,8 +74,6 @@ pub(super) struct Pair {
     pub(super) columns: Vec<String>,
     pub(super) only_served: Vec<String>,
     pub(super) only_aside: Vec<String>,
-    /// Values follow from personal ones.
-    is_personal: bool,
 }
 
 /// What one range of keys comes to.
@@ -98,7 +96,6 @@ impl Pair {
     pub(super) async fn read(
         pool: &PgPool,
         snapshot: &str,
-        model: &dyn ReadModel,
         table: &Table,
         (served, aside): (Generation, Generation),
     ) -> Result<Self, sqlx::Error> {
@@ -124,7 +121,6 @@ impl Pair {
             key,
             only_served,
             only_aside,
-            is_personal: model.reads_personal(),
         })
     }
 
@@ -274,7 +270,7 @@ impl Pair {
             .filter(|((_, differs), _)| *differs)
             .map(|((column, _), (old, new))| {
                 let readable = |value: Option<String>| value.map(|value| model.readable(column, value));
-                let (old, new) = excerpt::of((readable(old), readable(new)), self.is_personal);
+                let (old, new) = excerpt::of((readable(old), readable(new)), model.reads_personal());
                 Difference {
                     key: key.clone(),
                     column: column.clone(),
